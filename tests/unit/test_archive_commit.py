@@ -72,9 +72,9 @@ def test_a_commit_goes_where_it_belongs(store):
 
 
 def test_a_rejection_says_why():
-    with pytest.raises(ValidationError, match="says why"):
+    with pytest.raises(ValidationError, match="needs `rejection`"):
         commit(status="rejected")
-    with pytest.raises(ValidationError, match="says why"):
+    with pytest.raises(ValidationError, match="needs `rejection`"):
         commit(rejection=refused().rejection)
 
 

@@ -92,7 +92,7 @@ def set_life_cycle(store: S3Store, days: int) -> list[Rule]:
         store.client.put_bucket_lifecycle_configuration(Bucket=store.bucket, LifecycleConfiguration={"Rules": rules})
     stands = life_cycle(store)
     if names - {rule.get("ID") for rule in stands}:
-        raise BadRequest(f"the server of {store.url} does not keep lifecycle rules: {_INSTEAD['a life cycle']}")
+        raise BadRequest(f"the server of {store.url} does not store lifecycle rules: {_INSTEAD['a life cycle']}")
     return stands
 
 

@@ -153,7 +153,7 @@ class SensorCommit(_CommitPart):
     @model_validator(mode="after")
     def _says_why(self) -> Self:
         if (self.status == "rejected") != (self.rejection is not None):
-            raise ValueError("a rejected sensor, and no other, says why under `rejection`")
+            raise ValueError("a rejected sensor needs `rejection`, and no other sensor may have it")
         return self
 
     @property

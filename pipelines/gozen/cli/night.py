@@ -34,7 +34,7 @@ def append(
     run_: Annotated[
         str | None,
         typer.Option(
-            "--run", help="Only this run (the name of a processing); default: of each exposure the most complete run."
+            "--run", help="Only this run (the name of a processing); default: the most complete run of each exposure."
         ),
     ] = None,
     table: Annotated[str, typer.Option(help="Name of the table.")] = "lightcurves",

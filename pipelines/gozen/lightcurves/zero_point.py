@@ -164,7 +164,7 @@ def _clipped_fit(
         if turn > 0 and (now == kept).all():
             return np.asarray(fit, np.float64), covariance, rest, kept
         kept = now
-    raise TooFewCalibrators(f"{name}: the fit of the zero point does not settle in {_ROUNDS} rounds of clipping")
+    raise TooFewCalibrators(f"{name}: the fit of the zero point does not converge in {_ROUNDS} rounds of clipping")
 
 
 def _enough(count: int, settings: CalibrationSettings, sentence: str, why: str) -> None:

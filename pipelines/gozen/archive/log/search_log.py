@@ -67,7 +67,7 @@ class LogSelection:
         for name, words in WORDS.items():
             pattern = getattr(self, name)
             if pattern is not None and not any(_fits(word, pattern) for word in words):
-                raise BadRequest(f"{name} {pattern!r} is unknown; the words are {', '.join(words)}")
+                raise BadRequest(f"{name} {pattern!r} is unknown; give one of {', '.join(words)}")
 
 
 _EXPOSURE_TEXTS = ("exposure", "object", "sensor", "data_type", "filter", "project", "status", "reason")

@@ -28,8 +28,8 @@ class Ahead(Generic[Fetched]):
     ----------
     fetch
         Gets consecutive pieces of one file, and names of columns. Returns for each piece an object from which these
-        columns can be read. It is called in separate threads and should do little but wait, because the threads share an
-        interpreter with the user's function.
+        columns can be read. It is called in separate threads, which share an interpreter with the user's function.
+        So it should do little but wait.
     """
 
     def __init__(self, fetch: Callable[[Sequence[Piece], Columns], list[Fetched]]) -> None:

@@ -212,7 +212,7 @@ def _require_few(node: dict[str, Any]) -> None:
     if len(numbers) < len(node["children"]):
         raise BadRequest(
             f"{node['function_name']} as a list: write its arguments as numbers up to {_MOST_COUNTED}; for larger "
-            "numbers write it after FROM"
+            f"numbers write FROM {node['function_name']}(...)"
         )
 
 
@@ -227,7 +227,9 @@ def _require_narrow(node: dict[str, Any]) -> None:
     pattern = node["children"][0] if node["children"] else {}
     written = pattern.get("value", {}).get("value") if pattern.get("class") == "CONSTANT" else None
     if not isinstance(written, str) or _WIDE.search(written):
-        raise BadRequest(f"{node['function_name']}: write the format as a text, with widths below 1000 and as numbers")
+        raise BadRequest(
+            f"{node['function_name']}: write the format as a text in quotes; its widths must be numbers below 1000"
+        )
 
 
 def _require_table_function(function: dict[str, Any]) -> None:

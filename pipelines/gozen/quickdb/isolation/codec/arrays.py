@@ -40,7 +40,7 @@ def from_bytes(
         raise Malformed("an array with too many dimensions or too many bytes")
     end = offset + math.prod(shape) * dtype.itemsize
     if end > len(data):
-        raise Malformed(f"an array of {math.prod(shape)} elements, and {max(len(data) - offset, 0)} bytes for them")
+        raise Malformed(f"an array of {math.prod(shape)} elements, but only {max(len(data) - offset, 0)} bytes")
     if offset > len(data):  # an array without elements, beyond the last byte
         raise Malformed("an array that begins after the last byte")
     if order == "F":

@@ -64,7 +64,7 @@ def describe(kind: pa.DataType) -> tuple[Any, ...]:
         return ("fixed_size_binary", kind.byte_width)
     if pa.types.is_dictionary(kind):
         if not _is_word(kind.value_type):
-            raise ValueError("Arrow data with a dictionary of other than plain values")
+            raise ValueError("Arrow data with a dictionary of nested or null values")
         return ("dictionary", describe(kind.index_type), describe(kind.value_type), kind.ordered)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return ("list_" if pa.types.is_list(kind) else "large_list", describe_field(kind.value_field))

@@ -105,9 +105,7 @@ class Writer:
     def _array(self, value: np.ndarray[Any, Any], path: tuple[object, ...]) -> None:
         described = _described(value.dtype, path)
         if arrays.has_many_empty_parts(value.shape):
-            raise NotEncodable(
-                f"an array of shape {value.shape}{_at(path)}: give one of shape (0,) where nothing is in it"
-            )
+            raise NotEncodable(f"an array of shape {value.shape}{_at(path)}: give one of shape (0,) if it is empty")
         order, memory = arrays.to_bytes(value)
         self._head(ORDERS[order], value.ndim)
         self.tree += struct.pack(f"<{value.ndim}Q", *value.shape)
