@@ -185,8 +185,11 @@ def asks_with_outside(patch):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (outside, "an invalid answer: these bytes are not a value: a field of a dtype is outside its element"),
-        (returns_outside, "a field of a dtype is outside its element"),
+        (
+            outside,
+            "an invalid answer: these bytes are not a value: a dtype with a field that extends beyond its element",
+        ),
+        (returns_outside, "a dtype with a field that extends beyond its element"),
         (asks_with_outside, "an invalid answer: these bytes are not a value: 67 is not the tag of a value"),
     ],
 )
