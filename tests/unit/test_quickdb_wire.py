@@ -342,7 +342,7 @@ def test_every_number_of_a_dtype_is_checked_before_numpy_hears_of_it(dtype, monk
     [
         (
             np.dtype({"names": ["a"], "formats": [f"V{INNER}"], "offsets": [16], "itemsize": 8}),
-            "is outside its element",
+            "extends beyond its element",
         ),
         (np.dtype([(("title", "a"), "i4")]), "a field with a title"),
         (np.dtype([("a", "S0"), ("b", "i4")]), "not one of numbers, text, bytes or times"),

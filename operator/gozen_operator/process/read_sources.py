@@ -38,7 +38,7 @@ def profile_of(name: str) -> Profile | RequestProblem:
     Raises
     ------
     StorageUnavailable
-        It cannot be read now; a request is not refused because of that.
+        The profile cannot be read now. The caller must try again, and must not refuse the request.
     """
     try:
         return _profile(name, _version_of(name))

@@ -51,7 +51,7 @@ class TrackletPoint(_TrackletPart):
 
 
 class TrackletRecord(_TrackletPart):
-    """One moving object in one cube."""
+    """One moving object in one cube: a tracklet, with its positions."""
 
     tracklet: str = Field(
         description="name, eight letters and digits; the same if the same exposure is reduced again under the same run"
@@ -84,7 +84,7 @@ def tracklet_name(frame_id: str, exposure: str, run: str, number: int) -> str:
 
 
 def tracklet_rows(which: dict[str, Any], records: Iterable[TrackletRecord]) -> list[dict[str, Any]]:
-    """Return the rows of a commit's tracklets, one for each point.
+    """Return the rows of a commit's tracklets, one for each position.
 
     Parameters
     ----------

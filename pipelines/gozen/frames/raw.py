@@ -251,9 +251,10 @@ def as_meant(file: RawFile, profile: Profile) -> RawFile:
         count = run_over(frame)
         if count:
             raise CorruptFile(
-                f"{file.name}: frame {index} has {count} negative pixels where bright ones are expected, down to "
-                f"{frame.min()} ADU: the camera probably counts to 65535 and the file lacks BZERO = 32768; "
-                f"write `unsigned: true` in the profile {profile.name}, or false if the pixels are really signed",
+                f"{file.name}: frame {index} has {count} negative pixels that bright pixels surround, or a negative "
+                f"sky, down to {frame.min()} ADU: the camera probably counts to 65535 and the file lacks BZERO = "
+                f"32768; write `unsigned: true` in the profile {profile.name}, or false if the pixels are really "
+                "signed",
                 value=count,
                 limit=0,
             )

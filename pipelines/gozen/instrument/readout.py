@@ -92,8 +92,8 @@ def read_out(profile: Profile, binning: str, window: str, shape: tuple[int, int]
         words = " and ".join(profile.header.binning.sources) if profile.header.binning else ""
         raise CorruptFile(
             f"{source}: {words or 'the header'} gives binning {binning}, whose pixels have another shape than those "
-            f"of the profile {profile.name} (binning {profile.binning}); use a binning with that ratio, or write "
-            f"another profile with `binning: {binning}` for such frames"
+            f"of the profile {profile.name} (binning {profile.binning}); use a binning with the same ratio of x to y "
+            f"as the profile, or write another profile with `binning: {binning}` for such frames"
         )
     found = _cut(profile.model_dump_json(), binning, window, shape)
     if found is None:

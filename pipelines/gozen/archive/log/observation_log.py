@@ -1,7 +1,7 @@
 """Build and read the observation log: three tables for each night, built from its commits.
 
 ``tables/exposures`` has a row for each sensor's commit, ``tables/quality`` one for each gate and each frame, and
-``tables/tracklets`` one for each point of a moving object. `gozen.archive.log.search_log` searches them.
+``tables/tracklets`` one for each position of a moving object. `gozen.archive.log.search_log` searches them.
 """
 
 from __future__ import annotations

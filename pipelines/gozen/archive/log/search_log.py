@@ -67,7 +67,7 @@ class LogSelection:
         for name, words in WORDS.items():
             pattern = getattr(self, name)
             if pattern is not None and not any(_fits(word, pattern) for word in words):
-                raise BadRequest(f"{name} {pattern!r} is unknown; the words are {', '.join(words)}")
+                raise BadRequest(f"{name} {pattern!r} is unknown; give one of {', '.join(words)}")
 
 
 _EXPOSURE_TEXTS = ("exposure", "object", "sensor", "data_type", "filter", "project", "status", "reason")
@@ -108,7 +108,7 @@ def search_tracklets(
     significance: float = 0.0,
     points: bool = False,
 ) -> pa.Table:
-    """Return the moving objects that match, in order of time: one row for each object, or one for each of its points.
+    """Return the tracklets that match, in order of time: one row for each tracklet, or one for each of its positions.
 
     Parameters
     ----------
@@ -117,11 +117,11 @@ def search_tracklets(
     kind
         ``mover``, ``streak`` or ``cosmic``.
     rate
-        Lowest and highest rate, arcsec/min; objects without a rate match only the default.
+        Lowest and highest rate, arcsec/min; tracklets without a rate match only the default.
     significance
-        Lowest significance; objects without one, such as streaks on a single frame, match only 0.
+        Lowest significance; tracklets without one, such as streaks on a single frame, match only 0.
     points
-        Whether to return a row for every point.
+        Whether to return a row for every position.
 
     Raises
     ------

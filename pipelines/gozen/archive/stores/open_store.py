@@ -23,7 +23,7 @@ _S3 = re.compile(r"(?:^|(?<=::))s3[an]?://", re.IGNORECASE)
 
 
 def open_archive(settings: Settings) -> Store:
-    """Open the archive of the settings; raises as `open_store`."""
+    """Open the archive of the settings; raises the errors of `open_store`."""
     return open_store(settings.archive, settings.storage)
 
 

@@ -34,7 +34,7 @@ class Problem:
     key
         The key of the faulty object.
     what
-        The fault; a phrase that continues the key.
+        The fault, in words that a message has after the key.
     remedy
         How to repair it.
     """

@@ -166,7 +166,7 @@ class HubLogin:
         return await self.user_of_token(token, cookies.get("jupyterhub-session-id", ""))
 
     async def user_of_token(self, token: str, session_id: str) -> User | None:
-        """Return the user of a token; raises as `user`."""
+        """Return the user of a token; raises the errors of `user`."""
         try:
             found = await _answer(self._hub.user_for_token(token, session_id=session_id, sync=False))
         except HTTPError as error:

@@ -212,7 +212,7 @@ def _require_few(node: dict[str, Any]) -> None:
     if len(numbers) < len(node["children"]):
         raise BadRequest(
             f"{node['function_name']} as a list: write its arguments as numbers up to {_MOST_COUNTED}; for larger "
-            "numbers write it after FROM"
+            f"numbers write FROM {node['function_name']}(...)"
         )
 
 

@@ -150,7 +150,7 @@ def _is_set(step: dis.Instruction, sets: Collection[str]) -> bool:
 
 
 def is_of_numbers(values: Collection[object]) -> bool:
-    """Return whether a set contains only numbers; made in the same way, it has the same order in each process."""
+    """Return whether a set contains only numbers: if built in the same way, it has the same order in each process."""
     return all(type(one) in (int, bool) or (type(one) is float and one == one) for one in values)
 
 

@@ -1,4 +1,4 @@
-"""Encode Arrow types as trees of plain values: an allow-list, every number checked.
+"""Encode Arrow types as trees of plain values. Only listed types are allowed, and every number is checked.
 
 Unions, run-end encoding and views are not allowed, because their arrays contain further kinds of numbers that would
 have to be checked. Extension types are not allowed, because they run the code that is registered for their name.
@@ -39,7 +39,7 @@ def is_nested(kind: pa.DataType) -> bool:
 
 
 def _is_word(kind: pa.DataType) -> bool:
-    """Tell whether a dictionary may have values of a type; Arrow cannot write and read again all of the others."""
+    """Tell whether the values of a dictionary may have a type; some nested types cannot be read after a write."""
     return not (is_nested(kind) or pa.types.is_null(kind))
 
 
@@ -64,7 +64,7 @@ def describe(kind: pa.DataType) -> tuple[Any, ...]:
         return ("fixed_size_binary", kind.byte_width)
     if pa.types.is_dictionary(kind):
         if not _is_word(kind.value_type):
-            raise ValueError("Arrow data with a dictionary of other than plain values")
+            raise ValueError("Arrow data with a dictionary of nested or null values")
         return ("dictionary", describe(kind.index_type), describe(kind.value_type), kind.ordered)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return ("list_" if pa.types.is_list(kind) else "large_list", describe_field(kind.value_field))

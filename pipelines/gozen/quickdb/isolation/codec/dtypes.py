@@ -154,7 +154,7 @@ def _checked_fields(described: Any, level: int) -> tuple[int, int]:
         names.add(field[0])
         inner, of_field = _checked(field[1], level + 1)
         if type(field[2]) is not int or not 0 <= field[2] <= size - inner:
-            raise Malformed("a field of a dtype is outside its element")
+            raise Malformed("a dtype with a field that extends beyond its element")
         shown += of_field
     return size, shown
 
