@@ -133,7 +133,7 @@ def message(kind, data):
     ids=["request", "failure", "size"],
 )
 def test_a_message_that_would_be_right_is_refused_when_it_is_too_long(small, said, name):
-    with pytest.raises(FunctionFailed, match=f"an invalid answer: a message {name} of {len(said) - 16} bytes"):
+    with pytest.raises(FunctionFailed, match=f"an invalid answer: a message {name} has {len(said) - 16} bytes"):
         small.call(PROGRAM, "says", said, refuse_all)
 
 
