@@ -49,6 +49,8 @@ def hub(
     if warning:
         typer.echo(f"warning: {warning}", err=True)
     os.environ[VARIABLE] = str(file.resolve())
+    # The hub starts traefik by its name: found also if the environment of Gozen has not been activated.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     config = Path(__file__).with_name("jupyterhub_config.py")
     sys.stdout.flush()
     # The same process: signals reach the hub, which ends labs and proxy.
@@ -74,8 +76,8 @@ def _write_settings(state: Path, port: int, users: list[str], archive: str) -> P
 
     if not users and os.geteuid() != 0:
         raise BadRequest(
-            "log-in with the accounts of this machine needs root, because each lab runs as its user; "
-            "for a hub without root: gozen hub --test-login NAME"
+            "to log in people with their accounts of this machine, the hub must run as root, because it starts the "
+            "JupyterLab of each person under that account; without root, use gozen hub --test-login NAME"
         )
     login: dict[str, Any] = {"method": "system"}
     if users:

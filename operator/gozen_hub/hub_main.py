@@ -16,7 +16,7 @@ _USAGE = f"""gozen-hub: runs JupyterHub with Gozen's configuration.
 
 
 def main() -> None:
-    """Become ``jupyterhub``."""
+    """Check the settings of the hub, and replace this process by ``jupyterhub``."""
     if sys.argv[1:] in (["--help"], ["-h"]):
         print(_USAGE)  # noqa: T201 - that is what was asked for
         return

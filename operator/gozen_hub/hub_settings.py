@@ -34,7 +34,7 @@ class OpenIdSettings(_Group):
     allowed_groups: frozenset[str] = Field(
         frozenset(), description="Groups whose members may log in; empty: everyone whom the provider knows"
     )
-    scope: tuple[str, ...] = Field(("openid", "profile", "email"), description="Scopes that the hub asks for")
+    scope: tuple[str, ...] = Field(("openid", "profile", "email"), description="Scopes that the hub requests")
 
 
 class TestLoginSettings(_Group):
@@ -62,7 +62,7 @@ class LoginSettings(_Group):
     @model_validator(mode="after")
     def _complete(self) -> LoginSettings:
         if self.method != "system" and getattr(self, self.method) is None:
-            raise ValueError(f"the log-in method {self.method!r} needs the group {self.method!r}")
+            raise ValueError(f"the log-in method {self.method!r} needs the settings login.{self.method}")
         return self
 
 
@@ -72,9 +72,9 @@ class Profile(_Group):
     title: str = Field(description="Name on the page")
     description: str = Field("", description="A sentence below the name")
     image: str | None = Field(None, description="Image; default: that of `lab`")
-    cpu: float = Field(2.0, gt=0, description="Most processors that the lab may use")
+    cpu: float = Field(2.0, gt=0, description="Maximum number of processors of the lab")
     cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves")
-    memory: str = Field("4G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Most memory that the lab may use")
+    memory: str = Field("4G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Maximum memory of the lab")
     memory_guarantee: str = Field("512M", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Memory that Kubernetes reserves")
 
 
@@ -102,7 +102,7 @@ class LabSettings(_Group):
     profiles: tuple[Profile, ...] = Field(
         (Profile(title="Standard"),), min_length=1, description="Sizes to choose from; the first is the default"
     )
-    start_timeout_s: int = Field(300, ge=10, description="Seconds until a start that has not succeeded is given up")
+    start_timeout_s: int = Field(300, ge=10, description="Seconds after which an incomplete start counts as failed")
     environment: dict[str, str] = Field({}, description="Further environment variables of labs")
     home: HomeSettings = HomeSettings()
     node_selector: dict[str, str] = Field({}, description="Labels of the nodes that run labs")
@@ -136,9 +136,9 @@ class Binding(_Group):
 class NamespaceSettings(_Group):
     """The namespaces of users; the chart writes all but the quota."""
 
-    prefix: str = Field("gozen-user", pattern=r"^[a-z]([a-z0-9-]{0,20}[a-z0-9])?$", description="Begin of each name")
+    prefix: str = Field("gozen-user", pattern=r"^[a-z]([a-z0-9-]{0,20}[a-z0-9])?$", description="Prefix of each name")
     service_url: str = Field("", description="Address of the service that makes namespaces; the chart sets it")
-    hub_account: str = Field("", description="Account that may ask the service, as namespace/name")
+    hub_account: str = Field("", description="Account that may send requests to the service, as namespace/name")
     quota: QuotaSettings = QuotaSettings()
     policies: dict[str, dict[str, Any]] = Field(
         {}, description="NetworkPolicies of each namespace by name; all other connections are denied"
@@ -162,13 +162,13 @@ class HubSettings(_Group):
     )
     user_hosts: bool = Field(
         True,
-        description="Each user's server has a host name of its own below that of `public_url`: its pages cannot act in "
+        description="Each user's server has a separate host name below that of `public_url`: its pages cannot act in "
         "the name of other users",
     )
     where: Literal["cluster", "machine"] = Field("cluster", description="Labs are pods, or processes of this machine")
     bind: str = Field("127.0.0.1", description="Address at which a hub on one machine listens")
     hub_url: str = Field("", description="Address of the hub for labs in other namespaces; the chart sets it")
-    proxy_api_url: str = Field("", description="Address at which the proxy takes orders; the chart sets it")
+    proxy_api_url: str = Field("", description="Address at which the hub configures the proxy; the chart sets it")
     portal_url: str = Field("", description="Address of the portal's pod; empty: the hub starts the portal itself")
     state: Path = Field(Path("/srv/hub"), description="Folder of the hub's database and cookie secret")
     notebooks: Path = Field(Path("/opt/gozen/notebooks"), description="Folder of the notebooks that each user gets")

@@ -109,7 +109,7 @@ def load_platform_image(node: Node) -> str:
 @contextmanager
 def platform(node: Node, folder: Path, archive: Path) -> Iterator[Platform]:
     """Install the platform with a copy of an archive on S3; wait until it answers."""
-    images = {**load_own_images(node), "hub": load_platform_image(node), "lab": IMAGE}
+    images = {**load_own_images(node), **dict.fromkeys(("hub", "lab", "proxy"), load_platform_image(node))}
     node.kubectl("create", "namespace", PLACE, check=True)
     node.kubectl("label", "namespace", PLACE, "pod-security.kubernetes.io/enforce=restricted", check=True)
     with ExitStack() as stack:

@@ -29,7 +29,7 @@ def test_a_file_with_a_login_is_enough(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("public_url: http://a\n", "login: Field required"),
-        ("login: {method: openid}\n", "login: Value error, the log-in method 'openid' needs the group 'openid'"),
+        ("login: {method: openid}\n", "login: Value error, the log-in method 'openid' needs the settings login.openid"),
         (TEST_LOGIN + "idle: {lab_s: -1}\n", "idle.lab_s: Input should be greater than or equal to 0"),
         (TEST_LOGIN + "lab: {profiles: []}\n", "lab.profiles: Tuple should have at least 1 item"),
         (TEST_LOGIN + "lab: {profiles: [{title: a, memory: 4 GB}]}\n", "lab.profiles.0.memory: String should match"),

@@ -1,4 +1,4 @@
-"""How much a night has in the observation log, from the few columns that tell it."""
+"""Count the exposures of a night in the observation log; only the necessary columns are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS = ("exposure", "status", "mjd_start")
 
 @dataclass(frozen=True)
 class NightCounts:
-    """Numbers of one night.
+    """Counts of the exposures of one night.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ class LogSelection:
         for name, words in WORDS.items():
             pattern = getattr(self, name)
             if pattern is not None and not any(_fits(word, pattern) for word in words):
-                raise BadRequest(f"{name} {pattern!r} is unknown; the words are {', '.join(words)}")
+                raise BadRequest(f"{name} {pattern!r} is unknown; give one of {', '.join(words)}")
 
 
 _EXPOSURE_TEXTS = ("exposure", "object", "sensor", "data_type", "filter", "project", "status", "reason")
@@ -108,7 +108,7 @@ def search_tracklets(
     significance: float = 0.0,
     points: bool = False,
 ) -> pa.Table:
-    """Return the moving objects that match, in order of time: one row for each object, or one for each of its points.
+    """Return the tracklets that match, in order of time: one row for each tracklet, or one for each of its positions.
 
     Parameters
     ----------
@@ -117,11 +117,11 @@ def search_tracklets(
     kind
         ``mover``, ``streak`` or ``cosmic``.
     rate
-        Lowest and highest rate, arcsec/min; objects without a rate match only the default.
+        Lowest and highest rate, arcsec/min; tracklets without a rate match only the default.
     significance
-        Lowest significance; objects without one, such as streaks on a single frame, match only 0.
+        Lowest significance; tracklets without one, such as streaks on a single frame, match only 0.
     points
-        Whether to return a row for every point.
+        Whether to return a row for every position.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def search_tracklets(
     asked = [name for name in ("data_type", "filter", "project", "status", "reason") if getattr(selection, name)]
     if asked:
         raise BadRequest(
-            f"the table of tracklets has no {asked[0]}, but the table of exposures has: use `gozen exposures`"
+            f"the table of tracklets has no {asked[0]}, but the table of exposures has it: use `gozen exposures`"
         )
     found = _search(store, "tracklets", selection, _TRACKLET_TEXTS)
     for name, wanted in (("tracklet", tracklet), ("kind", kind)):
@@ -182,7 +182,9 @@ def search_quality(
     selection = selection or LogSelection()
     asked = [name for name in ("filter", "project", "status", "circle") if getattr(selection, name) is not None]
     if asked:
-        raise BadRequest(f"the quality table has no {asked[0]}, but the table of exposures has: use `gozen exposures`")
+        raise BadRequest(
+            f"the quality table has no {asked[0]}, but the table of exposures has it: use `gozen exposures`"
+        )
     found = _search(store, "quality", selection, _QUALITY_TEXTS)
     is_frame = pc.is_null(found["gate"])
     keep = pc.or_(pc.and_(is_frame, frames), pc.and_(pc.invert(is_frame), gates))

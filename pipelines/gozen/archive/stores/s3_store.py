@@ -46,7 +46,7 @@ class S3Store(Store):
     url
         ``s3://bucket`` or ``s3://bucket/prefix``.
     settings
-        How to reach the server.
+        Address, region and other settings of the server.
     """
 
     def __init__(self, url: str, settings: StorageSettings) -> None:

@@ -115,7 +115,7 @@ class Store(ABC):
         """Return the sorted keys below a prefix (a folder, without the final slash); empty if there are none."""
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Return the lengths in bytes of the objects below a prefix by their sorted keys; raises as `list`."""
+        """Return the length in bytes of each object below a prefix, by sorted keys; raises the errors of `list`."""
         return {key: self.size(key) for key in self.list(prefix)}
 
     def copy(self, key: str, to: str) -> None:
@@ -129,7 +129,7 @@ class Store(ABC):
         self.write(to, self.read(key))
 
     def copy_all(self, pairs: Mapping[str, str]) -> None:
-        """Copy many objects: each key of the mapping to its value; raises as `copy`."""
+        """Copy many objects: each key of the mapping to its value; raises the errors of `copy`."""
         with ThreadPoolExecutor(COPIES) as pool:
             list(pool.map(self.copy, pairs.keys(), pairs.values()))
 

@@ -117,7 +117,7 @@ def read(store: Store, name: str, version: int) -> Manifest:
 
 
 def read_key(store: Store, key: str) -> Manifest:
-    """Read the manifest under a key; raises as `read`."""
+    """Read the manifest under a key; raises the errors of `read`."""
     try:
         content: dict[str, Any] = json.loads(store.read(key))
         written = content.pop("format")
@@ -153,7 +153,7 @@ def current_or_raise(store: Store, name: str) -> Manifest:
 
 
 def commit(store: Store, manifest: Manifest) -> bool:
-    """Make a version the current one; return False if its number is taken. Raises as `check_not_removed`."""
+    """Make a version the current one; return False if its number is taken. Raises the errors of `check_not_removed`."""
     check_not_removed(store, manifest)
     return store.create(layout.manifest(manifest.name, manifest.version), manifest.to_json())
 

@@ -30,7 +30,7 @@ class TableHolding:
     kind
         ``source`` (light curves), ``object`` or ``reference``; empty for a table that cannot be read.
     size
-        Of its data files, bytes.
+        Total size of its data files, bytes.
     nights
         ``YYYYMMDD``, in order; empty for tables that do not grow by nights.
     problem
@@ -64,7 +64,7 @@ class ReferenceHolding:
 
 @dataclass(frozen=True)
 class Contents:
-    """What an archive contains at one time.
+    """The contents of an archive at one time.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class Contents:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to show."""
+        """Whether the archive has nothing to show."""
         return not (self.tables or self.releases or self.nights)
 
     @property
@@ -100,7 +100,7 @@ class Contents:
 
     @property
     def has_light_curves(self) -> bool:
-        """Whether there is the table that the first notebook reads."""
+        """Whether the archive has the table that the first notebook reads."""
         return any(one.name == LIGHT_CURVES and not one.problem for one in self.tables)
 
 

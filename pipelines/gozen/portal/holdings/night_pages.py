@@ -34,7 +34,7 @@ class PageOfNights:
 
 
 def page_of_nights(nights: Sequence[str], wanted: str) -> PageOfNights:
-    """Return the page of nights that an address asks for; the nearest page there is, the first for any other text."""
+    """Return the requested page of nights; the nearest page if its number does not exist, the first for other text."""
     pages = max(1, -(-len(nights) // NIGHTS_A_PAGE))
     page = min(max(int(wanted), 1), pages) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 else 1
     first = (page - 1) * NIGHTS_A_PAGE

@@ -27,14 +27,14 @@ PORTAL = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class ErrorPage:
-    """What a page about an error says.
+    """The content of a page about an error.
 
     Parameters
     ----------
     status
         The HTTP status.
     key
-        Begin of the names of its texts, ``error_{key}_title`` and ``error_{key}_advice``.
+        First part of the names of its texts, ``error_{key}_title`` and ``error_{key}_advice``.
     again
         Address of a link to try again; empty for the first page.
     """
