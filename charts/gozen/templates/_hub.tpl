@@ -129,7 +129,7 @@ securityContext: {{- include "gozen.pod-security" .root | nindent 2 }}
 {{/* The same of their containers. Arguments: root, component. */}}
 {{- define "gozen.hub-container" -}}
 name: {{ .component }}
-image: {{ include "gozen.image" (dict "root" .root "image" .root.Values.images.hub) }}
+image: {{ include "gozen.image" (dict "root" .root "image" (ternary .root.Values.images.proxy .root.Values.images.hub (eq .component "proxy"))) }}
 imagePullPolicy: {{ .root.Values.images.pullPolicy }}
 resources: {{- get .root.Values.hub.resources .component | toYaml | nindent 2 }}
 securityContext: {{- include "gozen.container-security" .root | nindent 2 }}
