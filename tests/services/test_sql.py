@@ -224,7 +224,7 @@ def test_light_curves_exposures_and_nights_are_joined(api: Api) -> None:
         (1, "V"),
     ]
     assert rows(api, "SELECT count(*) FROM Tracklets") == [(0,)]
-    with pytest.raises(TableNotFound, match="no table 'exposure'; there are exposures"):
+    with pytest.raises(TableNotFound, match="no table 'exposure'; try exposures"):
         api.sql("SELECT * FROM exposure")
 
 

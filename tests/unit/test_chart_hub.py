@@ -251,6 +251,15 @@ def test_nobody_reads_secrets_or_nodes_or_runs_commands_in_pods(manifests: list[
         assert f'"{word}"' not in text
 
 
+def test_the_proxy_runs_the_image_of_jupyterhub_and_the_others_that_of_the_hub(manifests: list[Manifest]) -> None:
+    images = {
+        name: pod(manifests, name)["containers"][0]["image"].rpartition(":")[0]
+        for name in ("hub", "portal", "namespaces", "proxy")
+    }
+    assert images.pop("proxy") == "quay.io/jupyterhub/configurable-http-proxy"
+    assert set(images.values()) == {"ghcr.io/gozen-project/gozen-hub"}
+
+
 def test_only_hub_and_namespaces_have_a_token_of_the_cluster(manifests: list[Manifest]) -> None:
     accounts = {one["metadata"]["name"]: one for one in of_kind(manifests, "ServiceAccount")}
     assert {one["automountServiceAccountToken"] for one in accounts.values()} == {False}
