@@ -65,6 +65,14 @@ class Platform(HubClient):
         (pod,) = json.loads(self.of_user(name, *words, check=True).stdout)["items"]
         return pod
 
+    def told_of(self, name: str) -> str:
+        """Return what a person would inspect when a lab does not start."""
+        words = (("get", "pods,pvc,events", "--output=wide"), ("describe", "pods"))
+        parts = [self.of_user(name, *one).stdout for one in words]
+        parts.append(self.of_user(name, "logs", "--selector=app.kubernetes.io/component=lab", "--tail=40").stdout)
+        parts.append(self.kubectl("logs", f"deployment/{NAME}-hub", "--tail=40").stdout)
+        return "\n\n".join(parts)
+
     def in_lab(self, name: str, program: str, given: str = "") -> str:
         """Run a Python program in the lab of a user; return its output."""
         pod = self.lab(name)["metadata"]["name"]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, TimeoutError
 from tests.services.chromium import chromium
 from tests.services.hub_client import answers, called, run_all, status, wait_for_end
 
@@ -46,7 +46,10 @@ def tokens(gozen_platform: Platform, pages: dict[str, Page]) -> dict[str, str]:
     """Return a token of each user, whose labs run."""
     found = {}
     for name, page in pages.items():
-        gozen_platform.open_notebook(page, "light-curve.ipynb")
+        try:
+            gozen_platform.open_notebook(page, "light-curve.ipynb")
+        except TimeoutError as error:
+            raise AssertionError(gozen_platform.told_of(name)) from error
         found[name] = gozen_platform.token_of(page)
     return found
 

@@ -24,7 +24,6 @@ from .hub_client import HubClient, answers, called, executed, run_all, status, w
 
 GOZEN = Path(sys.executable).parent / "gozen"
 START_S = 90
-IDLE_S = 10
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
 
 
