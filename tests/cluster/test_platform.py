@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, TimeoutError
+from playwright.sync_api import Browser, Page
+from playwright.sync_api import TimeoutError as BrowserTimeout
 from tests.services.chromium import chromium
 from tests.services.hub_client import answers, called, run_all, status, wait_for_end
 
@@ -48,7 +49,7 @@ def tokens(gozen_platform: Platform, pages: dict[str, Page]) -> dict[str, str]:
     for name, page in pages.items():
         try:
             gozen_platform.open_notebook(page, "light-curve.ipynb")
-        except TimeoutError as error:
+        except BrowserTimeout as error:
             raise AssertionError(gozen_platform.told_of(name)) from error
         found[name] = gozen_platform.token_of(page)
     return found
