@@ -38,8 +38,9 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
         "pod_security_context": {**_RESTRICTED, "fsGroupChangePolicy": "OnRootMismatch"},
         "automount_service_account_token": False,
         "service_account": "default",
-        "enable_services": False,
         "extra_pod_config": {"enableServiceLinks": False},
+        # KubeSpawner writes this label after all others; the network policies of labs select by it.
+        "component_label": "lab",
         "common_labels": {"app.kubernetes.io/name": "gozen", **_LABELS},
         "storage_pvc_ensure": True,
         "pvc_name_template": "home",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubespawner import KubeSpawner
 from traitlets.config import Config
 
 from gozen.errors import BadRequest
@@ -98,6 +99,15 @@ def test_labs_are_restricted_pods_without_a_token(secrets: Path) -> None:
     assert traits["pod_security_context"]["runAsNonRoot"] is True
     assert traits["pod_security_context"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert traits["uid"] == 10001
+
+
+def test_labs_have_the_label_by_which_the_network_policies_select_them(secrets: Path) -> None:
+    # KubeSpawner writes `component_label` over the same label of `common_labels`.
+    assert pod_traits(settings(secrets))["component_label"] == "lab"
+
+
+def test_kubespawner_knows_every_trait_that_it_is_given(secrets: Path) -> None:
+    assert set(pod_traits(settings(secrets))) <= set(KubeSpawner.class_trait_names())
 
 
 def test_homes_are_kept_unless_the_site_says_otherwise(secrets: Path) -> None:
