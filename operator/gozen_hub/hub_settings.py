@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from gozen.errors import BadRequest
 from gozen.resources.yaml_document import parse
@@ -17,6 +26,16 @@ VARIABLE = "GOZEN_HUB_SETTINGS"
 
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        raise ValueError(f"{name!r} is not a valid user name: write small letters, digits, '.', '_' and '-'")
+    return name
+
+
+Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?([KMGTP]i|[kMGTP])?$")]
+"""A number of bytes as Kubernetes writes it, such as ``10Gi``."""
 
 
 class OpenIdSettings(_Group):
@@ -42,7 +61,7 @@ class TestLoginSettings(_Group):
 
     __test__ = False  # pytest would take it for a class of tests
 
-    users: frozenset[str] = Field(min_length=1, description="Names that may log in")
+    users: frozenset[Annotated[str, AfterValidator(_name)]] = Field(min_length=1, description="Names that may log in")
     password_file: Path = Field(description="File with the password of all these users, 8 characters or more")
     admin_password_file: Path | None = Field(None, description="File with the password of the admins, 32 or more")
 
@@ -63,6 +82,8 @@ class LoginSettings(_Group):
     def _complete(self) -> LoginSettings:
         if self.method != "system" and getattr(self, self.method) is None:
             raise ValueError(f"the log-in method {self.method!r} needs the settings login.{self.method}")
+        if self.method == "test" and self.admins and self.test and self.test.admin_password_file is None:
+            raise ValueError("admins log in with a separate password: give test.admin_password_file, or no admins")
         return self
 
 
@@ -81,7 +102,7 @@ class Profile(_Group):
 class HomeSettings(_Group):
     """The home folder of each user, which outlives the lab."""
 
-    size: str = Field("10Gi", description="Size of the volume")
+    size: Quantity = Field("10Gi", description="Size of the volume")
     storage_class: str | None = Field(None, description="StorageClass; default: that of the cluster")
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
         "ReadWriteOnce", description="ReadWriteOnce keeps all servers of a user on one node"
@@ -114,14 +135,24 @@ class IdleSettings(_Group):
     lab_s: int = Field(3600, ge=0, description="Seconds without activity after which a lab ends; 0: never")
     check_s: int = Field(300, ge=1, description="Seconds between two checks")
 
+    @model_validator(mode="after")
+    def _longer_than_a_report(self) -> IdleSettings:
+        # A lab reports its activity once in this time: a shorter one would end labs that are used.
+        if 0 < self.lab_s < 2 * self.check_s:
+            raise ValueError(
+                f"lab_s = {self.lab_s} is too short for check_s = {self.check_s}: give at least {2 * self.check_s}, or "
+                "a smaller check_s"
+            )
+        return self
+
 
 class QuotaSettings(_Group):
     """The most that the pods of one user may use together."""
 
     cpu: float = Field(8.0, gt=0, description="Processors (limits)")
-    memory: str = Field("32Gi", description="Memory (limits)")
+    memory: Quantity = Field("32Gi", description="Memory (limits)")
     pods: int = Field(20, ge=1, description="Pods")
-    storage: str = Field("50Gi", description="Size of all volumes")
+    storage: Quantity = Field("50Gi", description="Size of all volumes")
     secrets: int = Field(10, ge=1, description="Secrets")
 
 
@@ -136,7 +167,7 @@ class Binding(_Group):
 class NamespaceSettings(_Group):
     """The namespaces of users; the chart writes all but the quota."""
 
-    prefix: str = Field("gozen-user", pattern=r"^[a-z]([a-z0-9-]{0,20}[a-z0-9])?$", description="Prefix of each name")
+    prefix: str = Field("gozen-user", pattern=r"^[a-z]([a-z0-9-]{0,12}[a-z0-9])?$", description="Prefix of each name")
     service_url: str = Field("", description="Address of the service that makes namespaces; the chart sets it")
     hub_account: str = Field("", description="Account that may send requests to the service, as namespace/name")
     quota: QuotaSettings = QuotaSettings()
@@ -158,7 +189,7 @@ class HubSettings(_Group):
     """Everything that a site decides about its hub."""
 
     public_url: str = Field(
-        "http://127.0.0.1:8000", pattern=r"^https?://[^/]+/?$", description="Address that users type into the browser"
+        "http://localhost:8000", pattern=r"^https?://[^/]+/?$", description="Address that users type into the browser"
     )
     user_hosts: bool = Field(
         True,
@@ -178,10 +209,35 @@ class HubSettings(_Group):
     namespaces: NamespaceSettings = NamespaceSettings()
     archive: ArchiveAccess = ArchiveAccess()
 
-    @property
-    def host(self) -> str:
-        """Host name of the public address, without the port."""
-        return str(urlsplit(self.public_url).hostname)
+    @field_validator("public_url")
+    @classmethod
+    def _as_browsers_write_it(cls, url: str) -> str:
+        """Return the address in small letters and without the port that its scheme has by default."""
+        parts = urlsplit(url.rstrip("/").lower())
+        if parts.hostname is None or parts.username is not None:
+            raise ValueError(f"{url!r} names no host")
+        port = parts.port  # raises ValueError for one that cannot be
+        default = {"http": 80, "https": 443}[parts.scheme]
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        return f"{parts.scheme}://{host}" + ("" if port in (None, default) else f":{port}")
+
+    @model_validator(mode="after")
+    def _possible(self) -> HubSettings:
+        host = str(urlsplit(self.public_url).hostname)
+        if self.user_hosts and re.fullmatch(r"[0-9.]+|.*:.*", host):
+            raise ValueError(
+                f"below the address {host} there are no host names of users: give public_url a name, or set "
+                "user_hosts: false"
+            )
+        if self.where == "machine" and self.login.method == "openid":
+            raise ValueError(
+                "where: machine has no accounts for users of an OpenID provider: use login.method system, or a cluster"
+            )
+        if self.where == "machine" and self.archive.claim:
+            raise ValueError("archive.claim is a volume of a cluster: on one machine give archive.url")
+        if self.where == "cluster" and self.login.method == "system":
+            raise ValueError("login.method system needs where: machine: a pod has no accounts of users")
+        return self
 
 
 def read_hub_settings(path: Path) -> HubSettings:
