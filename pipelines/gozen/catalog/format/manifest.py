@@ -149,10 +149,15 @@ def current_or_raise(store: Store, name: str) -> Manifest:
     """Return the manifest of the highest version; raise `MissingObject` if there is no such table."""
     manifest = current(store, name)
     if manifest is None:
-        names = sorted({key.split("/")[1] for key in store.list("catalogs") if "/manifest/" in key})
+        names = tables(store)
         remedy = f"its tables are {', '.join(names)}" if names else "`gozen night append` makes it from reduced nights"
         raise MissingObject(f"the archive {store.url} has no table {name!r}; {remedy}")
     return manifest
+
+
+def tables(store: Store) -> list[str]:
+    """Return the names of all tables of an archive, sorted; their data files are not listed."""
+    return [name for name in store.folders("catalogs") if store.list(f"catalogs/{name}/manifest")]
 
 
 def commit(store: Store, manifest: Manifest) -> bool:

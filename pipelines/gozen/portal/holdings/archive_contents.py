@@ -10,9 +10,8 @@ from typing import Literal
 from gozen.archive.log.search_log import nights
 from gozen.archive.stores.open_store import Store, open_archive
 from gozen.catalog.format import manifest
-from gozen.catalog.format.manifest import Manifest
+from gozen.catalog.format.manifest import Manifest, tables
 from gozen.catalog.maintain.release import read_release, releases
-from gozen.catalog.maintain.verify import tables
 from gozen.errors import GozenError, StorageUnavailable
 from gozen.reduction.shared_inputs import DEFAULT_COLLECTION, SIMULATED_SKY
 from gozen.settings import Settings
