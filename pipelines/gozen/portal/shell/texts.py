@@ -20,7 +20,6 @@ TEXTS: Mapping[str, Text] = {
     "nav": Text("Pages", "ページ"),
     "nav_data": Text("Data", "データ"),
     "nav_hub": Text("Servers", "サーバー"),
-    "account": Text("Account", "アカウント"),
     "logged_in_as": Text("Logged in as", "ログイン中のユーザー"),
     "log_out": Text("Log out", "ログアウト"),
     "display": Text("Language and theme", "言語と表示"),
@@ -91,6 +90,13 @@ TEXTS: Mapping[str, Text] = {
         "New exposures are matched with the catalogue of the simulated sky.",
         "新しい露出は、模擬した星空のカタログと照合されます。",
     ),
+    "reference_missing": Text(
+        "The settings name the table {name}, which is not in this archive: new exposures cannot be reduced. An "
+        "administrator can import the table, or change the setting.",
+        "設定にある表 {name} がこのアーカイブにないため、新しい露出を整約できません。"
+        "管理者は、この表を取り込むか、設定を変更してください。",
+    ),
+    "reference_size": Text("It has {rows} rows ({size}).", "{rows} 行 ({size}) あります。"),
     "reference_none": Text(
         "There is none: new exposures are solved blind, and their fluxes are not calibrated. An administrator can add "
         "one with {command}.",
