@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _STATE = Path.home() / ".local" / "share" / "gozen-hub"
 _PASSWORD_FILE = "password"  # noqa: S105 - the name of a file
-_MODULES = "pip install 'gozen[hub,lab]'"
+_MODULES = "pip install 'gozen[hub,lab,sql]'"
 
 
 def hub(

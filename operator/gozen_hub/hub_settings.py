@@ -42,7 +42,7 @@ class OpenIdSettings(_Group):
     """An OpenID Connect provider, such as Keycloak, Dex or the institute's own."""
 
     client_id: str = Field(description="Identifier of the hub at the provider")
-    client_secret_file: Path = Field(description="File with the secret of the hub at the provider")
+    client_secret_file: Path = Field(description="File with the secret that the provider gave to the hub")
     authorize_url: str = Field(description="Page of the provider to which the browser is sent for log-in")
     token_url: str = Field(description="Address at which the hub exchanges the provider's code for a token")
     userdata_url: str = Field(description="Address at which the hub reads the user's claims")
@@ -62,8 +62,10 @@ class TestLoginSettings(_Group):
     __test__ = False  # pytest would take it for a class of tests
 
     users: frozenset[Annotated[str, AfterValidator(_name)]] = Field(min_length=1, description="Names that may log in")
-    password_file: Path = Field(description="File with the password of all these users, 8 characters or more")
-    admin_password_file: Path | None = Field(None, description="File with the password of the admins, 32 or more")
+    password_file: Path = Field(description="File with the password of all users except admins, 8 characters or more")
+    admin_password_file: Path | None = Field(
+        None, description="File with the password of the admins, 32 characters or more"
+    )
 
 
 class LoginSettings(_Group):
@@ -74,9 +76,11 @@ class LoginSettings(_Group):
         description="openid: a provider; system: accounts of this machine (PAM, without Kubernetes); "
         "test: one shared password",
     )
-    openid: OpenIdSettings | None = Field(None, description="The provider, for the method openid")
-    test: TestLoginSettings | None = Field(None, description="Users and password, for the method test")
-    admins: frozenset[str] = Field(frozenset(), description="Users that may open the hub's admin page")
+    openid: OpenIdSettings | None = Field(None, description="The provider; required for the method openid")
+    test: TestLoginSettings | None = Field(None, description="Users and password; required for the method test")
+    admins: frozenset[str] = Field(
+        frozenset(), description="Users that may open the hub's admin page and the lab of every user"
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> LoginSettings:
@@ -93,16 +97,24 @@ class Profile(_Group):
     title: str = Field(description="Name on the page")
     description: str = Field("", description="A sentence below the name")
     image: str | None = Field(None, description="Image; default: that of `lab`")
-    cpu: float = Field(2.0, gt=0, description="Maximum number of processors of the lab")
-    cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves")
-    memory: str = Field("4G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Maximum memory of the lab")
-    memory_guarantee: str = Field("512M", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Memory that Kubernetes reserves")
+    cpu: float = Field(2.0, gt=0, description="Maximum number of processors of the lab; only in a cluster")
+    cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves for the lab")
+    memory: str = Field(
+        "4G",
+        pattern=r"^\d+(\.\d+)?[KMGT]$",
+        description="Maximum memory of the lab: a number with K, M, G or T (powers of 1024); only in a cluster",
+    )
+    memory_guarantee: str = Field(
+        "512M",
+        pattern=r"^\d+(\.\d+)?[KMGT]$",
+        description="Memory that Kubernetes reserves for the lab, in the same units",
+    )
 
 
 class HomeSettings(_Group):
     """The home folder of each user, which outlives the lab."""
 
-    size: Quantity = Field("10Gi", description="Size of the volume")
+    size: Quantity = Field("10Gi", description="Size of the volume, as Kubernetes writes it: `Gi` is 1024³ bytes")
     storage_class: str | None = Field(None, description="StorageClass; default: that of the cluster")
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
         "ReadWriteOnce", description="ReadWriteOnce keeps all servers of a user on one node"
@@ -119,7 +131,9 @@ class LabSettings(_Group):
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
         "IfNotPresent", description="When Kubernetes pulls the image"
     )
-    pull_secrets: tuple[str, ...] = Field((), description="Names of Secrets with access to the registry")
+    pull_secrets: tuple[str, ...] = Field(
+        (), description="Names of Secrets with access to the registry; each must exist in the namespace of each user"
+    )
     profiles: tuple[Profile, ...] = Field(
         (Profile(title="Standard"),), min_length=1, description="Sizes to choose from; the first is the default"
     )
@@ -149,11 +163,13 @@ class IdleSettings(_Group):
 class QuotaSettings(_Group):
     """The most that the pods of one user may use together."""
 
-    cpu: float = Field(8.0, gt=0, description="Processors (limits)")
-    memory: Quantity = Field("32Gi", description="Memory (limits)")
-    pods: int = Field(20, ge=1, description="Pods")
-    storage: Quantity = Field("50Gi", description="Size of all volumes")
-    secrets: int = Field(10, ge=1, description="Secrets")
+    cpu: float = Field(8.0, gt=0, description="Sum of the processor limits of all pods")
+    memory: Quantity = Field("32Gi", description="Sum of the memory limits of all pods")
+    pods: int = Field(20, ge=1, description="Number of pods")
+    storage: Quantity = Field(
+        "50Gi", description="Sum of the sizes that all volume claims request, including that of the archive"
+    )
+    secrets: int = Field(10, ge=1, description="Number of Secrets")
 
 
 class Binding(_Group):

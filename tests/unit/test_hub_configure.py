@@ -57,6 +57,10 @@ def test_services_have_the_scopes_that_they_need_and_no_others(secrets: Path) ->
     ]
 
 
+def test_the_metrics_of_the_hub_need_no_log_in(secrets: Path) -> None:
+    assert configured(settings(secrets)).JupyterHub.authenticate_prometheus is False
+
+
 def test_idle_labs_end_after_the_time_that_is_set(secrets: Path) -> None:
     services = {
         one["name"]: one for one in configured(settings(secrets, idle={"lab_s": 77, "check_s": 30})).JupyterHub.services

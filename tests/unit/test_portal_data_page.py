@@ -61,12 +61,12 @@ def test_tables_releases_and_nights_with_rows_and_sizes(hub, tmp_path) -> None:
     sample_archive(tmp_path)
     found = text(page(hub, tmp_path))
     assert "lightcurves light curves 21,180 822 kB 2 2026-01-14 to 2026-01-15" in found
-    assert "objects objects 26 3.6 kB" in found
+    assert "objects list of objects 26 3.6 kB" in found
     assert "dr1 connect(rerun=&#34;dr1&#34;) lightcurves light curves 15,000 600 kB" in found
     assert "2026-01-15 2 12:00–12:14 4 0" in found
     assert "2026-01-14 1 12:00–12:00 2 0" in found
     assert found.index("2026-01-15 2 12:00") < found.index("2026-01-14 1 12:00")
-    assert re.search(r"nights 2 last night 2026-01-15 rows in live tables 21,206", found)
+    assert re.search(r"number of nights 2 latest night 2026-01-15 rows in live tables 21,206", found)
 
 
 def test_sizes_are_given_in_bytes_for_programs(hub, tmp_path) -> None:
