@@ -40,7 +40,7 @@ def machine_spawner(settings: HubSettings) -> str:
 
 
 def keys_of_the_store(settings: HubSettings) -> dict[str, str]:
-    """Return the variables with which the account that started the hub reads the object store; only for the test log-in.
+    """Return the variables with which the hub's own account reads the object store; only for the test log-in.
 
     Its labs run as that user and could read the same files. With accounts, a lab must not get the keys of root.
     """

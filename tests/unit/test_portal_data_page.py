@@ -185,7 +185,8 @@ def test_what_is_damaged_is_marked_and_the_rest_is_shown(hub, tmp_path) -> None:
 
 MANIFEST = {
     "format": 1, "name": "odd", "version": 1, "kind": "object", "generation": 1, "order": 5, "schema": "s",
-    "index": "i", "coverage": "c", "files": [{"path": "a", "rows": 1, "bytes": 1}], "nights": {}, "journal": 0, "margin": "",
+    "index": "i", "coverage": "c", "files": [{"path": "a", "rows": 1, "bytes": 1}], "nights": {}, "journal": 0,
+    "margin": "",
 }  # fmt: skip
 
 
@@ -248,7 +249,7 @@ def test_stray_objects_are_passed_over(hub, tmp_path) -> None:
     (tmp_path / os.fsdecode(b"catalogs/\xff/manifest")).mkdir(parents=True)
     (tmp_path / os.fsdecode(b"catalogs/\xff/manifest/000000001.json")).write_bytes(b"{")
     found = text(page(hub, tmp_path))
-    assert "objects objects 26 3.6 kB" in found
+    assert "objects list of objects 26 3.6 kB" in found
     assert "2026-01-15 2 12:00" in found
     assert found.count("cannot be read") == 1  # the table whose name is not UTF-8
     assert "copy" not in found

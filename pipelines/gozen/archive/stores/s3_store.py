@@ -150,14 +150,14 @@ class S3Store(Store):
         with s3_errors(self.url_of(prefix), "list"):
             return dict(sorted(self._listed(prefix)))
 
-    def folders(self, prefix: str) -> list[str]:
+    def folders(self, prefix: str) -> tuple[str, ...]:
         """Return the sorted names of the folders directly below a prefix; the server leaves out what is in them."""
         folder = self._full(f"{prefix}/" if prefix else "")
         with s3_errors(self.url_of(prefix), "list"):
             found = [
                 one["Prefix"] for page in self._pages(folder, Delimiter="/") for one in page.get("CommonPrefixes", ())
             ]
-        return sorted(name.removeprefix(folder).removesuffix("/") for name in found)
+        return tuple(sorted(name.removeprefix(folder).removesuffix("/") for name in found))
 
     def copy(self, key: str, to: str) -> None:
         """Copy an object; the server copies objects up to 5 GiB itself."""

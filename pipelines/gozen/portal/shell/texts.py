@@ -37,8 +37,8 @@ TEXTS: Mapping[str, Text] = {
     "start": Text("Start", "はじめる"),
     "first_notebook": Text("Open the first notebook", "最初のノートブックを開く"),
     "first_notebook_note": Text(
-        "Your lab starts if it is not running, and shows “{title}”. If your lab has access to the archive, the first cell "
-        "runs without any setting.",
+        "Your lab starts if it is not running, and shows “{title}”. If your lab has access to the archive, the first "
+        "cell runs without any setting.",
         "ラボが動いていなければ起動し、「{title}」を開きます。"
         "ラボがアーカイブを読める状態であれば、最初のセルは設定なしで実行できます。",
     ),
@@ -132,9 +132,9 @@ TEXTS: Mapping[str, Text] = {
         "Labs work, and data appear here about a minute after the first night is appended. If you run this platform, "
         "reduce and append a night ({night}), or make a simulated one ({demo}). If you expect data here, check that "
         "{archive} is the right address, and that it is mounted.",
-        "ラボは使えます。最初の夜が追加されると、約 1 分後にデータがここに表示されます。管理者の方は、観測夜を整約して追加するか "
-        "({night})、模擬データをつくってください ({demo})。データがあるはずのときは、{archive} のアドレスが正しいか、"
-        "マウントされているかを確認してください。",
+        "ラボは使えます。最初の夜が追加されると、約 1 分後にデータがここに表示されます。"
+        "管理者の方は、観測夜を整約して追加するか ({night})、模擬データをつくってください ({demo})。"
+        "データがあるはずのときは、{archive} のアドレスが正しいか、マウントされているかを確認してください。",
     ),
     "away_title": Text("The archive cannot be read now", "現在、アーカイブを読み込めません"),
     "away_advice": Text(
@@ -170,7 +170,9 @@ TEXTS: Mapping[str, Text] = {
         "別のブラウザで始めたか、10 分以上経過したか、このサイトのクッキーが保存されていません。"
         "クッキーを許可して、もう一度ログインしてください。",
     ),
-    "error_login_code_title": Text("The log-in step was used or is too old", "ログインの手続きが使用済みか、期限切れです"),
+    "error_login_code_title": Text(
+        "The log-in step was used or is too old", "ログインの手続きが使用済みか、期限切れです"
+    ),
     "error_login_code_advice": Text(
         "This log-in step can be used once, within a short time. Log in again.",
         "このログインの手続きは、短時間のうちに一度だけ使えます。もう一度ログインしてください。",
