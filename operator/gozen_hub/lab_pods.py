@@ -52,7 +52,10 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
         "volume_mounts": _mounts(settings),
         "working_dir": HOME,
         "notebook_dir": HOME,
-        "environment": lab_environment(settings),
+        # KubeSpawner fills in names in braces; a brace of a value is doubled, so that it stays one.
+        "environment": {
+            name: value.replace("{", "{{").replace("}", "}}") for name, value in lab_environment(settings).items()
+        },
         "node_selector": dict(lab.node_selector),
         "start_timeout": lab.start_timeout_s,
         "http_timeout": lab.start_timeout_s,
@@ -67,7 +70,7 @@ def lab_environment(settings: HubSettings) -> dict[str, str]:
     """Return the environment of a lab: where the archive is, and how it is read."""
     archive = settings.archive
     found = {"GOZEN_ARCHIVE": DATA if archive.claim else archive.url, **archive.environment}
-    if archive.url.startswith("s3://"):
+    if settings.where == "cluster" and archive.url.startswith("s3://"):
         found["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS}/credentials"
         found["AWS_EC2_METADATA_DISABLED"] = "true"
     found["GOZEN_NOTEBOOKS"] = str(settings.notebooks)

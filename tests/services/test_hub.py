@@ -1,6 +1,6 @@
 """``gozen hub`` on one machine in a real browser: two people log in, and each gets only their own lab with the archive.
 
-The same hub in a cluster is in tests/cluster/test_platform.py.
+The hub of a cluster is in tests/cluster/test_platform.py.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from .chromium import chromium
-from .hub_client import HubClient, answers, called, executed, run_all, status, wait_for_end
+from .hub_client import HubClient, answers, called, executed, run_all, status
 
 GOZEN = Path(sys.executable).parent / "gozen"
 START_S = 90
@@ -107,7 +107,18 @@ def test_a_user_lands_on_the_data_and_runs_the_first_notebook(hub: Hub, browser:
     page.context.close()
 
 
+def open_lab(hub: Hub, browser: Browser, name: str) -> None:
+    """Start the lab of a user, if it is not running, and wait for it."""
+    page = browser.new_context().new_page()
+    hub.log_in(page, name)
+    page.wait_for_url("**/services/portal/**")
+    page.goto(f"{hub.url}/hub/user-redirect/api/status")
+    page.wait_for_url(f"{hub.user_url(name)}/api/status**", timeout=60_000)
+    page.context.close()
+
+
 def test_a_user_cannot_reach_the_lab_of_another(hub: Hub, browser: Browser) -> None:
+    open_lab(hub, browser, "hoshi")
     page = browser.new_context().new_page()
     hub.log_in(page, "sora")
     page.wait_for_url("**/services/portal/**")
@@ -122,31 +133,27 @@ def test_a_user_cannot_reach_the_lab_of_another(hub: Hub, browser: Browser) -> N
 
 
 def test_a_page_of_a_lab_cannot_act_as_its_visitor_at_the_hub(hub: Hub, browser: Browser) -> None:
+    open_lab(hub, browser, "hoshi")
     page = browser.new_context().new_page()
     hub.log_in(page, "hoshi")
     page.wait_for_url("**/services/portal/**")
-    before = tokens(hub, page)
+    page.goto(f"{hub.url}/hub/token")
+    secret = page.evaluate("window.jhdata.xsrf_token")
+    tokens = f"{hub.url}/hub/api/users/hoshi/tokens"
+    # The same requests work on the hub's own page; even with the secret of that page they do not work elsewhere.
+    assert page.evaluate(SEND, [f"{hub.url}/hub/api/user", "GET", secret]) == 200
+    assert page.evaluate(SEND, [tokens, "POST", secret]) == 201
     page.goto(f"{hub.user_url('hoshi')}/api/status")
-    assert page.evaluate(READ, f"{hub.url}/hub/api/user") == "blocked"
-    page.evaluate(POST, f"{hub.url}/hub/api/users/hoshi/tokens")
-    assert tokens(hub, page) == before
+    assert page.evaluate(SEND, [f"{hub.url}/hub/api/user", "GET", secret]) == "blocked"
+    assert page.evaluate(SEND, [tokens, "POST", secret]) == "blocked"
     page.context.close()
 
 
-def tokens(hub: Hub, page: Page) -> int:
-    """Return the number of API tokens that the hub's page lists."""
-    page.goto(f"{hub.url}/hub/token")
-    return page.locator(".token-row").count()
-
-
-READ = """
-async (url) => {
-  try { return (await fetch(url, {credentials: "include"})).status } catch { return "blocked" }
-}
-"""
-POST = """
-async (url) => {
-  try { await fetch(url, {method: "POST", credentials: "include", mode: "no-cors"}) } catch { return "blocked" }
+SEND = """
+async ([url, method, secret]) => {
+  const headers = {"X-XSRFToken": secret, "Content-Type": "application/json"};
+  const body = method === "POST" ? "{}" : undefined;
+  try { return (await fetch(url, {method, headers, body, credentials: "include"})).status } catch { return "blocked" }
 }
 """
 IDLE_S = 20

@@ -1,4 +1,4 @@
-"""The pages about the platform say what the code does: settings, metrics, values, and a test for each row of security.
+"""The pages about the platform say what the code does: settings, metrics, values, a test for each row of security.
 
 Covered: each setting of the hub with its default and meaning; which of them the chart sets; metrics of the portal; the
 files that the pages show; that the tests exist which the table of security names. Not here: whether these tests pass.
@@ -62,7 +62,8 @@ def default_text(field: FieldInfo) -> str:
     else:
         text = f"`{str(value).lower() if isinstance(value, bool) else value}`"
     others = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-    return " or ".join([text, *(f"`{one}`" for one in others if one != value)])
+    left = " or ".join(f"`{one}`" for one in others if one != value)
+    return f"{text} (or {left})" if left else text
 
 
 def rows_of(page: str, columns: int) -> dict[str, tuple[str, ...]]:
@@ -127,15 +128,18 @@ def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 def test_the_settings_of_one_machine_that_the_page_shows_are_read(tmp_path: Path) -> None:
     files = shown_files(MACHINE)
     assert files
+    whole: dict[str, Any] = {}
     for text in files:
+        whole = merged(whole, yaml.safe_load(text))
         path = tmp_path / "hub.yaml"
-        path.write_text(text)
+        path.write_text(yaml.safe_dump(whole))
         assert read_hub_settings(path).where == "machine"
 
 
 def security_rows() -> list[str]:
     section = PLATFORM.split("\n## Who can reach what\n")[1].split("\n## ")[0]
-    return [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| from |")]
+    rows = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| from |")]
+    return rows + [f"* {item}" for item in " ".join(section.split()).split(" * ")[1:]]
 
 
 @pytest.mark.parametrize("row", security_rows())

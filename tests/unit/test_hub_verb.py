@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,24 +12,30 @@ from typing import Any
 import pytest
 
 from gozen.errors import BadRequest
+from gozen.settings import load_settings
 from gozen_hub.cli_verb import hub
 from gozen_hub.hub_settings import VARIABLE, read_hub_settings
 
 
 @pytest.fixture
-def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that calls the verb and returns the command line that it becomes."""
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Yield a function that calls the verb and returns the command line that it becomes."""
     commands: list[list[str]] = []
+    held: list[int] = []
     monkeypatch.setenv(VARIABLE, "")
     monkeypatch.setenv("PATH", "/usr/bin")
     monkeypatch.setattr(os, "execv", lambda _, command: commands.append(command))
-    context: Any = SimpleNamespace(obj=SimpleNamespace(settings=lambda: SimpleNamespace(archive=tmp_path / "archive")))
+    monkeypatch.setattr(os, "set_inheritable", lambda descriptor, _: held.append(descriptor))
 
-    def start(*users: str) -> list[str]:
-        hub(context, settings=None, port=8123, state=tmp_path / "state", test_login=list(users))
+    def start(*users: str, settings: Path | None = None, archive: str | None = None) -> list[str]:
+        site = load_settings(archive=archive or str(tmp_path / "archive"), instrument="tomoe")
+        context: Any = SimpleNamespace(obj=SimpleNamespace(settings=lambda: site))
+        hub(context, settings=settings, port=8123, state=tmp_path / "state", test_login=list(users))
         return commands[-1]
 
-    return start
+    yield start
+    for one in held:  # the hub would keep it
+        os.close(one)
 
 
 def test_its_options_are_settings(started: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,6 +44,7 @@ def test_its_options_are_settings(started: Any, tmp_path: Path, capsys: pytest.C
     found = read_hub_settings(Path(os.environ[VARIABLE]))
     assert (found.where, found.public_url, found.state) == ("machine", "http://localhost:8123", tmp_path / "state")
     assert found.archive.url == str(tmp_path / "archive")
+    assert found.archive.environment == {"GOZEN_INSTRUMENT": "tomoe"}
     assert found.login.test is not None
     assert found.login.test.users == {"hoshi", "sora"}
     password = found.login.test.password_file
@@ -55,3 +63,38 @@ def test_accounts_of_the_machine_need_root(started: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(BadRequest, match="--test-login NAME"):
         started()
+
+
+def test_labs_get_the_settings_of_the_object_store(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOZEN_STORAGE__ENDPOINT_URL", "http://s3:9000")
+    started("hoshi", archive="s3://sky/archive")
+    found = read_hub_settings(Path(os.environ[VARIABLE])).archive
+    assert found.url == "s3://sky/archive"
+    assert found.environment["GOZEN_STORAGE__ENDPOINT_URL"] == "http://s3:9000"
+
+
+def test_a_second_hub_in_the_same_folder_is_refused(started: Any, tmp_path: Path) -> None:
+    started("hoshi")
+    with pytest.raises(BadRequest, match=f"another hub uses the folder {tmp_path / 'state'}; end it"):
+        started("hoshi")
+
+
+def test_folder_and_password_are_for_their_owner_alone_also_if_they_exist(started: Any, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    (state / "password").write_text("\n")
+    (state / "password").chmod(0o644)
+    started("hoshi")
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert (state / "password").stat().st_mode & 0o777 == 0o600
+    assert len((state / "password").read_text().strip()) >= 8
+
+
+def test_settings_of_a_cluster_are_refused(started: Any, tmp_path: Path) -> None:
+    file = tmp_path / "hub.yaml"
+    (tmp_path / "password").write_text("correct-horse")
+    file.write_text(f"login: {{method: test, test: {{users: [ada], password_file: {tmp_path / 'password'}}}}}\n")
+    with pytest.raises(BadRequest, match="write where: machine into the settings file"):
+        started(settings=file)
+    with pytest.raises(BadRequest, match="--settings and --test-login exclude one another"):
+        started("hoshi", settings=file)

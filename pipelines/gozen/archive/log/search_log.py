@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -70,6 +71,7 @@ class LogSelection:
                 raise BadRequest(f"{name} {pattern!r} is unknown; give one of {', '.join(words)}")
 
 
+_LOGGED = re.compile(rf"{keys.log_tables('exposures')}/([0-9]{{8}})\.parquet")
 _EXPOSURE_TEXTS = ("exposure", "object", "sensor", "data_type", "filter", "project", "status", "reason")
 _TRACKLET_TEXTS = ("exposure", "object", "sensor")
 _QUALITY_TEXTS = ("exposure", "object", "sensor", "data_type", "reason")
@@ -78,7 +80,8 @@ _QUALITY_TEXTS = ("exposure", "object", "sensor", "data_type", "reason")
 def nights(store: Store, selection: LogSelection | None = None) -> list[str]:
     """Return the nights of the log that the selection includes, in order."""
     selection = selection or LogSelection()
-    logged = (key.rsplit("/", 1)[1].removesuffix(".parquet") for key in store.list("tables/exposures"))
+    # Other objects, such as copies that somebody made there, are not tables of the log.
+    logged = (found[1] for key in store.list(keys.log_tables("exposures")) if (found := _LOGGED.fullmatch(key)))
     first, last = selection.first_night or "00000000", selection.last_night or "99999999"
     return [night for night in logged if first <= night <= last]
 

@@ -114,6 +114,12 @@ class Store(ABC):
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below a prefix (a folder, without the final slash); empty if there are none."""
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the sorted names of the folders directly below a prefix; raises the errors of `list`."""
+        folder = f"{prefix}/" if prefix else ""
+        inside = (key.removeprefix(folder) for key in self.list(prefix) if key.startswith(folder))
+        return tuple(sorted({name.split("/")[0] for name in inside if "/" in name}))
+
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return the length in bytes of each object below a prefix, by sorted keys; raises the errors of `list`."""
         return {key: self.size(key) for key in self.list(prefix)}

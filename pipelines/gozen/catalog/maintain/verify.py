@@ -222,9 +222,3 @@ def _collection(store: Store, newest: Manifest) -> Iterator[Problem]:
 
 def _same(one: Coverage, other: Coverage) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-def tables(store: Store) -> list[str]:
-    """Return the names of all tables of an archive, sorted."""
-    parts = (key.split("/") for key in store.list("catalogs"))
-    return sorted({part[1] for part in parts if len(part) > 3 and part[2] == "manifest"})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gozen.archive.log.night_counts import NightCounts, count_night
 from gozen.archive.stores.open_store import open_archive
-from gozen.errors import UnreadableInput
+from gozen.errors import StorageUnavailable, as_gozen_error
 from gozen.settings import Settings
 
 NIGHTS_A_PAGE = 20
@@ -48,8 +48,10 @@ def count_nights(settings: Settings, nights: Sequence[str]) -> list[NightRow]:
     def row(night: str) -> NightRow:
         try:
             return NightRow(night, count_night(store, night))
-        except UnreadableInput as error:
-            return NightRow(night, None, str(error))
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # whatever is wrong with one night, the others are shown
+            return NightRow(night, None, str(as_gozen_error(error)))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(row, nights))
