@@ -25,7 +25,7 @@ from gozen.archive import keys
 from gozen.archive.keys import Processing
 from gozen.archive.raw.exposure_record import raw_exposures
 from gozen.archive.stores.store import named_errors
-from gozen.errors import StorageUnavailable
+from gozen.errors import GozenError, StorageUnavailable
 from gozen.frames import incoming_files
 from gozen.instrument.profile import parse_profile
 from gozen.reduction.sensor_work import SharedInputs
@@ -127,6 +127,18 @@ def count_requests_to_the_folder(faults: Faults, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(module, "named_errors", counted)
 
 
+class RefusedFiles(Reporter):
+    """Remembers where the refused files are, as reported."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.places: list[Path] = []
+
+    def refused(self, path: Path, error: GozenError) -> None:
+        super().refused(path, error)
+        self.places.append(path)
+
+
 class World:
     """A watched folder, an archive in memory, and the time."""
 
@@ -138,8 +150,8 @@ class World:
         (folder / "recipe.yaml").write_text(RECIPE)
         watch = WatchSettings(settle_s=SETTLE_S, interval_s=1.0, patience_s=20.0, queue_length=queue_length)
         settings = Settings(watch=watch)
-        reporter = Reporter(lambda _: None, watch, self.store, None, 0.0)
-        context = WatchContext(watch, Orders(CAMERA, settings, [folder / "recipe.yaml"]), reporter)
+        self.reporter = RefusedFiles(lambda _: None, watch, self.store, None, 0.0)
+        context = WatchContext(watch, Orders(CAMERA, settings, [folder / "recipe.yaml"]), self.reporter)
         self.inbound = Inbound(self.folder, SharedInputs(self.store, CAMERA, settings, None), context, keep=False)
         self.cubes: Cubes = context.cubes
         self.files = self._file_portions(folder, shots_of(queue_length))
@@ -210,11 +222,12 @@ class World:
                 break
 
     def result(self) -> tuple[object, ...]:
-        """Return the records, the raw files, the files in the folder, and the rest of the queue."""
+        """Return the records, the raw files, the files in the folder, where refused ones are, and the queue."""
         self.store.faults = Faults()
         raw = {key: data for key, data in self.objects.items() if key.startswith("raw/") and key.endswith(".fits")}
         files = sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.fits"))
-        return raw_exposures(self.store, NIGHT), raw, files, list(self.cubes), self.inbound.unread
+        refused = sorted(path.relative_to(self.folder).as_posix() for path in self.reporter.places)
+        return raw_exposures(self.store, NIGHT), raw, files, refused, list(self.cubes), self.inbound.unread
 
 
 def intake(folder: Path, faults: Faults, queue_length: int, *, takes_any: bool = False) -> tuple[object, ...]:
@@ -239,9 +252,9 @@ def outcome(folder: Path, faults: Faults, queue_length: int, *, takes_any: bool 
 def test_nothing_is_lost_whichever_request_fails(tmp_path: Path, queue_length: int, after: bool) -> None:
     whole = Faults()
     expected = intake(tmp_path / "whole", whole, queue_length)
-    _, raw, files, *left = expected
+    _, raw, files, refused, *left = expected
     assert len(set(raw.values())) == len(raw) == len(shots_of(queue_length))
-    assert files == ["refused/again.fits", "refused/noise.fits"]
+    assert files == refused == ["refused/again.fits", "refused/noise.fits"]
     assert left == [[], 0]
     lost = []
     chosen = slice(None) if EVERYTHING else slice(int(after), None, 3)
