@@ -1,16 +1,22 @@
 """EXP_IDs under crashes between any two calls of the archive, and with several who ask at once.
 
 Covered: no number belongs to two attempts; an attempt always gets the same number; a shutter opens once under a number;
-one ending stands; numbers of raw data that came in another way are left alone; a lost hint costs nothing but time.
+one ending stands; numbers of raw data that came in another way are left alone; a lost hint costs nothing but time; what
+the message on a damaged object advises keeps its number.
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gozen.archive import exp_ids
 from gozen.archive.exp_ids import Closing, Opening, Purpose
+from gozen.errors import UnreadableInput
 
 from ..interruptions import Killed, Life, MemoryStore, Watched, interleave
 
@@ -112,3 +118,45 @@ def test_many_exposures_that_were_lost_do_not_hide_the_one_before_them() -> None
         exp_ids.open_shutter(store, number, Opening("2026-11-20T12:00:00Z", str(number)))
         exp_ids.close(store, number, Closing("taken" if number == 1 else "lost", "Interrupted"))
     assert exp_ids.last_taken(store, 40).session == "1"
+
+
+BY_NAME = "expid/by-name/default/obs-001/u1-1.json"
+
+
+@pytest.mark.parametrize("damage", [b"{}", b"{", b"[]", b'{"a": 1}'])
+@pytest.mark.parametrize(
+    ("key", "good"),
+    [
+        (BY_NAME, {"exposureId": 7}),
+        ("expid/00000007.json", asdict(purpose())),
+        ("expid/opened/00000007.json", {"start": "2026-11-20T12:00:00Z", "session": "a", "ends": ""}),
+        ("expid/closed/00000007.json", {"result": "lost", "why": "Interrupted", "message": "", "sensors": []}),
+    ],
+)
+def test_a_damaged_object_is_repaired_with_the_fields_that_its_message_names(key, good, damage) -> None:
+    store = MemoryStore()
+    assert exp_ids.reserve(store, 7, purpose()) == 7
+    assert exp_ids.open_shutter(store, 7, Opening("2026-11-20T12:00:00Z", "a"))
+    exp_ids.close(store, 7, Closing("lost", "Interrupted"))
+
+    def read() -> tuple[object, ...]:
+        number = exp_ids.reserve(store, 7, purpose())
+        return number, exp_ids.purpose_given(store, 7), exp_ids.read_opening(store, 7), exp_ids.read_closing(store, 7)
+
+    before = read()
+    store.write(key, damage)
+    with pytest.raises(UnreadableInput) as raised:
+        read()
+    said = str(raised.value)
+    assert f"fields {', '.join(good)}. Do not remove it" in said
+    assert "move it away" not in said
+    store.write(key, json.dumps(good).encode())
+    assert read() == before
+
+
+def test_a_number_whose_reservation_was_removed_is_an_error_that_names_the_object() -> None:
+    store = MemoryStore()
+    exp_ids.reserve(store, 7, purpose())
+    store.delete("expid/00000007.json")
+    with pytest.raises(UnreadableInput, match=r"00000007\.json does not exist, but an exposure has this EXP_ID"):
+        exp_ids.purpose_given(store, 7)

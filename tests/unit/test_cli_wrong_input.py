@@ -8,6 +8,7 @@ positions, and searches that find nothing. Leaves out what a library parses: see
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -242,6 +243,32 @@ def test_a_pipe_is_not_replaced_by_a_table(call, archive, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert "a device or a pipe" in refusal(call, "exposures", "--parquet", "pipe")
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_pipe_is_not_replaced_by_a_status(call, archive, tmp_path):
+    (tmp_path / "camera").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    assert "a device or a pipe" in refusal(call, "watch", "camera", "--once", "--status", "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("args", [("exposures", "--parquet"), ("watch", "camera", "--once", "--status")], ids=" ".join)
+def test_a_file_that_is_replaced_needs_a_folder_that_can_be_written(call, archive, tmp_path, monkeypatch, args):
+    (tmp_path / "camera").mkdir()
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed/file").write_text("")
+    # As root, no permission is missing.
+    monkeypatch.setattr("os.access", lambda path, *_: Path(path).name != "closed")
+    assert "does not have the permission" in refusal(call, *args, "closed/file")
+
+
+def test_a_read_only_file_can_be_replaced_and_not_written(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("")
+    monkeypatch.setattr("os.access", lambda asked, *_: asked != path)
+    check_output(path, is_replaced=True)
+    with pytest.raises(BadRequest, match="does not have the permission"):
+        check_output(path)
 
 
 @pytest.mark.parametrize(

@@ -142,3 +142,56 @@ def test_a_storage_error_of_one_master_is_tried_again_whatever_the_others_are() 
     assert first_error(results) is AWAY
     assert first_error(results[:2]) is errors[1]
     assert first_error(results[:1]) is None
+
+
+def test_an_answer_ends_the_trouble_with_the_storage_whatever_it_says(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(2)
+    desk.recipes.errors["0"] = AWAY
+    desk.outbound.step(100.0)
+    assert desk.outbound.trouble.message == str(AWAY)
+    desk.recipes.errors.clear()
+    desk.outbound.step(101.0)
+    desk.end(UnreadableInput("no dark"), 105.0)
+    assert desk.states == [State.HELD, State.RUNNING]
+    assert desk.outbound.trouble.message == ""
+    assert desk.outbound.trouble.until == 0.0
+
+
+def test_trouble_with_a_cube_that_needs_nothing_any_more_is_over() -> None:
+    for happens in (lambda desk: desk.recipes.errors.update({"0": UnreadableInput("no record")}), forget_cubes):
+        desk = Desk(1)
+        desk.recipes.errors["0"] = AWAY
+        desk.outbound.step(100.0)
+        happens(desk)
+        desk.outbound.step(100.5)
+        assert desk.outbound.trouble.message == str(AWAY)  # nothing is tried before the pause is over
+        desk.outbound.step(101.0)
+        assert desk.outbound.trouble.message == ""
+        assert desk.outbound.is_idle
+
+
+def forget_cubes(desk: Desk) -> None:
+    """Let the files of all cubes belong to another exposure."""
+    desk.cubes.clear()
+
+
+def test_trouble_lasts_while_a_cube_is_tried_again() -> None:
+    desk = Desk(1)
+    desk.outbound.step(100.0)
+    desk.end(AWAY, 100.0)
+    desk.outbound.step(101.0)
+    assert desk.states == [State.RUNNING]
+    assert desk.outbound.trouble.message == str(AWAY)
+
+
+def test_rows_that_cannot_be_read_end_the_trouble_with_the_storage() -> None:
+    desk = Desk(2)
+    for cube in desk.cubes.values():
+        cube.state = State.DONE
+    desk.outbound.step(100.0)
+    desk.end(AWAY, 100.0)
+    assert desk.outbound.trouble.message == str(AWAY)
+    desk.outbound.step(101.0)
+    desk.end(UnreadableInput("no rows"), 102.0)
+    assert desk.states == [State.HELD] * 2
+    assert desk.outbound.trouble.message == ""

@@ -87,6 +87,18 @@ def test_a_box_around_ra_0_may_be_written_in_three_ways() -> None:
         assert found.tolist() == [False, True, True, True, False], ends
 
 
+@pytest.mark.parametrize("ends", [(0, 360), (360, 720), (-360, 0), (10, 370)])
+def test_a_full_circle_goes_eastwards(ends: tuple[float, float]) -> None:
+    ra = np.arange(0.0, 360.0, 15.0)
+    assert Box(ends, (-1, 1)).contains(ra, np.zeros(24), healpix.pixels(ra, np.zeros(24))).all()
+
+
+@pytest.mark.parametrize("ends", [(360, 0), (0, 0), (360, 360), (5, 5), (370, 10), (-10, 360)])
+def test_ends_of_a_box_that_are_the_same_or_too_far_apart_are_no_full_circle(ends: tuple[float, float]) -> None:
+    with pytest.raises(BadRequest, match=r"is not a box.*ra=\(0, 360\) is the full circle"):
+        Box(ends, (-1, 1))
+
+
 @pytest.mark.parametrize(
     ("dec", "star", "is_inside"),
     [

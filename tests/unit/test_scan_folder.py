@@ -226,6 +226,26 @@ def test_refused_files_do_not_write_over_one_another(folder, store):
     assert sorted(path.read_text() for path in (folder / "refused").iterdir()) == ["one", "two"]
 
 
+def test_a_refused_file_that_was_moved_without_an_answer_is_reported_where_it_is(folder, store, monkeypatch):
+    intake, path = Intake(folder, store), folder / "a.fits"
+    path.write_text("one")
+    carry_out = Path.rename
+
+    def no_answer(*words):
+        carry_out(*words)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", no_answer)
+        with pytest.raises(StorageUnavailable):
+            intake.refuse(path)
+    path.write_text("another, of the same name")
+    assert intake.refuse(path).read_text() == "one"
+    assert path.exists()
+    assert intake.refuse(path).read_text() == "another, of the same name"
+    assert not path.exists()
+
+
 def test_a_file_that_is_gone_is_missing(folder, store, profile):
     (folder / "a.fits").write_bytes(raw_bytes())
     arrival = read_arrival(folder / "a.fits", profile)

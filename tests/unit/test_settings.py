@@ -119,6 +119,44 @@ def test_a_mistake_in_the_environment_is_told(monkeypatch):
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("text", "variables", "flags", "source"),
+    [
+        ("[gates]\nnoise_ratio = 0.5", {"GATES": '{"saturated_fraction": 0.5}'}, {}, "(in gozen.toml)"),
+        ("[gates]\nnoise_ratio = 0.5", {"GATES__SATURATED_FRACTION": "0.5"}, {}, "(in gozen.toml)"),
+        ("[gates]\nnoise_ratio = 0.5", {}, {"saturated_fraction": 0.5}, "(in gozen.toml)"),
+        (
+            "[gates]\nnoise_ratio = 4",
+            {"GATES": '{"noise_ratio": 0.5}'},
+            {"saturated_fraction": 0.5},
+            "(environment variable GOZEN_GATES)",
+        ),
+        (
+            "[gates]\nnoise_ratio = 4",
+            {"GATES": '{"noise_ratio": 3}', "GATES__NOISE_RATIO": "0.5"},
+            {},
+            "(environment variable GOZEN_GATES__NOISE_RATIO)",
+        ),
+        ("gates = 3", {"GATES__NOISE_RATIO": "0.5"}, {}, "(environment variable GOZEN_GATES__NOISE_RATIO)"),
+        ("[gates]\nnoise_ratio = 4", {"GATES__NOISE_RATIO": "3"}, {"noise_ratio": 0.5}, "(given on the command line"),
+    ],
+)
+def test_the_source_of_a_wrong_setting_is_the_one_that_sets_it(file, monkeypatch, text, variables, flags, source):
+    file(text)
+    for name, value in variables.items():
+        monkeypatch.setenv(f"GOZEN_{name}", value)
+    with pytest.raises(BadRequest) as raised:
+        load_settings(gates=flags or None)
+    assert re.fullmatch(rf"setting gates\.noise_ratio = '?0\.5'? {re.escape(source)}.*", str(raised.value))
+
+
+def test_an_unknown_setting_of_a_file_is_not_one_of_the_environment(file, monkeypatch):
+    file("[gates]\nnoise = 3")
+    monkeypatch.setenv("GOZEN_GATES", '{"noise_ratio": 4}')
+    with pytest.raises(BadRequest, match=re.escape("unknown setting 'gates.noise' (in gozen.toml)")):
+        load_settings()
+
+
 def test_a_file_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("GOZEN_CONFIG", "/no/such.toml")
     with pytest.raises(BadRequest, match=r"/no/such\.toml"):

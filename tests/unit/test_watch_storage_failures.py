@@ -1,9 +1,9 @@
 """Each request for storage that a watch makes fails once, and nothing that it saw is lost.
 
 Covered: each request to the archive and to the folder in turn, while files come, are sorted, renamed, refused and
-taken in; it fails before anything is done, or after all is done (each third one in ``make test``); records that are
-damaged. Not here: failures while exposures are named in any
-order (property/test_arrivals_in_portions), the workers (unit/test_dispatch).
+taken in; it fails before anything is done, or after all is done (each third one in ``make test``); workers that take
+every ready cube in the turn in which a renaming fails; records that are damaged. Not here: failures while exposures are
+named in any order (property/test_arrivals_in_portions), the workers (unit/test_dispatch).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gozen.archive import keys
 from gozen.archive.keys import Processing
 from gozen.archive.raw.exposure_record import raw_exposures
 from gozen.archive.stores.store import named_errors
-from gozen.errors import StorageUnavailable
+from gozen.errors import GozenError, StorageUnavailable
 from gozen.frames import incoming_files
 from gozen.instrument.profile import parse_profile
 from gozen.reduction.sensor_work import SharedInputs
@@ -81,6 +81,10 @@ class Faults:
     happens: Callable[[], object] = lambda: None
     made: list[str] = field(default_factory=list)
 
+    @property
+    def has_failed(self) -> bool:
+        return len(self.made) >= self.fails > 0
+
     @contextlib.contextmanager
     def request(self, name: str, error: Exception) -> Iterator[None]:
         self.made.append(name)
@@ -123,19 +127,31 @@ def count_requests_to_the_folder(faults: Faults, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(module, "named_errors", counted)
 
 
+class RefusedFiles(Reporter):
+    """Remembers where the refused files are, as reported."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.places: list[Path] = []
+
+    def refused(self, path: Path, error: GozenError) -> None:
+        super().refused(path, error)
+        self.places.append(path)
+
+
 class World:
     """A watched folder, an archive in memory, and the time."""
 
     def __init__(self, folder: Path, faults: Faults, queue_length: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.store, self.now, self.has_all = folder / "in", FailingStore(faults), 0.0, False
-        self.objects = self.store.objects
+        self.objects, self.takes_any = self.store.objects, False
         monkeypatch.setattr(recipes_of_cubes, "open_archive", lambda _: self.store)
         count_requests_to_the_folder(faults, monkeypatch)
         (folder / "recipe.yaml").write_text(RECIPE)
         watch = WatchSettings(settle_s=SETTLE_S, interval_s=1.0, patience_s=20.0, queue_length=queue_length)
         settings = Settings(watch=watch)
-        reporter = Reporter(lambda _: None, watch, self.store, None, 0.0)
-        context = WatchContext(watch, Orders(CAMERA, settings, [folder / "recipe.yaml"]), reporter)
+        self.reporter = RefusedFiles(lambda _: None, watch, self.store, None, 0.0)
+        context = WatchContext(watch, Orders(CAMERA, settings, [folder / "recipe.yaml"]), self.reporter)
         self.inbound = Inbound(self.folder, SharedInputs(self.store, CAMERA, settings, None), context, keep=False)
         self.cubes: Cubes = context.cubes
         self.files = self._file_portions(folder, shots_of(queue_length))
@@ -164,15 +180,20 @@ class World:
         return deque([portions["early"], portions["then"], portions["first"]])
 
     def step(self) -> None:
-        """Let time pass; what is called `over` is reduced at once, the rest after all files have come."""
+        """Let time pass; what is called `over` is reduced at once, the rest after all files have come.
+
+        With `takes_any`, workers also take the rest in the turn of the failure.
+        """
         self.now += 4.0
+        before = self.store.faults.has_failed
         with contextlib.suppress(StorageUnavailable):
             self.inbound.step(self.now)
+        takes_any = self.has_all or (self.takes_any and self.store.faults.has_failed and not before)
         for cube in self.cubes.values():
             if cube.state == State.WAITING:
                 assert set(cube.keys) <= set(cube.raw.sensors[cube.sensor]) <= set(self.objects)
         while True:
-            ready = [cube for cube in self.cubes.values() if cube.raw.object == "over" or self.has_all]
+            ready = [cube for cube in self.cubes.values() if cube.raw.object == "over" or takes_any]
             cube = next_to_run(ready, self.now - SETTLE_S)
             if cube is None:
                 return
@@ -201,25 +222,27 @@ class World:
                 break
 
     def result(self) -> tuple[object, ...]:
-        """Return the records, the raw files, the files in the folder, and the rest of the queue."""
+        """Return the records, the raw files, the files in the folder, where refused ones are, and the queue."""
         self.store.faults = Faults()
         raw = {key: data for key, data in self.objects.items() if key.startswith("raw/") and key.endswith(".fits")}
         files = sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.fits"))
-        return raw_exposures(self.store, NIGHT), raw, files, list(self.cubes), self.inbound.unread
+        refused = sorted(path.relative_to(self.folder).as_posix() for path in self.reporter.places)
+        return raw_exposures(self.store, NIGHT), raw, files, refused, list(self.cubes), self.inbound.unread
 
 
-def intake(folder: Path, faults: Faults, queue_length: int) -> tuple[object, ...]:
+def intake(folder: Path, faults: Faults, queue_length: int, *, takes_any: bool = False) -> tuple[object, ...]:
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         world = World(folder, faults, queue_length, patch)
+        world.takes_any = takes_any
         world.run()
         world.inbound.close()
         return world.result()
 
 
-def outcome(folder: Path, faults: Faults, queue_length: int) -> object:
+def outcome(folder: Path, faults: Faults, queue_length: int, *, takes_any: bool = False) -> object:
     try:
-        return intake(folder, faults, queue_length)
+        return intake(folder, faults, queue_length, takes_any=takes_any)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
@@ -229,9 +252,9 @@ def outcome(folder: Path, faults: Faults, queue_length: int) -> object:
 def test_nothing_is_lost_whichever_request_fails(tmp_path: Path, queue_length: int, after: bool) -> None:
     whole = Faults()
     expected = intake(tmp_path / "whole", whole, queue_length)
-    _, raw, files, *left = expected
+    _, raw, files, refused, *left = expected
     assert len(set(raw.values())) == len(raw) == len(shots_of(queue_length))
-    assert files == ["refused/again.fits", "refused/noise.fits"]
+    assert files == refused == ["refused/again.fits", "refused/noise.fits"]
     assert left == [[], 0]
     lost = []
     chosen = slice(None) if EVERYTHING else slice(int(after), None, 3)
@@ -240,6 +263,69 @@ def test_nothing_is_lost_whichever_request_fails(tmp_path: Path, queue_length: i
         if found != expected:
             lost.append(f"{number}: {request}: {found if isinstance(found, str) else ''}")
     assert not lost, "\n".join(lost)
+
+
+def requests_of_renamings(made: list[str]) -> list[int]:
+    """Return the numbers of the requests from the creation of each plan to its deletion."""
+    begins = [number for number, request in enumerate(made, 1) if request == PLANS]
+    ends = [number for number, request in enumerate(made, 1) if request == PLANS.replace("create", "delete")]
+    assert len(begins) == len(ends) > 0
+    chosen = slice(None) if EVERYTHING else slice(None, None, 6)
+    return [number for begin, end in zip(begins, ends, strict=True) for number in list(range(begin, end + 1))[chosen]]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("queue_length", [500, 1])
+def test_no_worker_gets_a_cube_under_its_old_name_after_a_renaming_failed(
+    tmp_path: Path, queue_length: int, after: bool
+) -> None:
+    whole = Faults()
+    expected = intake(tmp_path / "whole", whole, queue_length)
+    split = []
+    for number in requests_of_renamings(whole.made):
+        found = outcome(tmp_path / str(number), Faults(number, after), queue_length, takes_any=True)
+        if found != expected:
+            split.append(f"{number}: {whole.made[number - 1]}: {found if isinstance(found, str) else ''}")
+    assert not split, "\n".join(split)
+
+
+@dataclass
+class SpoolFailsFirst(Faults):
+    """The spool cannot be read until a later file is in the archive; then the first renaming fails after its plan."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    unfinished: list[bool] = field(default_factory=list)
+    """For each scan of the folder, whether a plan was unfinished."""
+
+    @contextlib.contextmanager
+    def request(self, name: str, error: Exception) -> Iterator[None]:
+        has_later = PLANS in self.made or f"raw/{NIGHT}/late/exposure.json" in self.objects
+        if name == "read 0.fits in the folder" and not has_later:
+            raise error
+        if name == "list in in the folder":
+            self.unfinished.append(PLANS.removeprefix("create ") in self.objects)
+        is_first = name == PLANS and PLANS not in self.made
+        self.made.append(name)
+        yield
+        if is_first:
+            raise error
+
+
+def test_a_renaming_that_files_in_the_spool_began_is_finished_before_the_folder_is_scanned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.SHOTS", [("spool", "late", 40), ("early", "late", 2000)])
+    expected = intake(tmp_path / "whole", Faults(), 500)
+    (tmp_path / "fails").mkdir()
+    faults = SpoolFailsFirst()
+    world = World(tmp_path / "fails", faults, 500, monkeypatch)
+    faults.objects = world.objects
+    for path in world.files.popleft():
+        path.rename(world.folder / path.name)
+    world.run()
+    assert PLANS in faults.made
+    assert not any(faults.unfinished)
+    assert world.result() == expected
 
 
 def test_a_damaged_record_stops_no_other_exposure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

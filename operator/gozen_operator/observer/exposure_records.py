@@ -40,8 +40,7 @@ def read_attempt(store: Store, recipe: Recipe, step: int, most: int) -> Attempt:
         closing = exp_ids.read_closing(store, exposure_id)
         if closing is not None and closing.result == "lost" and closing.why != "DeviceFailed" and number < most:
             continue
-        purpose = exp_ids.read_purpose(store, exposure_id)
-        assert purpose is not None
+        purpose = exp_ids.purpose_given(store, exposure_id)
         if closing is not None:
             return Attempt(number, exposure_id, purpose.night, opened=True, closing=closing)
         opening = exp_ids.read_opening(store, exposure_id)

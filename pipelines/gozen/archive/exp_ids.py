@@ -8,7 +8,8 @@ Each of these objects is created once and never changed, except the hint:
     expid/closed/{EXP_ID:08d}.json                                the outcome: taken, or lost with the reason
     expid/latest.json                                             a hint: the number that was reserved last
 
-A crash between two of these writes may leave a number unused; no number is used twice.
+A crash between two of these writes may leave a number unused; no number is used twice. If one of the first four is
+damaged, it must not be removed: without it, a shutter would be opened again under its number, or for its exposure.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from gozen.archive.raw.exposure_record import is_recorded
@@ -25,6 +26,7 @@ from gozen.errors import BadRequest, MissingObject, UnreadableInput
 
 LAST = 99_999_999
 _LATEST = "expid/latest.json"
+_NUMBER = "exposureId"
 _NEVER_OPENED = 8
 """Numbers without an opening that `last_taken` skips at most: each costs a request, and few are lost in a row."""
 
@@ -126,11 +128,11 @@ def reserve(store: Store, first_free: int, purpose: Purpose) -> int:
     while not _take(store, number, purpose, body):
         number += 1
     # If two processes reserve a number for this attempt, the first to write its name wins; the other number is lost.
-    if not store.create(_name_key(purpose), json.dumps({"exposureId": number}).encode()):
+    if not store.create(_name_key(purpose), json.dumps({_NUMBER: number}).encode()):
         return _exposure_id(store, _name_key(purpose))
     # Last, as an overwrite: if this process is killed before, or a slower writer sets a lower number, the next
     # reservation only has to skip some numbers.
-    store.write(_LATEST, json.dumps({"exposureId": number}).encode())
+    store.write(_LATEST, json.dumps({_NUMBER: number}).encode())
     return number
 
 
@@ -144,6 +146,15 @@ def reserved(store: Store, purpose: Purpose) -> int | None:
 def read_purpose(store: Store, exposure_id: int) -> Purpose | None:
     """Return the attempt that a number is reserved for, or None if it is not reserved."""
     return _read(store, key_of(exposure_id), Purpose)
+
+
+def purpose_given(store: Store, exposure_id: int) -> Purpose:
+    """Return the attempt that has a number; raise `UnreadableInput` if the reservation was removed since."""
+    found = read_purpose(store, exposure_id)
+    if found is None:
+        names = ", ".join(one.name for one in fields(Purpose))
+        raise _damaged(store, key_of(exposure_id), "does not exist, but an exposure has this EXP_ID", names)
+    return found
 
 
 def is_reserved(store: Store, night: str, exposure: str) -> bool:
@@ -222,34 +233,38 @@ def _latest(store: Store) -> int:
 
 
 def _exposure_id(store: Store, key: str) -> int:
-    content = _content(store, key)
-    number = content.get("exposureId")
+    number = _content(store, key, _NUMBER).get(_NUMBER)
     if not isinstance(number, int):
-        raise UnreadableInput(
-            f"{store.url_of(key)} contains no exposureId; move it away, then Gozen reserves the number again"
-        )
+        raise _damaged(store, key, f"contains no {_NUMBER}", _NUMBER)
     return number
 
 
 def _read(store: Store, key: str, kind: type[_Word]) -> _Word | None:
+    names = ", ".join(one.name for one in fields(kind))
     try:
-        return kind(**_content(store, key))
+        return kind(**_content(store, key, names))
     except MissingObject:
         return None
     except TypeError as error:
-        raise UnreadableInput(
-            f"{store.url_of(key)} is not a valid {kind.__name__} ({error}); move it away, then Gozen writes it again"
-        ) from error
+        raise _damaged(store, key, f"is not a valid {kind.__name__} ({error})", names) from error
 
 
-def _content(store: Store, key: str) -> dict[str, Any]:
+def _content(store: Store, key: str, names: str) -> dict[str, Any]:
+    """Return the content of an object; `names` are its fields, for the message if it is damaged."""
     try:
         content = json.loads(store.read(key))
     except ValueError as error:
-        raise UnreadableInput(f"{store.url_of(key)} is not valid JSON ({error}); move it away") from error
+        raise _damaged(store, key, f"is not valid JSON ({error})", names) from error
     if not isinstance(content, dict):
-        raise UnreadableInput(f"{store.url_of(key)} is not a JSON object; move it away")
+        raise _damaged(store, key, "is not a JSON object", names)
     return content
+
+
+def _damaged(store: Store, key: str, what: str, names: str) -> UnreadableInput:
+    return UnreadableInput(
+        f"{store.url_of(key)} {what}; restore it from a copy of the archive, or write into it a JSON object with the "
+        f"fields {names}. Do not remove it, because without it the exposure or its EXP_ID could be used twice"
+    )
 
 
 def _bytes(word: Purpose | Opening | Closing) -> bytes:

@@ -83,10 +83,7 @@ def write_json(content: Any) -> None:
 def _check_parquet(path: Path) -> None:
     from gozen.archive.stores.output_files import check_output
 
-    check_output(path)
-    if path.exists() and not path.is_file():
-        # The new file is renamed over the path, which would replace a device such as /dev/null.
-        raise BadRequest(f"cannot write {path}: it is a device or a pipe; Parquet needs the path of a file")
+    check_output(path, is_replaced=True)
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:

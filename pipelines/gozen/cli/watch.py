@@ -65,7 +65,7 @@ def watch(
     profile, store = load_profile(settings.instrument), open_archive(settings)
     _check_apart(folder, store)
     if status is not None:
-        check_output(status)
+        check_output(status, is_replaced=True)
     orders = Orders(profile, settings, recipe or [], reduction_options.pipeline_names(pipelines))
     clock = WatchClock()
     reporter = Reporter(say, settings.watch, store, status, clock.now())

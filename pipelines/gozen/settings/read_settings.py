@@ -9,17 +9,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import SettingsError
+from pydantic_settings import EnvSettingsSource, SettingsError
 
 from gozen.errors import BadRequest, problem_of
 from gozen.settings.site_settings import Settings
-from gozen.settings.toml_file import config_file
+from gozen.settings.toml_file import TomlFile, config_file
 
 _MOVED = {
     "photometry.further_diameters_px": "the apertures belong to the camera; remove the setting, and write "
     "aperture_diameters_px (the calibrated aperture first, such as [21, 10], or auto) into the instrument profile"
 }
 """Former settings, and what to do if one is still given."""
+FLAG, ENVIRONMENT = "flag", "environment"
+"""Names of sources; the name of the settings file is its path."""
 _PREFIX, _BELOW = "GOZEN_", "__"
 _FIELD = re.compile(r'field "(\w+)"')
 _OTHERS = re.compile(r"OPERATOR_|(\w+_)?SERVICE_(HOST|PORT)|(\w+_)?PORT(_\d+_|$)")
@@ -75,16 +77,40 @@ def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
 
 def _source(path: Sequence[int | str], given: Mapping[str, Any]) -> str:
     """Return the source of a setting as text in brackets; empty if it is not known."""
-    if path[0] in given:
+    source = next((name for name, layer in layers(given) if _decides(layer, path)), None)
+    if source == FLAG:
         return " (given on the command line, or by the calling program)"
+    if source == ENVIRONMENT:
+        return f" (environment variable {_variable(path)})"
+    return f" (in {source})" if source is not None else ""
+
+
+def layers(given: Mapping[str, Any]) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    """Return the sources of settings in order of priority, each with what it sets; `given` are the flags."""
+    return (
+        (FLAG, given),
+        (ENVIRONMENT, EnvSettingsSource(Settings)()),
+        (str(config_file()), TomlFile(Settings)()),
+    )
+
+
+def _decides(layer: Any, path: Sequence[int | str]) -> bool:
+    """Tell whether a source sets the value at a path, or has another value in the place of a group above it."""
+    for part in path:
+        if not isinstance(layer, Mapping):
+            return True
+        if part not in layer:
+            return False
+        layer = layer[part]
+    return True
+
+
+def _variable(path: Sequence[int | str]) -> str:
+    """Return the environment variable that sets the value at a path: its own one comes before that of its group."""
     parts = [str(part).upper() for part in path]
     wanted = [_PREFIX + _BELOW.join(parts[:length]) for length in range(len(parts), 0, -1)]
     variables = {name.upper(): name for name in os.environ}
-    found = next((variables[name] for name in wanted if name in variables), None)
-    if found is not None:
-        return f" (environment variable {found})"
-    file = config_file()
-    return f" (in {file})" if file is not None else ""
+    return next((variables[name] for name in wanted if name in variables), wanted[0])
 
 
 def misspelt_variables(names: Iterable[str]) -> dict[str, str]:

@@ -8,12 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_settings import EnvSettingsSource
 
-from gozen.settings.read_settings import load_settings
+from gozen.settings.read_settings import layers, load_settings
 from gozen.settings.section import SettingsSection
 from gozen.settings.site_settings import Settings
-from gozen.settings.toml_file import TomlFile, config_file
 
 _ABSENT = object()
 
@@ -40,14 +38,9 @@ def explain_settings(**flags: Any) -> list[Setting]:
     """Return every setting with its value and source; errors are those of `load_settings`."""
     values = load_settings(**flags).model_dump(mode="json")
     given = {name: value for name, value in flags.items() if value is not None}
-    layers = (
-        ("flag", given),
-        ("environment", EnvSettingsSource(Settings)()),
-        (str(config_file()), TomlFile(Settings)()),
-    )
-    found = []
+    sources, found = layers(given), []
     for path, field in _fields(Settings):
-        source = next((name for name, layer in layers if _at(layer, path) is not _ABSENT), "default")
+        source = next((name for name, layer in sources if _at(layer, path) is not _ABSENT), "default")
         found.append(Setting(".".join(path), _at(values, path), source, field.description or ""))
     return found
 

@@ -51,7 +51,10 @@ class RenamesExposures(Protocol):
     """Changes the exposures of files, after `Arriving` has returned these files."""
 
     def rename(self, night: str, moved: Sequence[Moved]) -> None:
-        """Move files of a night to other exposures."""
+        """Move files of a night to other exposures, which are not reduced until `release`."""
+
+    def release(self) -> None:
+        """Let the renamed exposures be reduced, because every file has its exposure."""
 
     def promised(self, night: str) -> Iterable[RawExposure]:
         """Return records of a night's files that `Arriving` has returned and that are not in the archive yet."""
@@ -65,6 +68,9 @@ class _OfArchive:
 
     def rename(self, night: str, moved: Sequence[Moved]) -> None:
         rearrange(self._store, night, moved)
+
+    def release(self) -> None:
+        """Do nothing, because these exposures are reduced only after all files are sorted."""
 
     def promised(self, night: str) -> Iterable[RawExposure]:
         return ()
@@ -248,6 +254,8 @@ class Arriving:
         for night, moved in found.moved.items():
             self._stale.add(night)
             self._renaming.rename(night, moved)
+        # Only now: after an error above, the next scan assigns all files again.
+        self._renaming.release()
         self._read_anew()
         for note in found.notes:
             if note not in self._said:

@@ -71,6 +71,15 @@ class Outbound:
             self.trouble.failed(error, now)
             return
         self._publish(now)
+        if not self._needs_storage:
+            # An error of a cube that was held or renamed meanwhile: no later success would end it.
+            self.trouble.succeeded()
+
+    @property
+    def _needs_storage(self) -> bool:
+        """Whether a worker has or will have work."""
+        ahead = (State.WAITING, State.RUNNING, State.DONE)
+        return bool(self._published) or any(cube.state in ahead for cube in self._cubes.values())
 
     def collect(self, timeout_s: float, now: Callable[[], float], sleep: Callable[[float], None]) -> None:
         """Wait for results and handle them."""
@@ -117,6 +126,7 @@ class Outbound:
             cube.state = State.WAITING
             self.trouble.failed(error, now, begun)
         elif error is not None:
+            self.trouble.succeeded()  # the storage has answered
             self._hold(cube, error)
         elif not isinstance(result, GozenError):
             self.trouble.succeeded()
@@ -159,12 +169,12 @@ class Outbound:
         if isinstance(result, StorageUnavailable):
             self.trouble.failed(result, now, begun)
             return
+        self.trouble.succeeded()
         if isinstance(result, GozenError):
             self._reporter.held(cubes[0], result)
             for cube in cubes:
                 cube.hold(result)
             return
-        self.trouble.succeeded()
         spent = result.append_s + result.log_s
         self._publish_after = now + spent * (1 / self._settings.publish_share - 1)
         # A late file may have changed the state of a cube while its rows were appended: this cube is not finished.

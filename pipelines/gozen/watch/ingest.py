@@ -109,7 +109,8 @@ class Inbound:
 
     def next(self) -> QueuedCube | None:
         """Return the cube whose files are moved into the archive next, or None."""
-        return next_to_take(self._cubes.values(), self._settings.queue_length)
+        decided = [cube for name, cube in self._cubes.items() if self._renaming.is_decided(name)]
+        return next_to_take(decided, self._settings.queue_length)
 
     def has_more(self, name: CubeName) -> bool:
         """Tell whether a cube has files that are not in the archive yet."""
@@ -127,15 +128,19 @@ class Inbound:
 
     def _scan(self, now: float) -> None:
         """Scan the spool of an earlier watch until it is read, and the folder if it is time."""
-        # What an error interrupted comes first: later files are compared with the names that it gives.
-        self._renaming.finish()
-        self._queue(now)
+        self._continue(now)
         if self._resuming:
             self._accept(*self._arriving.spooled(), now)
             self._resuming = self._arriving.spool_trouble is not None
+            self._continue(now)
         if now >= self._next_look:
             self._next_look = now + self._settings.interval_s
             self._look(now)
+
+    def _continue(self, now: float) -> None:
+        """Complete what an error interrupted; a scan after it compares its files with the names that this gives."""
+        self._renaming.finish()
+        self._queue(now)
 
     def _look(self, now: float) -> None:
         try:

@@ -35,6 +35,7 @@ class CubeRenaming:
     def __init__(self, store: Store, orders: Orders, cubes: Cubes, arrivals: Arrivals) -> None:
         self._store, self._orders, self._cubes, self._arrivals = store, orders, cubes, arrivals
         self._begun: tuple[str, Sequence[Moved]] | None = None
+        self._undecided: set[CubeName] = set()
         self._unsettled: set[CubeName] = set()
 
     def rename(self, night: str, moved: Sequence[Moved]) -> None:
@@ -43,12 +44,16 @@ class CubeRenaming:
         Raises
         ------
         StorageUnavailable
-            The archive cannot be read or written now, or a record is damaged. `finish` completes the move later; until
-            then none of these cubes is reduced.
+            The archive cannot be read or written now, or a record is damaged. If the archive has the plan of the move,
+            `finish` completes it later; else the caller has to assign the files again.
         """
         self._begun = night, moved
-        for name in _names(night, moved) & set(self._cubes):
-            # So that it is not reduced under the old name while the archive may contain half of the change.
+        names = _names(night, moved)
+        # None is reduced until `release`: the archive may contain half of the change, or have refused it, and then the
+        # files would be reduced under their old names before they are assigned again.
+        self._undecided |= names
+        self._unsettled -= names
+        for name in names & set(self._cubes):
             self._cubes[name].state = State.IN_FOLDER
         ahead = self._ahead(moved)
         archived = [one for one in moved if one.file.key not in ahead]
@@ -56,6 +61,22 @@ class CubeRenaming:
             with waiting_for_repair():
                 rearrange(self._store, night, archived)
         self.finish()
+
+    def release(self) -> None:
+        """Let the cubes of all renamed exposures be reduced; every file has the exposure that it belongs to now.
+
+        Raises
+        ------
+        StorageUnavailable
+            The archive cannot be read now; `finish` updates the other cubes later.
+        """
+        self._unsettled |= self._undecided
+        self._undecided.clear()
+        self.finish()
+
+    def is_decided(self, name: CubeName) -> bool:
+        """Tell whether the files of a cube may be taken into the archive: no renaming of its exposure is unfinished."""
+        return name not in self._undecided
 
     def finish(self) -> None:
         """Complete a move that was begun: files that the archive has under their new keys go to their new cubes."""
@@ -80,7 +101,6 @@ class CubeRenaming:
         for one, part in zip(done, parts, strict=True):
             if part is not None:
                 self._put_in(_name(night, one.exposure, one), one.key, part)
-        self._unsettled |= _names(night, moved)
         self._orders.forget(night)
 
     def promised(self, night: str) -> list[RawExposure]:

@@ -7,6 +7,7 @@ and a watch that was killed continues from them. With ``keep``, files are copied
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gzip
 import io
@@ -15,7 +16,7 @@ import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeGuard
 
 from gozen.archive.stores.directory_store import sync_folder
 from gozen.archive.stores.open_store import Store
@@ -82,6 +83,7 @@ class Intake:
         self._folder, self._store, self._keep = folder, store, keep
         self._lock: IO[str] | None = None
         self._moving: dict[Path, _Move] = {}
+        self._refusing: dict[Path, _Move] = {}
 
     def claim(self) -> None:
         """Lock the folder against a second watch.
@@ -131,7 +133,7 @@ class Intake:
         """
         path = arrival.path
         with named_errors(str(path), "read"):
-            is_there = not self._was_moved(path) and path.exists()
+            is_there = not _was_moved(self._moving.get(path), path) and path.exists()
         if is_there and arrival.stamp not in (None, stamp_of(path)):
             raise MissingObject(f"{path} has changed since its header was read; it is read again")
         held = self.spooled(path)
@@ -181,34 +183,29 @@ class Intake:
 
     def refuse(self, path: Path) -> Path:
         """Move a file to ``refused`` for people to inspect; return its new path. A link is not moved."""
-        if self._keep or path.is_symlink():
+        if self._keep:
             return path
-        target = self._folder / REFUSED / path.name
-        number = 1
-        with named_errors(str(target), "write"):
-            target.parent.mkdir(exist_ok=True)
-            while target.exists():
-                number += 1
-                target = target.with_name(f"{path.name}.{number}")
-            try:
-                path.rename(target)
-            except FileNotFoundError:
-                return path  # somebody has removed it, or an attempt that ended with an error has moved it
-        return target
+        with named_errors(str(self._folder / REFUSED / path.name), "write"):
+            begun = self._refusing.get(path)
+            if not _was_moved(begun, path):
+                if path.is_symlink():
+                    return path
+                begun = self._refusing[path] = _Move(_free_name(self._folder / REFUSED / path.name), _identity(path))
+                begun.target.parent.mkdir(exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # deleted by somebody, or moved without an answer
+                    path.rename(begun.target)
+            is_there = begun.target.exists()
+        del self._refusing[path]
+        return begun.target if is_there else path
 
     def spooled(self, path: Path) -> Path:
         """Move a file into the spool, unless it is there already or files are kept; return its new path."""
         if self._keep or path.is_relative_to(self._folder / SPOOL):
             return path
         with named_errors(f"{path} (with --keep, files are copied and not moved)", "write"):
-            if not self._was_moved(path):
+            if not _was_moved(self._moving.get(path), path):
                 self._move(path)
         return self._moving.pop(path).target
-
-    def _was_moved(self, path: Path) -> bool:
-        """Tell whether an attempt that ended with an error has moved a file; a file that is at its path is another."""
-        move = self._moving.get(path)
-        return move is not None and move.target.exists() and _identity(path) != move.identity
 
     def _move(self, path: Path) -> None:
         begun = self._moving.get(path)
@@ -243,6 +240,20 @@ class Intake:
                     return
                 folder.rmdir()
             folder = folder.parent
+
+
+def _was_moved(begun: _Move | None, path: Path) -> TypeGuard[_Move]:
+    """Tell whether an attempt that ended with an error has moved a file; a file that is at its path is another."""
+    return begun is not None and begun.target.exists() and _identity(path) != begun.identity
+
+
+def _free_name(path: Path) -> Path:
+    """Return a path, with a number if another file has it."""
+    free, number = path, 1
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}.{number}")
+    return free
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

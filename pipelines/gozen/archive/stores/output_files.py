@@ -28,16 +28,25 @@ _REMEDIES = {
 """What the user can do, for each error that another path avoids."""
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, *, is_replaced: bool = False) -> None:
     """Check, before any work, that a file can be written; it need not exist.
+
+    Parameters
+    ----------
+    is_replaced
+        Whether another file will be renamed to this path. That needs a folder that can be written, even if the file
+        exists; and it would replace a device, such as ``/dev/null``.
 
     Raises
     ------
     BadRequest
-        Its folder does not exist or cannot be written, or the path is that of a folder.
+        File or folder cannot be written, the folder does not exist, or the path is that of a folder or a device.
     """
     with _errors_of_path(path):
-        problem = _problem(path)
+        problem = _problem(path, is_replaced=is_replaced)
+        is_special = is_replaced and path.exists() and not path.is_file()
+    if is_special and problem is None:
+        raise BadRequest(f"cannot write {path}: it is a device or a pipe: give the path of a file")
     if problem is not None:
         raise _refused(path, problem)
 
@@ -67,11 +76,11 @@ def _errors_of_path(path: Path) -> Iterator[None]:
         raise
 
 
-def _problem(path: Path) -> int | None:
+def _problem(path: Path, *, is_replaced: bool) -> int | None:
     """Return the number of the error that a write to the path would have; None if it should succeed."""
     if path.is_dir():
         return errno.EISDIR
-    if path.exists():
+    if path.exists() and not is_replaced:
         return None if os.access(path, os.W_OK) else errno.EACCES
     if not path.parent.is_dir():
         return errno.ENOTDIR if path.parent.exists() else errno.ENOENT

@@ -88,8 +88,8 @@ class Box:
     def __post_init__(self) -> None:
         if not (-90 <= self.dec[0] < self.dec[1] <= 90 and _is_arc(*self.ra)):
             raise BadRequest(
-                f"{self} is not a box: give ra=(from, to) from 0 to 360 degrees, eastwards; ra=(350, 10) contains 0; "
-                "and dec=(from, to) from -90 to 90 degrees, rising"
+                f"{self} is not a box: give ra=(from, to) from 0 to 360 degrees, eastwards; ra=(350, 10) contains 0, "
+                "ra=(0, 360) is the full circle; and dec=(from, to) from -90 to 90 degrees, rising"
             )
 
     def ranges(self) -> Ranges:
@@ -127,13 +127,16 @@ class Box:
 
     def _sides(self) -> tuple[float, float]:
         west, east = self.ra
-        return west % 360, 360.0 if abs(east - west) >= 360 else (east - west) % 360
+        return west % 360, 360.0 if east - west >= 360 else (east - west) % 360
 
 
 def _is_arc(west: float, east: float) -> bool:
     """Return whether two right ascensions are the ends of an arc; one of them at least is within the circle."""
     within = [0 <= one <= 360 for one in (west, east)]
-    return west != east if all(within) else any(within) and west < east <= west + 360
+    if all(within):
+        # 360 is 0: (360, 0) is as empty as (0, 0), and a full circle only by mistake.
+        return west % 360 != east % 360 or (west, east) == (0, 360)
+    return any(within) and west < east <= west + 360
 
 
 @dataclass(frozen=True)
