@@ -41,19 +41,33 @@ async def _refuse_redirect(_: Any, __: Any, parameters: Any) -> None:
     raise SchedulerNotTrustedError(f"{parameters.url} answers with a redirect, which is not followed")
 
 
-async def _count(_: Any, context: Any, parameters: Any) -> None:
-    context.read = getattr(context, "read", 0) + len(parameters.chunk)
-    if context.read > MOST_BYTES:
-        raise SchedulerNotTrustedError(f"{parameters.url} answers with more than {MOST_BYTES} bytes")
+class ShortResponse(aiohttp.ClientResponse):
+    """An answer that may have `MOST_BYTES`."""
+
+    async def read(self) -> bytes:
+        """Return the whole answer."""
+        if self._body is None:
+            found = bytearray()
+            async for chunk in self.content.iter_any():
+                found += chunk
+                if len(found) > MOST_BYTES:
+                    self.close()
+                    raise SchedulerNotTrustedError(f"{self.url} answers with more than {MOST_BYTES} bytes")
+            self._body = bytes(found)
+        return self._body
 
 
-def guarded_session(**options: Any) -> aiohttp.ClientSession:
-    """Return an HTTP client that follows no redirects, and reads neither long nor slow answers."""
+def guarded_session() -> aiohttp.ClientSession:
+    """Return an HTTP client that follows no redirects, and reads neither long nor slow nor compressed answers."""
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_redirect)
-    trace.on_response_chunk_received.append(_count)
-    timeout = aiohttp.ClientTimeout(total=_SECONDS)
-    return aiohttp.ClientSession(trace_configs=[trace], timeout=timeout, **options)
+    return aiohttp.ClientSession(
+        trace_configs=[trace],
+        timeout=aiohttp.ClientTimeout(total=_SECONDS),
+        response_class=ShortResponse,
+        auto_decompress=False,
+        headers={"Accept-Encoding": "identity"},
+    )
 
 
 def _of_group_alone(retire: Retire) -> Retire:
