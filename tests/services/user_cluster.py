@@ -77,8 +77,11 @@ class UserCluster:
     def state(self) -> State:
         """Return what the real service would say of these processes."""
         cluster = {"metadata": {"uid": str(self.made)}, "spec": {"worker": {"replicas": self.replicas}}}
+        alive = {name: process.poll() is None for name, process in self.workers.items()}
         pods = [self._pod("scheduler", f"s{self.starts}", answers(self.port))] if self.scheduler else []
-        pods += [self._pod("worker", f"{name}-pod", True) for name in self.workers]
+        pods += [self._pod("worker", f"{name}-pod", ready) for name, ready in alive.items()]
+        for name in (name for name, ready in alive.items() if not ready):
+            self.workers[name] = self._worker(name)  # as the kubelet does: one that loses its scheduler ends
         if self.conditions:
             pods = [{**one, "status": {"conditions": self.conditions}} for one in pods]
         there = cluster if self.replicas else None
@@ -116,10 +119,13 @@ class UserCluster:
         self.replicas = workers
         while len(self.workers) < workers:
             name = f"w{len(self.workers)}-{self.made}"
-            options = [f"--name={name}", "--nthreads=1", "--no-dashboard", "--death-timeout=60", "--host=127.0.0.1"]
-            self.workers[name] = dask("worker", f"tcp://127.0.0.1:{self.port}", *options)
+            self.workers[name] = self._worker(name)
         while len(self.workers) > workers:
             end(self.workers.popitem()[1])
+
+    def _worker(self, name: str) -> subprocess.Popen[bytes]:
+        options = [f"--name={name}", "--nthreads=1", "--no-dashboard", "--death-timeout=60", "--host=127.0.0.1"]
+        return dask("worker", f"tcp://127.0.0.1:{self.port}", *options)
 
     def remove(self) -> None:
         """End everything."""

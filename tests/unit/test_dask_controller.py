@@ -175,3 +175,12 @@ def test_it_deletes_no_deployment_that_is_not_a_worker_of_the_group(guarded: Any
 def test_the_name_of_a_worker_is_as_the_controller_makes_it() -> None:
     spec = controller.build_worker_deployment_spec(GROUP, "n", "gozen", "0123456789", {"containers": []}, {}, {})
     assert names_of_group([spec["metadata"]["name"]], GROUP) == [MINE]
+
+
+def test_it_finds_schedulers_at_the_http_port_alone(guarded: Any) -> None:
+    """The controller as it comes forwards a port by the API server where it finds no name: past every NetworkPolicy."""
+    place = ("gozen-scheduler", "gozen-user-hoshi")
+    found = asyncio.run(guarded.get_scheduler_address(*place, port_name="http-dashboard", allow_external=False))
+    assert found == "http://gozen-scheduler.gozen-user-hoshi:8787"
+    with pytest.raises(dask_controller.SchedulerNotTrustedError):
+        asyncio.run(guarded.get_scheduler_address(*place, allow_external=False))

@@ -2,8 +2,9 @@
 
 Run by ``kopf run -m gozen_hub.workers.dask_controller``. The controller of dask-kubernetes asks the HTTP API of a
 user's scheduler, which may run any code of the user. As it comes, it (1) tries Dask's own protocol after an HTTP error
-and unpickles the answer, (2) follows redirects, (3) reads an answer of any size, (4) deletes any Deployment that the
-scheduler names. The NetworkPolicy of the chart forbids (1) a second time.
+and unpickles the answer, (2) tries to forward a port past all NetworkPolicies where it finds no name, and meanwhile
+serves nobody, (3) follows redirects, (4) reads an answer of any size, (5) deletes any Deployment that the scheduler
+names. The NetworkPolicy and the rights in the chart forbid (1) and (2) a second time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any, NoReturn
 
 import aiohttp
 from dask_kubernetes.operator.controller import controller
+
+from gozen_hub.workers.cluster_manifest import HTTP_PORT
 
 MOST_BYTES = 2**20
 _SECONDS = 10.0
@@ -30,6 +33,13 @@ class SchedulerNotTrustedError(Exception):
 def no_protocol(address: Any, *_: Any, **__: Any) -> NoReturn:
     """Stand in for Dask's protocol, whose answers are unpickled."""
     raise SchedulerNotTrustedError(f"the scheduler {address} is asked by HTTP only")
+
+
+async def http_address(service: str, namespace: str | None, port_name: str = "tcp-comm", **_: Any) -> str:
+    """Return the address of the HTTP API of a scheduler; no other address is given."""
+    if port_name != "http-dashboard":
+        no_protocol(service)
+    return f"http://{service}.{namespace}:{HTTP_PORT}"
 
 
 def names_of_group(names: Any, group: str) -> list[str]:
@@ -82,6 +92,7 @@ def _of_group_alone(retire: Retire) -> Retire:
 def guard(module: Any) -> None:
     """Replace in the controller what trusts a scheduler."""
     module.rpc = no_protocol
+    module.get_scheduler_address = http_address
     module.aiohttp = SimpleNamespace(ClientSession=guarded_session)
     module.retire_workers = _of_group_alone(module.retire_workers)
 
