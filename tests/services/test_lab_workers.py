@@ -50,7 +50,7 @@ def cluster(service: UserCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[U
     monkeypatch.setattr(lab_workers, "_QUIET_S", 0.0)
     service.asked.clear()
     yield service
-    service.refusal, service.conditions, service.ended = None, [], {}
+    service.refusal, service.conditions, service.ended, service.tended = None, [], {}, True
 
 
 @pytest.fixture
@@ -199,6 +199,33 @@ def test_a_worker_that_is_killed_again_and_again_is_said_with_its_reason(nights:
         with pytest.raises(WorkerLost, match=r"a worker was ended because its memory \(4G\) was used up"):
             api.mapreduce(deadly, add, cache=False)
         assert api.mapreduce(count, add, cache=False) > 0
+
+
+def test_a_job_whose_workers_do_not_come_back_does_not_wait_for_ever(
+    nights: Path, cluster: UserCluster, tmp_path: Path
+) -> None:
+    begun = str(tmp_path / "begun")
+
+    def endless(patch: Any) -> int:
+        Path(begun).touch()
+        time.sleep(START_S)
+        return 0
+
+    def evict() -> None:
+        wait_until(Path(begun).exists, START_S)
+        cluster.tended = False
+        for process in cluster.workers.values():
+            end(process)
+
+    with lab(nights) as api:
+        api.mapreduce(count, add, cache=False)
+        thread = threading.Thread(target=evict)
+        thread.start()
+        api._engine._start_s = 1.0  # type: ignore[attr-defined]
+        with pytest.raises(WorkerLost, match="was lost"):
+            api.mapreduce(endless, add, cache=False)
+        thread.join()
+    cluster.tended = True
 
 
 def test_without_the_service_the_lab_itself_computes_and_says_so(

@@ -71,6 +71,7 @@ class UserCluster:
     port: int = 0
     scheduler: subprocess.Popen[bytes] | None = None
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    tended: bool = True
     made: int = 0
     starts: int = 0
 
@@ -80,8 +81,6 @@ class UserCluster:
         alive = {name: process.poll() is None for name, process in self.workers.items()}
         pods = [self._pod("scheduler", f"s{self.starts}", answers(self.port))] if self.scheduler else []
         pods += [self._pod("worker", f"{name}-pod", ready) for name, ready in alive.items()]
-        for name in (name for name, ready in alive.items() if not ready):
-            self.workers[name] = self._worker(name)  # as the kubelet does: one that loses its scheduler ends
         if self.conditions:
             pods = [{**one, "status": {"conditions": self.conditions}} for one in pods]
         there = cluster if self.replicas else None
@@ -122,6 +121,12 @@ class UserCluster:
             self.workers[name] = self._worker(name)
         while len(self.workers) > workers:
             end(self.workers.popitem()[1])
+
+    def tend(self) -> None:
+        """Start again what has ended, as the kubelet does: a worker that loses its scheduler ends."""
+        for name, process in self.workers.items() if self.tended else ():
+            if process.poll() is not None:
+                self.workers[name] = self._worker(name)
 
     def _worker(self, name: str) -> subprocess.Popen[bytes]:
         options = [f"--name={name}", "--nthreads=1", "--no-dashboard", "--death-timeout=60", "--host=127.0.0.1"]
@@ -164,23 +169,31 @@ def end(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def user_cluster() -> Iterator[UserCluster]:
     """Run the service on a free port; afterwards nothing of it runs."""
-    cluster = UserCluster()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cluster))
+    cluster, lock, over = UserCluster(), threading.Lock(), threading.Event()
+
+    def tend() -> None:
+        while not over.wait(0.1):
+            with lock:
+                cluster.tend()
+
+    kubelet = threading.Thread(target=tend)
+    kubelet.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cluster, lock))
     cluster.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
         yield cluster
     finally:
+        over.set()
+        kubelet.join()
         server.shutdown()
         thread.join()
         server.server_close()
         cluster.remove()
 
 
-def _handler(cluster: UserCluster) -> type[BaseHTTPRequestHandler]:
-    lock = threading.Lock()
-
+def _handler(cluster: UserCluster, lock: threading.Lock) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def _do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

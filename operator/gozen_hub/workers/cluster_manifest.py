@@ -140,8 +140,9 @@ def _pod(container: Manifest, settings: HubSettings) -> Manifest:
 
 
 def _service() -> Manifest:
+    # Dask's resource takes the name of a port, not its number.
     names = {"tcp-comm": COMM_PORT, "http-dashboard": HTTP_PORT}
-    ports = [{"name": name, "protocol": "TCP", "port": port, "targetPort": port} for name, port in names.items()]
+    ports = [{"name": name, "protocol": "TCP", "port": port, "targetPort": name} for name, port in names.items()]
     selector = {"dask.org/cluster-name": NAME, "dask.org/component": "scheduler"}
     return {"type": "ClusterIP", "selector": selector, "ports": ports}
 

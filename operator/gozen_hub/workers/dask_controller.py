@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import aiohttp
+import kopf
 from dask_kubernetes.operator.controller import controller
 
 from gozen_hub.workers.cluster_manifest import HTTP_PORT
@@ -95,6 +96,12 @@ def guard(module: Any) -> None:
     module.get_scheduler_address = http_address
     module.aiohttp = SimpleNamespace(ClientSession=guarded_session)
     module.retire_workers = _of_group_alone(module.retire_workers)
+
+
+@kopf.on.startup()
+def look_for_no_resources(settings: kopf.OperatorSettings, **_: Any) -> None:
+    """Do not watch namespaces and CustomResourceDefinitions, for which the account has no rights."""
+    settings.scanning.disabled = True
 
 
 guard(controller)

@@ -55,6 +55,7 @@ class DaskEngine:
         self._own: list[Any] = []
         self._on_this_machine = where is None
         self._sent: tuple[str, Any] | None = None
+        self._running: list[Any] = []
         if isinstance(where, Client):
             self._client = where
             return
@@ -85,6 +86,7 @@ class DaskEngine:
         ours = environment_for(job) if self._on_this_machine else None
         waiting = iter(tasks)
         pending = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
+        self._running.append(pending)
         room = _Room(lambda: self.workers)
         try:
             # Not pure: two equal tasks would share a key, and cancelling one would cancel the other.
@@ -96,6 +98,7 @@ class DaskEngine:
                 for task in itertools.islice(waiting, room.take()):
                     pending.add(self._client.submit(_do_task, shared, task, ours, pure=False))
         finally:
+            self._running.remove(pending)
             self._client.cancel(list(pending.futures), force=True)
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
@@ -120,6 +123,11 @@ class DaskEngine:
     def is_busy(self) -> bool:
         """Whether a worker has a task, of this or another client."""
         return any(self._client.processing().values())
+
+    def give_up(self) -> None:
+        """End the jobs that run with `WorkerLost`; called from another thread."""
+        for pending in list(self._running):
+            self._client.cancel(list(pending.futures), force=True)
 
     def close(self) -> None:
         """Close the client and stop the workers that this engine started, even if they are busy, and no others."""

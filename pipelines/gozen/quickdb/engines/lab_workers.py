@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SHRINK_S = 60.0
 """Seconds after a job until the number of workers goes back to the least that the hub keeps."""
 _POLL_S = 0.5
+_WATCH_S = 5.0
 _QUIET_S = 2.0
 """Seconds of waiting before anything is shown."""
 
@@ -86,10 +88,11 @@ class LabWorkers:
         """Yield the result of each task as it finishes; see `gozen.quickdb.engines.Engine`."""
         with self._busy():
             engine = self._ready(len(tasks))
-            try:
-                yield from engine.run(job, tasks)
-            except WorkerLost as error:
-                raise self._explained(error) from error
+            with _Watch(self._service, engine, self._start_s):
+                try:
+                    yield from engine.run(job, tasks)
+                except WorkerLost as error:
+                    raise self._explained(error) from error
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
         """Call a method of the open job in a worker."""
@@ -212,7 +215,8 @@ class LabWorkers:
         """Return the error with what the cluster says about it; the next job connects again."""
         self.close()
         try:
-            notes = "; ".join(self._service.state()["notes"])
+            state = self._service.state()
+            notes = "; ".join(state["notes"] + state["awaited"])
         except (GozenError, NoServiceError):
             notes = ""
         return WorkerLost(f"{error}. Your cluster says: {notes}" if notes else str(error))
@@ -251,3 +255,36 @@ class _Busy:
                 of._timer = threading.Timer(SHRINK_S, of.shrink)
                 of._timer.daemon = True
                 of._timer.start()
+
+
+class _Watch:
+    """Ends the job of an engine if the cluster has no ready worker for too long: the scheduler would wait for ever.
+
+    Parameters
+    ----------
+    patience_s
+        Seconds without a worker.
+    """
+
+    def __init__(self, service: WorkersService, engine: Any, patience_s: float) -> None:
+        self._service = service
+        self._engine = engine
+        self._patience_s = patience_s
+        self._over = threading.Event()
+
+    def __enter__(self) -> None:
+        if not isinstance(self._engine, LocalEngine):
+            threading.Thread(target=self._run, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    def _run(self) -> None:
+        seen = time.monotonic()
+        while not self._over.wait(min(_WATCH_S, self._patience_s)):
+            with contextlib.suppress(GozenError, NoServiceError):  # without an answer nothing is known
+                if self._service.state()["ready"]:
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > self._patience_s:
+                    self._engine.give_up()
+                    return
