@@ -32,7 +32,7 @@ class SchedulerNotTrustedError(Exception):
 
 
 def no_protocol(address: Any, *_: Any, **__: Any) -> NoReturn:
-    """Stand in for Dask's protocol, whose answers are unpickled."""
+    """Refuse Dask's protocol, whose answers are unpickled."""
     raise SchedulerNotTrustedError(f"the scheduler {address} is asked by HTTP only")
 
 

@@ -171,7 +171,7 @@ class DaskEngine:
 
 
 class _Room:
-    """How many more tasks may be submitted; workers that start while a job runs make more room.
+    """How many more tasks may be submitted; more are allowed when workers start while a job runs.
 
     Parameters
     ----------

@@ -258,7 +258,7 @@ class _Busy:
 
 
 class _Watch:
-    """Ends the job of an engine if the cluster has no ready worker for too long: the scheduler would wait for ever.
+    """Ends the job of an engine if no worker is ready for too long: the scheduler would wait without limit.
 
     Parameters
     ----------
