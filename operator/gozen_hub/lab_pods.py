@@ -38,8 +38,9 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
         "pod_security_context": {**_RESTRICTED, "fsGroupChangePolicy": "OnRootMismatch"},
         "automount_service_account_token": False,
         "service_account": "default",
-        "enable_services": False,
         "extra_pod_config": {"enableServiceLinks": False},
+        # KubeSpawner writes this label after all others; the network policies of labs select by it.
+        "component_label": "lab",
         "common_labels": {"app.kubernetes.io/name": "gozen", **_LABELS},
         "storage_pvc_ensure": True,
         "pvc_name_template": "home",
@@ -51,7 +52,10 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
         "volume_mounts": _mounts(settings),
         "working_dir": HOME,
         "notebook_dir": HOME,
-        "environment": lab_environment(settings),
+        # KubeSpawner fills in names in braces; a brace of a value is doubled, so that it stays one.
+        "environment": {
+            name: value.replace("{", "{{").replace("}", "}}") for name, value in lab_environment(settings).items()
+        },
         "node_selector": dict(lab.node_selector),
         "start_timeout": lab.start_timeout_s,
         "http_timeout": lab.start_timeout_s,
@@ -76,7 +80,7 @@ def archive_environment(settings: HubSettings) -> dict[str, str]:
     """Return where the archive is, and how it is read, as environment variables."""
     archive = settings.archive
     found = {"GOZEN_ARCHIVE": DATA if archive.claim else archive.url, **archive.environment}
-    if archive.url.startswith("s3://"):
+    if settings.where == "cluster" and archive.url.startswith("s3://"):
         found["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS}/credentials"
         found["AWS_EC2_METADATA_DISABLED"] = "true"
     return {name: value for name, value in found.items() if value}

@@ -3,14 +3,15 @@
 http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespace }}.svc:{{ .port }}
 {{- end }}
 
-{{/* The public address without a slash at its end. */}}
+{{/* The public address as browsers write it: small letters, no slash at its end, no port that is the default. */}}
 {{- define "gozen.public-url" -}}
-{{- .Values.hub.publicUrl | trimSuffix "/" -}}
+{{- $url := .Values.hub.publicUrl | trimSuffix "/" | lower -}}
+{{- $url | trimSuffix (ternary ":443" ":80" (hasPrefix "https:" $url)) -}}
 {{- end }}
 
 {{/* The host of the public address. */}}
 {{- define "gozen.public-host" -}}
-{{- (urlParse .Values.hub.publicUrl).hostname -}}
+{{- (urlParse (include "gozen.public-url" .)).hostname -}}
 {{- end }}
 
 {{/* The public address of the portal's host; with hosts of users each service has a host of its own, too. */}}
@@ -153,7 +154,7 @@ securityContext: {{- include "gozen.pod-security" .root | nindent 2 }}
 {{/* The same of their containers. Arguments: root, component. */}}
 {{- define "gozen.hub-container" -}}
 name: {{ .component }}
-image: {{ include "gozen.image" (dict "root" .root "image" .root.Values.images.hub) }}
+image: {{ include "gozen.image" (dict "root" .root "image" (ternary .root.Values.images.proxy .root.Values.images.hub (eq .component "proxy"))) }}
 imagePullPolicy: {{ .root.Values.images.pullPolicy }}
 resources: {{- get .root.Values.hub.resources .component | toYaml | nindent 2 }}
 securityContext: {{- include "gozen.container-security" .root | nindent 2 }}

@@ -102,7 +102,7 @@ class DaskEngine:
             self._client.cancel(list(pending.futures), force=True)
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
-        """Call a method of the open job in a worker."""
+        """Call a method of the open job (such as `combine`) in a worker."""
         shared = self._shared(job)
         given = self._result(self._client.submit(_call, shared, name, arguments, pure=False))
         return received(given).blocks[0][1]
