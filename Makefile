@@ -8,7 +8,7 @@ DEMO ?= demo
 # Where it is set, as in many containers, each of the thousands of processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-data test-node mutants times cluster hub check unit docs format crds setup setup-dev clean clean-cache
+.PHONY: help demo test test-all test-data test-node mutants times cluster hub check unit docs format crds dask-crds setup setup-dev clean clean-cache
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -66,6 +66,9 @@ format: setup-dev ## format the code and repair what lint can
 
 crds: setup-dev ## write the CustomResourceDefinitions from the models, into the chart
 	@$(BIN)/python -m gozen_operator.crds charts/gozen/files/crds
+
+dask-crds: setup-dev ## take Dask's CustomResourceDefinitions from its wheel into the chart, for hub.workers
+	@$(BIN)/python -m gozen_hub.workers.dask_crds charts/gozen/files/dask-crds
 
 docs: setup-dev ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -201,6 +201,31 @@ class ArchiveAccess(_Group):
     claim: str = Field("", description="PersistentVolumeClaim with the archive; labs mount it read-only at /data")
 
 
+class WorkersSettings(_Group):
+    """The Dask workers that users start from their labs, each in the namespace and the quota of its user."""
+
+    url: str = Field("", description="Address of the service for workers; empty: there are none; the chart sets it")
+    least: int = Field(1, ge=1, description="Workers that remain between two jobs")
+    most: int = Field(4, ge=1, description="Most workers of a user")
+    cpu: float = Field(1.0, gt=0, description="Most processors that a worker may use")
+    cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves for each")
+    memory: str = Field("4G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Most memory that a worker may use")
+    memory_guarantee: str = Field(
+        "512M", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Memory that Kubernetes reserves for each"
+    )
+    scheduler_memory: str = Field(
+        "1G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Most memory that Dask's scheduler may use"
+    )
+    scratch: str = Field("8Gi", description="Most space that a worker may use in /tmp")
+    idle_s: int = Field(600, ge=30, description="Seconds without work after which scheduler and workers end")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> WorkersSettings:
+        if self.least > self.most:
+            raise ValueError(f"least ({self.least}) is more than most ({self.most})")
+        return self
+
+
 class HubSettings(_Group):
     """Everything that a site decides about its hub."""
 
@@ -224,6 +249,7 @@ class HubSettings(_Group):
     idle: IdleSettings = IdleSettings()
     namespaces: NamespaceSettings = NamespaceSettings()
     archive: ArchiveAccess = ArchiveAccess()
+    workers: WorkersSettings = WorkersSettings()
 
     @field_validator("public_url")
     @classmethod

@@ -67,22 +67,33 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
 
 
 def lab_environment(settings: HubSettings) -> dict[str, str]:
-    """Return the environment of a lab: where the archive is, and how it is read."""
+    """Return the environment of a lab: the archive, the notebooks, and the service for the user's workers."""
+    found = archive_environment(settings)
+    found["GOZEN_NOTEBOOKS"] = str(settings.notebooks)
+    found["JUPYTERHUB_ACTIVITY_INTERVAL"] = str(settings.idle.check_s)
+    if settings.workers.url:
+        found["GOZEN_WORKERS_URL"] = settings.workers.url
+    return {**found, **settings.lab.environment}
+
+
+def archive_environment(settings: HubSettings) -> dict[str, str]:
+    """Return where the archive is, and how it is read, as environment variables."""
     archive = settings.archive
     found = {"GOZEN_ARCHIVE": DATA if archive.claim else archive.url, **archive.environment}
     if settings.where == "cluster" and archive.url.startswith("s3://"):
         found["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS}/credentials"
         found["AWS_EC2_METADATA_DISABLED"] = "true"
-    found["GOZEN_NOTEBOOKS"] = str(settings.notebooks)
-    found["JUPYTERHUB_ACTIVITY_INTERVAL"] = str(settings.idle.check_s)
-    return {**{name: value for name, value in found.items() if value}, **settings.lab.environment}
+    return {name: value for name, value in found.items() if value}
 
 
 def _volumes(settings: HubSettings) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}},
-        {"name": "tmp", "emptyDir": {}},
-    ]
+    home = {"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}
+    return [home, {"name": "tmp", "emptyDir": {}}, *archive_volumes(settings)]
+
+
+def archive_volumes(settings: HubSettings) -> list[dict[str, Any]]:
+    """Return the volumes of a pod that reads the archive."""
+    found: list[dict[str, Any]] = []
     if settings.archive.url.startswith("s3://"):
         # Not required: without it a lab starts, and says what is missing when the archive is read.
         secret = {"secretName": CREDENTIALS_SECRET, "optional": True, "defaultMode": 0o440}
@@ -94,7 +105,13 @@ def _volumes(settings: HubSettings) -> list[dict[str, Any]]:
 
 
 def _mounts(settings: HubSettings) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [{"name": "home", "mountPath": HOME}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
+    home = {"name": "home", "mountPath": HOME}
+    return [home, {"name": "tmp", "mountPath": "/tmp"}, *archive_mounts(settings)]  # noqa: S108
+
+
+def archive_mounts(settings: HubSettings) -> list[dict[str, Any]]:
+    """Return where a container finds `archive_volumes`."""
+    found: list[dict[str, Any]] = []
     if settings.archive.url.startswith("s3://"):
         found.append({"name": "s3", "mountPath": CREDENTIALS, "readOnly": True})
     if settings.archive.claim:

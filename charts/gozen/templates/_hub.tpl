@@ -42,7 +42,14 @@ http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespac
 {{/* Accounts that act in users' namespaces, as a JSON object: name of the binding, ClusterRole, account. */}}
 {{- define "gozen.user-bindings" -}}
 {{- $name := include "gozen.name" . -}}
-{{- dict "hub" (dict "role" (printf "%s-hub-labs" $name) "service_account" (printf "%s-hub" $name) "namespace" .Release.Namespace) | toJson -}}
+{{- $found := dict "hub" (dict "role" (printf "%s-hub-labs" $name) "service_account" (printf "%s-hub" $name) "namespace" .Release.Namespace) -}}
+{{- if .Values.hub.workers.enabled -}}
+{{- range $component := list "workers" "dask-controller" -}}
+{{- $account := printf "%s-%s" $name $component -}}
+{{- $_ := set $found $component (dict "role" $account "service_account" $account "namespace" $.Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- $found | toJson -}}
 {{- end }}
 
 {{/* Peers of a NetworkPolicy, as JSON. Arguments: root, component. */}}
@@ -53,8 +60,13 @@ http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespac
 {{- end }}
 
 {{- define "gozen.labs-peer" -}}
-{{- $labels := dict "app.kubernetes.io/part-of" "gozen" "app.kubernetes.io/component" "lab" -}}
-{{- dict "namespaceSelector" (dict "matchLabels" (include "gozen.user-labels" . | fromJson)) "podSelector" (dict "matchLabels" $labels) | toJson -}}
+{{- include "gozen.users-peer" (dict "root" . "component" "lab") -}}
+{{- end }}
+
+{{/* Pods in users' namespaces as a peer of a NetworkPolicy, as JSON. Arguments: root, component. */}}
+{{- define "gozen.users-peer" -}}
+{{- $labels := dict "app.kubernetes.io/part-of" "gozen" "app.kubernetes.io/component" .component -}}
+{{- dict "namespaceSelector" (dict "matchLabels" (include "gozen.user-labels" .root | fromJson)) "podSelector" (dict "matchLabels" $labels) | toJson -}}
 {{- end }}
 
 {{/* NetworkPolicies of each user's namespace, in which everything else is denied. */}}
@@ -75,6 +87,10 @@ labs:
   - to: [{ podSelector: {} }]
   - ports: [{ protocol: TCP, port: 8081 }]
     to: [{{ include "gozen.hub-peer" (dict "root" . "component" "hub") }}]
+  {{- if .Values.hub.workers.enabled }}
+  - ports: [{ protocol: TCP, port: 8080 }]
+    to: [{{ include "gozen.hub-peer" (dict "root" . "component" "workers") }}]
+  {{- end }}
   {{- with .Values.hub.network.outside }}
   - to: {{ toJson . }}
   {{- end }}
@@ -84,6 +100,11 @@ workers:
   policyTypes: [Ingress, Egress]
   ingress:
   - from: [{ podSelector: {} }]
+  {{- if .Values.hub.workers.enabled }}
+  # Dask's controller asks over HTTP whether a cluster is idle. It never reaches 8786: what comes from there is unpickled.
+  - ports: [{ protocol: TCP, port: 8787 }]
+    from: [{{ include "gozen.hub-peer" (dict "root" . "component" "dask-controller") }}]
+  {{- end }}
   egress:
   {{- include "gozen.dns-rule" . | nindent 2 }}
   {{- include "gozen.object-store-rule" . | nindent 2 }}
@@ -115,6 +136,9 @@ workers:
   "lab" $lab
   "namespaces" $namespaces
   "archive" (dict "url" .Values.archive.url "environment" $environment) -}}
+{{- if .Values.hub.workers.enabled }}
+{{- $_ := set $known "workers" (dict "url" (include "gozen.hub-address" (dict "root" . "service" "workers" "port" 8080))) -}}
+{{- end }}
 {{- mergeOverwrite (deepCopy .Values.hub.settings) $known | toYaml -}}
 {{- end }}
 

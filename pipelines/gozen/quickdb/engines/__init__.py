@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from gozen.archive.stores import s3_environment
 from gozen.archive.stores.s3_environment import S3Variables
 from gozen.quickdb.work.tasks import Block, Job, TaskResult
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KEPT_BYTES = 128 * 2**20
 """Freed memory that a worker does not return to the system: the columns of the next patch need as much."""
@@ -39,6 +42,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Stop the workers."""
+
+
+@runtime_checkable
+class Scalable(Protocol):
+    """An engine whose number of workers can be changed, and that knows what they use."""
+
+    def scale(self, number: int) -> None:
+        """Set the number of workers."""
+
+    def table(self) -> pd.DataFrame:
+        """Return one row for each worker."""
 
 
 class Here:
