@@ -120,6 +120,7 @@ BUDGET_S: dict[str, float] = {
     "property/test_reconcile": 35,
     "property/test_retention": 10,
     "property/test_text_tables": 15,
+    "property/test_watch_storage_failures": 25,
     "real/test_catalog_lsdb": 50,
     "real/test_lowell5945_movers": 25,
     "real/test_talk": 15,
@@ -167,7 +168,6 @@ BUDGET_S: dict[str, float] = {
     "unit/test_cli": 15,
     "unit/test_quickdb_region": 10,
     "unit/test_reduce_sensor": 15,
-    "unit/test_watch_storage_failures": 20,
 }
 """Processor seconds that a module of tests may cost in ``make test``, with all that it starts."""
 

@@ -3,7 +3,7 @@
 Covered: each request to the archive and to the folder in turn, while files come, are sorted, renamed, refused and
 taken in; it fails before anything is done, or after all is done (each third one in ``make test``); workers that take
 every ready cube in the turn in which a renaming fails; records that are damaged. Not here: failures while exposures are
-named in any order (property/test_arrivals_in_portions), the workers (unit/test_dispatch).
+named in any order (test_arrivals_in_portions), the workers (tests/unit/test_dispatch).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from gozen.watch.recipes_of_cubes import Orders
 from gozen.watch.waiting_cubes import Cubes, State, next_to_run
 from gozen.watch.watch_context import WatchContext
 
-from ..property.test_arrivals_in_portions import START, write
+from .test_arrivals_in_portions import START, write
 
 CAMERA = parse_profile(PROFILE, "tiny")
 NIGHT = START.strftime("%Y%m%d")
