@@ -23,7 +23,7 @@ from tests.resource_fuzz import resource, spoiled
 from gozen.archive.raw.exposure_record import RawExposure, record_exposure
 from gozen.archive.stores.open_store import open_store
 from gozen.archive.stores.store import Store
-from gozen.cli.app import build_app
+from gozen.cli.app import command
 from gozen.cli.invocation import hoist
 from gozen.errors import BadRequest
 from gozen.instrument.profile import load_profile
@@ -45,7 +45,7 @@ MOST_LOOKS = 20
 NAMESPACE = "night"
 SETTINGS = OperatorSettings(namespaces=(NAMESPACE,), max_active_jobs=3)
 SENSORS = [sensor.id for sensor in load_profile("tomoe").sensors]
-GOZEN = typer.main.get_command(build_app())
+GOZEN = command()
 LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _VARIABLE = re.compile(r"\$(\$|\((?P<name>[^)]*)\))")
 OPTIONAL = {".metadata.labels.gozen.astro/observation", ".spec.template.metadata.labels.gozen.astro/observation"}

@@ -15,9 +15,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 
-from gozen.cli.app import build_app
+from gozen.cli import app
 
 from .conftest import CAMERA, GOZEN, NIGHT
 from .fork_client import ForkServer
@@ -47,7 +46,7 @@ STARTED_ELSEWHERE = {"apply", "get", "describe", "logs", "cancel", "hub"}
 
 
 def test_every_verb_is_started() -> None:
-    command = typer.main.get_command(build_app())
+    command = app.command()
     assert set(command.commands) - STARTED_ELSEWHERE == set(CALLS)
 
 

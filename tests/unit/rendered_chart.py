@@ -17,7 +17,7 @@ Manifest = dict[str, Any]
 def rendered(chart: helm.Chart, values: Manifest, name: str = "gozen") -> list[Manifest]:
     """Return all manifests of a release in the namespace ``sky``."""
     texts = chart.render(values, name=name, namespace="sky")
-    parts = (yaml.safe_load_all(text) for path, text in texts.items() if not path.endswith("NOTES.txt"))
+    parts = (yaml.load_all(text, yaml.CSafeLoader) for path, text in texts.items() if not path.endswith("NOTES.txt"))
     return [one for part in parts for one in part if one]
 
 

@@ -20,6 +20,7 @@ from gozen.archive.commit import put_product, write_commit
 from gozen.archive.log.observation_log import rebuild_night
 from gozen.archive.raw.exposure_record import RawExposure, record_exposure
 from gozen.archive.stores.open_store import open_store
+from gozen.cli.app import command
 from gozen.cli.bucket import days_of_rule
 from gozen.cli.call import run
 from gozen.cli.invocation import hoist
@@ -159,6 +160,9 @@ def verbs(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("PYTHONPATH", str(site))
     monkeypatch.syspath_prepend(str(site))
+    command.cache_clear()
+    yield
+    command.cache_clear()
 
 
 @pytest.mark.usefixtures("verbs")

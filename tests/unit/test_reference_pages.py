@@ -7,11 +7,10 @@ import inspect
 from pathlib import Path
 
 import pytest
-import typer.main
 
 from gozen import errors
 from gozen.archive.block_list import load_block_list
-from gozen.cli.app import build_app
+from gozen.cli.app import command
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 BRANCHES = {"GozenError", "Rejected", "Failed"}
@@ -41,7 +40,7 @@ def test_every_exit_code_is_explained(code):
 
 def test_every_verb_is_on_the_page_of_the_command_line():
     text = page("command-line.md")
-    verbs = typer.main.get_command(build_app()).commands
+    verbs = command().commands
     assert [verb for verb in verbs if f"`{verb}" not in text and f"`gozen {verb}" not in text] == []
 
 

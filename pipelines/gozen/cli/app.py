@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from gozen.cli import (
     archive,
@@ -43,6 +45,12 @@ PLUGINS = "gozen.commands"
 """Entry-point group in which other packages register a `typer.Typer` or a function as a subcommand."""
 
 _EPILOG = "You may write --archive, --config and --debug anywhere in the command."
+
+
+@functools.cache
+def command() -> TyperGroup:
+    """Return the command as the parser needs it. A process makes it once, because that takes longer than to parse."""
+    return typer.main.get_group(build_app())
 
 
 def build_app() -> typer.Typer:

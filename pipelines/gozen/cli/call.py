@@ -51,9 +51,9 @@ def _interrupt(*_: object) -> None:
 
 
 def _call(args: list[str]) -> int:
-    from gozen.cli.app import build_app
+    from gozen.cli.app import command
 
-    result = build_app()(hoist(args), prog_name="gozen", standalone_mode=False)
+    result = command()(hoist(args), prog_name="gozen", standalone_mode=False)
     return result if isinstance(result, int) else ExitCode.DONE
 
 
@@ -87,14 +87,14 @@ def _problem(text: str, args: list[str]) -> str:
 
 def _verb(args: list[str]) -> str:
     """Return the command that is called, such as ``gozen archive expire``."""
-    from gozen.cli.app import build_app
+    from gozen.cli.app import command
 
-    path, command = ["gozen"], typer.main.get_command(build_app())
+    path, verb = ["gozen"], command()
     for before, word in zip(["", *args], args, strict=False):
-        verbs = getattr(command, "commands", {})
+        verbs = getattr(verb, "commands", {})
         if word in verbs and not GLOBAL_OPTIONS.get(before):
             path.append(word)
-            command = verbs[word]
+            verb = verbs[word]
     return " ".join(path)
 
 
