@@ -81,9 +81,9 @@ class SortedRuns:
         parts = []
         for run, places in zip(self._runs, self._places, strict=True):
             edges = np.searchsorted(places, ranges)
-            inside = [np.arange(first, last) for first, last in edges.tolist() if last > first]
-            if inside:
-                parts.append(run.take(pa.array(np.concatenate(inside))))
+            filled = edges[edges[:, 0] < edges[:, 1]].tolist()  # of a margin's ranges, nearly all are empty
+            if filled:
+                parts.append(run.take(pa.array(np.concatenate([np.arange(*one) for one in filled]))))
         return self._merged(parts)
 
     def _merged(self, parts: list[pa.Table]) -> pa.Table:
