@@ -8,7 +8,7 @@ DEMO ?= demo
 # Where it is set, as in many containers, each of the thousands of processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-data test-node mutants times cluster hub check unit docs format crds dask-crds setup setup-dev clean clean-cache
+.PHONY: help demo test test-all test-data test-node mutants times cluster hub platform check unit docs format crds dask-crds setup setup-dev clean clean-cache
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -42,6 +42,10 @@ test-node: setup-dev ## the tests that need a whole Kubernetes node, alone: imag
 cluster: setup-dev ## start a real Kubernetes node here, until Ctrl-C (as root)
 	@.ci/setup cluster
 	@$(BIN)/python -m tests.cluster
+
+platform: setup-dev ## the whole platform on such a node: simulated telescope, hub, two users, until Ctrl-C (as root)
+	@.ci/setup cluster
+	@$(BIN)/python -m tests.cluster platform
 
 hub: setup-dev ## the science platform here, with two users and the archive of the demo, until Ctrl-C
 	@[ -d $(DEMO)/archive/catalogs ] || $(BIN)/gozen demo --folder $(DEMO) --workers $(WORKERS)

@@ -1,4 +1,4 @@
-"""``make cluster``: the node of the tests in the foreground, for a developer's hands."""
+"""``make cluster`` and ``make platform``: the node of the tests in the foreground, for a developer's hands."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
@@ -29,33 +31,53 @@ Logs are in {logs}. Ctrl-C here ends the cluster, and all that is in it.
 """
 
 
-def main() -> int:
-    """Start a node, say how to use it, and stop it when told to; return the exit code."""
+def main(words: Sequence[str]) -> int:
+    """Start a node, with the platform if `words` say so; say how to use it, and stop it when told to.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    target = "platform" if "platform" in words else "cluster"
     if os.geteuid() != 0:
-        say("make cluster needs root, for it makes namespaces and mounts; try: sudo make cluster")
+        say(f"make {target} needs root, for it makes namespaces and mounts; try: sudo make {target}")
         return 77
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     folder = Path(mkdtemp(prefix="gozen-cluster-"))
     folder.chmod(0o755)
-    node: Node | None = None
     try:
-        say("starting a Kubernetes node; the first time its programs are built, which takes some minutes")
-        node = Node(folder)
-        programs = _programs(folder, node)
-        sys.stdout.write(WELCOME.format(kubeconfig=_for_user(node), programs=programs, logs=folder / "logs"))
-        sys.stdout.flush()
-        node.wait()
+        with ExitStack() as stack:
+            say("starting a Kubernetes node; the first time its programs are built, which takes some minutes")
+            node = Node(folder)
+            stack.callback(node.stop)
+            sys.stdout.write(_of_platform(node, folder, stack) if target == "platform" else _of_cluster(node, folder))
+            sys.stdout.flush()
+            node.wait()
     except KeyboardInterrupt:
         say("ending the cluster")
     except (StartError, ToolMissingError) as error:
         say(f"{error}\nall logs are in {folder / 'logs'}")
         return 1
-    finally:
-        if node:
-            node.stop()
     shutil.rmtree(folder)
     return 0
+
+
+def _of_cluster(node: Node, folder: Path) -> str:
+    return WELCOME.format(kubeconfig=_for_user(node.kubeconfig), programs=_programs(folder, node), logs=folder / "logs")
+
+
+def _of_platform(node: Node, folder: Path, stack: ExitStack) -> str:
+    # Imported here: a cluster alone starts without the packages that the platform needs.
+    from .developer_platform import archive_of_the_demo, developer_platform
+
+    archive = archive_of_the_demo()
+    say("building the images and installing the chart; the first time this takes some ten minutes")
+    found = stack.enter_context(developer_platform(node, folder, archive))
+    return found.text.format(
+        kubeconfig=_for_user(found.kubeconfig), programs=_programs(folder, node), logs=folder / "logs"
+    )
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -72,12 +94,12 @@ def _programs(folder: Path, node: Node) -> Path:
     return programs
 
 
-def _for_user(node: Node) -> Path:
+def _for_user(kubeconfig: Path) -> Path:
     """Return the administrator's kubeconfig, readable by who called sudo."""
     if "SUDO_UID" in os.environ:
-        os.chown(node.kubeconfig, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
-    return node.kubeconfig
+        os.chown(kubeconfig, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
+    return kubeconfig
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

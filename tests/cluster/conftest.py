@@ -10,9 +10,10 @@ import pytest
 from tests.services.small_demo import demo_folder
 
 from .api_server import ApiServer
+from .developer_platform import DeveloperPlatform, developer_platform
 from .guarded import Guarded, guarded
 from .node import Node, programs_of_a_node
-from .platform_release import Platform, platform
+from .platform_release import Platform
 from .tools import ToolMissingError, tool
 
 
@@ -73,8 +74,14 @@ def gozen_guarded(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="session")
-def gozen_platform(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Return the science platform on the node, with the archive of the demo."""
+def for_developers(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeveloperPlatform]:
+    """Return what ``make platform`` installs, with the archive of the demo."""
     archive = demo_folder(tmp_path_factory) / "archive"
-    with platform(node, tmp_path_factory.mktemp("platform"), archive) as place:
+    with developer_platform(node, tmp_path_factory.mktemp("platform"), archive) as place:
         yield place
+
+
+@pytest.fixture(scope="session")
+def gozen_platform(for_developers: DeveloperPlatform) -> Platform:
+    """Return the science platform on the node, with the archive of the demo."""
+    return for_developers.release

@@ -36,6 +36,7 @@ CHART = ROOT / "charts" / "gozen"
 PLACE = "platform"
 NAME = "platform-gozen"
 PASSWORD = "correct-horse-battery"
+CREDENTIALS = f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
 USERS = ("hoshi", "sora")
 LAB_IMAGE, IMAGE = "localhost/gozen/lab:test", "localhost/gozen/platform:test"
 EXTRAS = "--extra dask --extra lab --extra portal --extra s3 --extra sql"
@@ -115,8 +116,16 @@ def load_platform_image(node: Node) -> str:
 
 
 @contextmanager
-def platform(node: Node, folder: Path, archive: Path) -> Iterator[Platform]:
-    """Install the platform with a copy of an archive on S3; wait until it answers."""
+def platform(
+    node: Node, folder: Path, archive: Path, *, password: str = PASSWORD, more: Mapping[str, Any] | None = None
+) -> Iterator[Platform]:
+    """Install the platform with a copy of an archive on S3; wait until it answers.
+
+    Parameters
+    ----------
+    more
+        Further values of the chart.
+    """
     images = {**load_own_images(node), **dict.fromkeys(("hub", "lab", "proxy"), load_platform_image(node))}
     node.kubectl("create", "namespace", PLACE, check=True)
     node.kubectl("label", "namespace", PLACE, "pod-security.kubernetes.io/enforce=restricted", check=True)
@@ -124,19 +133,20 @@ def platform(node: Node, folder: Path, archive: Path) -> Iterator[Platform]:
         store = stack.enter_context(s3_server(folder, address=node.host_address))
         _fill(store, archive)
         _make_homes(node, folder / "homes")
-        login = ("create", "secret", "generic", "gozen-login", f"--from-literal=password={PASSWORD}")
+        login = ("create", "secret", "generic", "gozen-login", f"--from-literal=password={password}")
         node.kubectl("--namespace", PLACE, *login, check=True)
+        keys = ("create", "secret", "generic", "gozen-s3", f"--from-literal=credentials={CREDENTIALS}")
+        node.kubectl("--namespace", PLACE, *keys, check=True)
         (port,) = free_ports(1)
         config = stack.enter_context(helm.Config(kubeconfig_path=node.kubeconfig, namespace=PLACE))
         adopt(node, PLACE)
-        config.install(CHART, PLACE, _values(node, store, images, port), namespace=PLACE)
+        config.install(CHART, PLACE, {**_values(node, store, images, port), **(more or {})}, namespace=PLACE)
         stack.callback(lambda: config.uninstall(PLACE, ignore_not_found=True))
-        deployments = [f"deployment/{NAME}-{name}" for name in ("hub", "proxy", "namespaces", "portal")]
-        ready = ("wait", "--for=condition=Available", f"--timeout={SECONDS_TO_START}s", *deployments)
+        ready = ("wait", "--for=condition=Available", f"--timeout={SECONDS_TO_START}s", "deployments", "--all")
         done = node.kubectl("--namespace", PLACE, *ready, seconds=SECONDS_TO_START + 20)
         assert done.returncode == 0, done.stderr + _told(node)
         stack.enter_context(_way_in(node, port, folder))
-        yield Platform(port, PASSWORD, node, store)
+        yield Platform(port, password, node, store)
 
 
 def _fill(store: S3Server, archive: Path) -> None:
@@ -190,7 +200,10 @@ def _values(node: Node, store: S3Server, images: Mapping[str, str], port: int) -
     }
     login = {"method": "test", "test": {"users": [*USERS], "password_file": "/etc/gozen/login/password"}}
     return {
-        "archive": {"url": "s3://sky/archive", "s3": {"endpointUrl": store.endpoint, "region": "us-east-1"}},
+        "archive": {
+            "url": "s3://sky/archive",
+            "s3": {"endpointUrl": store.endpoint, "region": "us-east-1", "secretName": "gozen-s3"},
+        },
         "images": {
             name: dict(zip(("repository", "tag"), tag.rsplit(":", 1), strict=True)) for name, tag in images.items()
         },

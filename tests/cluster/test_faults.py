@@ -43,7 +43,8 @@ from .machine import controllers
 from .node import Node
 from .own_images import load_own_images
 from .processes import Process, wait_until
-from .test_story import CREDENTIALS, ROOT, camera, made, values
+from .small_observatory import camera
+from .test_story import CREDENTIALS, ROOT, made, values
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(1800)]
 NIGHT, GOOD, BAD = "20260115", "00000003", "00000004"

@@ -7,6 +7,9 @@ tests/services, a hub without Kubernetes in tests/services/test_hub.py.
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -15,9 +18,11 @@ from playwright.sync_api import TimeoutError as BrowserTimeout
 from tests.services.chromium import chromium
 from tests.services.hub_client import answers, called, run_all, status, wait_for_end
 
+from .developer_platform import DeveloperPlatform
 from .guarded import LOOKS, METADATA, OUTSIDE
 from .platform_release import Platform
 from .processes import wait_until
+from .tools import tool
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]
 
@@ -53,6 +58,18 @@ def tokens(gozen_platform: Platform, pages: dict[str, Page]) -> dict[str, str]:
             raise AssertionError(gozen_platform.told_of(name)) from error
         found[name] = gozen_platform.token_of(page)
     return found
+
+
+def test_what_make_platform_prints_is_enough_to_observe(for_developers: DeveloperPlatform) -> None:
+    text = for_developers.text.format(kubeconfig=for_developers.kubeconfig, programs=tool("kubectl").parent, logs="")
+    assert f"  {for_developers.release.url}\n" in text
+    assert f"log in as hoshi or sora with the password {for_developers.release.password}\n" in text
+    (apply,) = re.findall(r"^  kubectl (apply .*)$", text, re.MULTILINE)
+    environment = {**os.environ, "KUBECONFIG": str(for_developers.kubeconfig)}
+    wait = ["wait", "obs/orion", "--for=condition=Accepted", "--timeout=120s"]
+    for words in (apply.split(), wait, ["delete", "obs/orion"]):
+        done = subprocess.run([tool("kubectl"), *words], env=environment, capture_output=True, text=True, timeout=150)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_user_runs_the_first_notebook_on_the_archive(

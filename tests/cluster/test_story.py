@@ -35,12 +35,12 @@ from .custom_resources import adopt
 from .node import Node
 from .own_images import load_own_images
 from .processes import wait_until
+from .small_observatory import observatory_values
 from .tools import tool
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 CREDENTIALS = f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
-SENSORS = {"111": (600, 500), "112": (-600, 500), "121": (600, -500), "122": (-600, -500)}
 TUTORIAL = (ROOT / "docs" / "tutorials" / "apply-your-first-observation.md").read_text("utf-8")
 SHORT = """
 apiVersion: gozen.astro/v1alpha1
@@ -66,13 +66,6 @@ metadata: {{ name: tonight }}
 spec:
   selection: {{ night: "{night}" }}
 """
-
-
-def camera() -> str:
-    """Return the profile of a small camera of four sensors."""
-    profile = yaml.safe_load((ROOT / "tests" / "services" / "small_camera.yaml").read_text())
-    profile["sensors"] = [{"id": name, "x_arcsec": x, "y_arcsec": y} for name, (x, y) in SENSORS.items()]
-    return yaml.safe_dump(profile)
 
 
 @dataclass
@@ -148,18 +141,10 @@ def images(node: Node) -> Mapping[str, str]:
 def values(images: Mapping[str, str], archive: dict[str, Any]) -> dict[str, Any]:
     """Return what the chart is given."""
     return {
+        **observatory_values(),
         "archive": archive,
-        "instruments": {"small": camera()},
-        "settings": {"instrument": "small"},
         "images": {name: {"repository": tag.rpartition(":")[0], "tag": "test"} for name, tag in images.items()},
-        "observer": {
-            "enabled": True,
-            "settings": {"interval_s": 0.5},
-            "observatory": {"driver": "simulated", "speed_up": 1000, "events": True},
-            "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
-        },
         "operator": {"settings": {"look_s": 1, "job_ttl_s": 30}},
-        "pods": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
     }
 
 

@@ -1,0 +1,94 @@
+"""What ``make platform`` adds to the node: the chart with the simulated telescope and the hub, and data to look at."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.suite.clock import say
+
+from .access import ADMIN
+from .node import Node
+from .own_images import ROOT
+from .platform_release import PLACE, USERS, Platform, platform
+from .processes import StartError
+from .small_observatory import camera, observatory_values
+
+TUTORIAL = ROOT / "docs" / "tutorials" / "apply-your-first-observation.md"
+DEMO = ROOT / "build" / "platform"
+"""The night of the demo, which is kept for the next start."""
+TEXT = """\
+The platform is up: Gozen with a simulated telescope, and the hub. In another terminal:
+
+  export KUBECONFIG={{kubeconfig}}
+  export PATH={{programs}}:$PATH
+  kubectl apply -f {observation}
+  kubectl wait obs/orion --for=condition=Succeeded --timeout=900s
+
+The tutorial "Apply your first observation" explains it, and what comes next. In a browser on this computer:
+
+  {url}
+  log in as {users} with the password {password}
+
+Logs are in {{logs}}. Ctrl-C here ends the platform, and all that is in it.
+"""
+
+
+@dataclass(frozen=True)
+class DeveloperPlatform:
+    """A running platform.
+
+    Parameters
+    ----------
+    release
+        The platform itself.
+    kubeconfig
+        Connects to the namespace of the release.
+    text
+        What the developer reads; `kubeconfig`, `programs` and `logs` are to be filled in.
+    """
+
+    release: Platform
+    kubeconfig: Path
+    text: str
+
+
+@contextmanager
+def developer_platform(node: Node, folder: Path, archive: Path) -> Iterator[DeveloperPlatform]:
+    """Install the platform with a simulated telescope and a copy of an archive; wait until all of it is ready."""
+    password = secrets.token_hex(8)
+    with platform(node, folder, archive, password=password, more=observatory_values()) as release:
+        observation = folder / "orion.yaml"
+        observation.write_text(_observation())
+        text = TEXT.format(observation=observation, url=release.url, users=" or ".join(USERS), password=password)
+        yield DeveloperPlatform(release, node.kubeconfig_for("platform", node.users[ADMIN].token, PLACE), text)
+
+
+def archive_of_the_demo() -> Path:
+    """Return an archive with a night in its table, of the camera that the release has; it is made once."""
+    folder = DEMO / "demo"
+    archive = folder / "archive"
+    if not (archive / "catalogs").is_dir():
+        say("simulating and reducing a small night")
+        DEMO.mkdir(parents=True, exist_ok=True)
+        profile = DEMO / "small.yaml"
+        profile.write_text(camera())
+        gozen = Path(sys.executable).parent / "gozen"
+        words = ("demo", "--folder", folder, "--sensors", "2", "--dithers", "1", "--nframe", "12")
+        done = subprocess.run([gozen, *words], env={**os.environ, "GOZEN_INSTRUMENT": str(profile)}, check=False)
+        if done.returncode != 0:
+            raise StartError(f"gozen demo ended with {done.returncode}; what it printed is above")
+    return archive
+
+
+def _observation() -> str:
+    """Return the Observation of the tutorial."""
+    (found,) = re.findall(r'```yaml title="orion.yaml"\n(.*?)```', TUTORIAL.read_text("utf-8"), re.DOTALL)
+    return str(found)
