@@ -23,6 +23,7 @@ from tests.suite import cache
 from tests.suite.costs import measured
 
 from gozen.version import code_version
+from gozen_hub.workers.dask_crds import write_crds
 
 from .custom_resources import adopt
 from .images import base_image, build_image, export_image, image_id
@@ -38,6 +39,7 @@ NAME = "platform-gozen"
 PASSWORD = "correct-horse-battery"
 CREDENTIALS = f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
 USERS = ("hoshi", "sora")
+PROGRAMS = ("hub", "proxy", "namespaces", "portal", "workers", "dask-controller")
 LAB_IMAGE, IMAGE = "localhost/gozen/lab:test", "localhost/gozen/platform:test"
 EXTRAS = "--extra dask --extra lab --extra portal --extra s3 --extra sql"
 PROXY = "configurable-http-proxy@5.3.0"
@@ -74,11 +76,14 @@ class Platform(HubClient):
         parts.append(self.kubectl("logs", f"deployment/{NAME}-hub", "--tail=40").stdout)
         return "\n\n".join(parts)
 
-    def in_lab(self, name: str, program: str, given: str = "") -> str:
+    def in_lab(self, name: str, program: str, given: str = "", seconds: float = 120) -> str:
         """Run a Python program in the lab of a user; return its output."""
-        pod = self.lab(name)["metadata"]["name"]
+        return self.in_pod(name, self.lab(name)["metadata"]["name"], program, given, seconds)
+
+    def in_pod(self, name: str, pod: str, program: str, given: str = "", seconds: float = 120) -> str:
+        """Run a Python program in a pod of a user; return its output."""
         words = ("exec", "--stdin", pod, "--", "python", "-c", program)
-        return self.of_user(name, *words, stdin=given, seconds=120, check=True).stdout
+        return self.of_user(name, *words, stdin=given, seconds=seconds, check=True).stdout
 
 
 def platform_image() -> str:
@@ -140,13 +145,20 @@ def platform(
         (port,) = free_ports(1)
         config = stack.enter_context(helm.Config(kubeconfig_path=node.kubeconfig, namespace=PLACE))
         adopt(node, PLACE)
-        config.install(CHART, PLACE, {**_values(node, store, images, port), **(more or {})}, namespace=PLACE)
+        config.install(_chart(folder), PLACE, {**_values(node, store, images, port), **(more or {})}, namespace=PLACE)
         stack.callback(lambda: config.uninstall(PLACE, ignore_not_found=True))
         ready = ("wait", "--for=condition=Available", f"--timeout={SECONDS_TO_START}s", "deployments", "--all")
         done = node.kubectl("--namespace", PLACE, *ready, seconds=SECONDS_TO_START + 20)
         assert done.returncode == 0, done.stderr + _told(node)
         stack.enter_context(_way_in(node, port, folder))
         yield Platform(port, password, node, store)
+
+
+def _chart(folder: Path) -> Path:
+    """Return a copy of the chart with Dask's resources, which `make dask-crds` takes from dask-kubernetes."""
+    chart = shutil.copytree(CHART, folder / "chart", ignore=shutil.ignore_patterns("dask-crds"))
+    write_crds(chart / "files" / "dask-crds")
+    return chart
 
 
 def _fill(store: S3Server, archive: Path) -> None:
@@ -198,6 +210,7 @@ def _values(node: Node, store: S3Server, images: Mapping[str, str], port: int) -
         "environment": keys,
         "home": {"size": "1Gi", "storage_class": HOMES},
     }
+    workers = {"most": 2, "cpu": 1, "cpu_guarantee": 0.02, "memory": "1G", "memory_guarantee": "64M"}
     login = {"method": "test", "test": {"users": [*USERS], "password_file": "/etc/gozen/login/password"}}
     return {
         "archive": {
@@ -215,8 +228,9 @@ def _values(node: Node, store: S3Server, images: Mapping[str, str], port: int) -
             "publicUrl": f"http://localhost:{port}",
             "loginSecretName": "gozen-login",
             "database": {"volume": False},
-            "settings": {"login": login, "lab": lab},
-            "resources": dict.fromkeys(("hub", "proxy", "namespaces", "portal"), small),
+            "workers": {"enabled": True},
+            "settings": {"login": login, "lab": lab, "workers": workers},
+            "resources": dict.fromkeys(PROGRAMS, small),
         },
     }
 
@@ -225,8 +239,7 @@ def _told(node: Node) -> str:
     """Return what a person would inspect when something is wrong."""
     words = (("get", "pods", "--output=wide"), ("get", "events", "--sort-by=.lastTimestamp"))
     parts = [node.kubectl("--namespace", PLACE, *one).stdout for one in words]
-    names = ("hub", "proxy", "namespaces", "portal")
     parts += [
-        node.kubectl("--namespace", PLACE, "logs", f"deployment/{NAME}-{name}", "--tail=30").stdout for name in names
+        node.kubectl("--namespace", PLACE, "logs", f"deployment/{NAME}-{name}", "--tail=30").stdout for name in PROGRAMS
     ]
     return "\n\n".join(parts)

@@ -11,12 +11,16 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
 from playwright.sync_api import TimeoutError as BrowserTimeout
 from tests.services.chromium import chromium
 from tests.services.hub_client import answers, called, run_all, status, wait_for_end
+from tests.services.small_demo import demo_folder
+
+from gozen import quickdb
 
 from .developer_platform import DeveloperPlatform
 from .guarded import LOOKS, METADATA, OUTSIDE
@@ -115,6 +119,93 @@ def address_of(platform: Platform, component: str) -> str:
     words = ("get", "pods", f"--selector=app.kubernetes.io/component={component}", "--output=json")
     (pod,) = json.loads(platform.kubectl(*words, check=True).stdout)["items"]
     return str(pod["status"]["podIP"])
+
+
+MAPREDUCE = """
+import numpy as np
+from gozen import quickdb
+
+
+def moments(patch):
+    flux = np.asarray(patch("lightcurves.flux"), dtype=float)
+    return np.array([len(flux), np.nansum(flux), np.nansum(flux * 1e-7)])
+
+
+def add(a, b):
+    return a + b
+
+"""
+RUN = """
+with quickdb.connect(workers=2) as api:
+    bits = bytes(api.mapreduce(moments, add, cache=False)).hex()
+    api.workers(2)
+    print(bits, len(api.workers()))
+"""
+
+
+def test_functions_run_on_the_users_own_workers_and_give_the_answer_of_a_laptop(
+    gozen_platform: Platform, tokens: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    here: dict[str, Any] = {}
+    exec(MAPREDUCE, here)
+    with quickdb.connect(demo_folder(tmp_path_factory) / "archive", workers=0) as api:
+        wanted = bytes(api.mapreduce(here["moments"], here["add"], cache=False)).hex()
+    try:
+        found, pods = gozen_platform.in_lab("hoshi", f"{MAPREDUCE}{RUN}", seconds=300).split()
+    except subprocess.CalledProcessError as error:
+        raise AssertionError(error.stderr + gozen_platform.told_of("hoshi")) from error
+    assert found == wanted
+    assert int(pods) >= 2
+    assert len(workers_of(gozen_platform, "hoshi")) == 2
+    assert workers_of(gozen_platform, "sora") == []
+
+
+def workers_of(platform: Platform, name: str, role: str = "worker") -> list[Any]:
+    words = ("get", "pods", f"--selector=dask.org/component={role}", "--output=json")
+    return list(json.loads(platform.of_user(name, *words, check=True).stdout)["items"])
+
+
+def test_a_worker_reaches_the_archive_and_its_scheduler_and_nothing_else(
+    gozen_platform: Platform, tokens: dict[str, str]
+) -> None:
+    node, lab = gozen_platform.node, gozen_platform.lab("sora")
+    worker = workers_of(gozen_platform, "hoshi")[0]
+    (scheduler,) = workers_of(gozen_platform, "hoshi", "scheduler")
+    store = int(gozen_platform.store.endpoint.rpartition(":")[2])
+    programs = {
+        name: address_of(gozen_platform, name) for name in ("hub", "workers", "dask-controller", "portal", "proxy")
+    }
+    targets = [
+        ("names", "tcp", "10.96.0.10", 53),
+        ("store", "tcp", node.host_address, store),
+        ("scheduler", "tcp", scheduler["status"]["podIP"], 8786),
+        ("another lab", "tcp", lab["status"]["podIP"], 8888),
+        ("hub", "tcp", programs["hub"], 8081),
+        ("service for workers", "tcp", programs["workers"], 8080),
+        ("Dask's controller", "tcp", programs["dask-controller"], 8080),
+        ("portal", "tcp", programs["portal"], 8080),
+        ("orders of the proxy", "tcp", programs["proxy"], 8001),
+        ("API server", "tcp", "10.96.0.1", 443),
+        ("kubelet", "tcp", node.address, 10250),
+        ("metadata", "tcp", METADATA, 80),
+        ("outside", "tcp", OUTSIDE, 443),
+    ]
+    pod = worker["metadata"]["name"]
+    found = set(json.loads(gozen_platform.in_pod("hoshi", pod, LOOKS, json.dumps(targets))))
+    assert found == {"names", "store", "scheduler"}
+    closed = [
+        ("scheduler of another user", "tcp", scheduler["status"]["podIP"], 8786),
+        ("its pages", "tcp", scheduler["status"]["podIP"], 8787),
+        ("worker of another user", "tcp", worker["status"]["podIP"], 8788),
+    ]
+    assert json.loads(gozen_platform.in_lab("sora", LOOKS, json.dumps(closed))) == []
+
+
+def test_workers_and_schedulers_have_no_token(gozen_platform: Platform, tokens: dict[str, str]) -> None:
+    for pod in (*workers_of(gozen_platform, "hoshi"), *workers_of(gozen_platform, "hoshi", "scheduler")):
+        told = {one["name"] for one in pod["spec"]["containers"][0]["env"]}
+        assert not {name for name in told if name.startswith(("JUPYTERHUB", "JPY"))}
+        assert pod["spec"]["automountServiceAccountToken"] is False
 
 
 def test_a_token_opens_nothing_of_another_user(gozen_platform: Platform, tokens: dict[str, str]) -> None:
