@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import helm_python as helm
+import jupyterhub.metrics
 import pytest
+from prometheus_client import generate_latest
 
+from gozen.portal.shell.metrics import Metrics
 from gozen_hub.hub_services import portal_page
-from gozen_hub.hub_settings import HubSettings, read_hub_settings
+from gozen_hub.hub_settings import HubSettings, NamespaceSettings, read_hub_settings
 from gozen_hub.lab_pods import pod_traits
 from gozen_hub.namespaces.namespace_app import AUDIENCE
 from gozen_hub.namespaces.namespace_objects import OWNED, user_objects
 from gozen_hub.namespaces.namespaces_main import PORT
+from gozen_hub.workers.cluster_manifest import GROUP
 
 from .rendered_chart import CHART, DISK, S3, Manifest, environment, notes, of_kind, one_of, rendered, rules
 
@@ -406,6 +410,54 @@ def test_who_may_speak_to_whom(manifests: list[Manifest]) -> None:
         labels = one_of(manifests, "Deployment", f"-{part}")["spec"]["template"]["metadata"]["labels"]
         assert found["gozen-deny"]["podSelector"]["matchLabels"].items() <= labels.items()
         assert found[f"gozen-{part}"]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+PROMETHEUS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+
+
+@pytest.mark.parametrize(("monitor", "peers"), [(True, PROMETHEUS), (True, []), (False, PROMETHEUS)])
+def test_prometheus_reaches_hub_and_portal_only_where_the_site_names_it(
+    chart: helm.Chart, monitor: bool, peers: list[Manifest]
+) -> None:
+    values = hub() | {
+        "monitoring": {"serviceMonitor": {"enabled": monitor}},
+        "networkPolicy": {"metrics": {"from": peers}},
+    }
+    found = policies(rendered(chart, values))
+    for name in ("hub", "portal"):
+        extra = [one for one in found[f"gozen-{name}"]["ingress"] if one["from"] == peers]
+        assert len(extra) == bool(monitor and peers)
+        assert all(one.get("from") for one in found[f"gozen-{name}"]["ingress"])  # a rule without peers admits all
+
+
+def test_each_monitor_finds_a_port_of_a_service(chart: helm.Chart) -> None:
+    manifests = rendered(chart, hub() | {"monitoring": {"serviceMonitor": {"enabled": True}}})
+    monitors = {one["metadata"]["name"]: one["spec"] for one in of_kind(manifests, "ServiceMonitor")}
+    assert set(monitors) == {"gozen-operator", "gozen-hub", "gozen-portal"}
+    for name, spec in monitors.items():
+        labels, (endpoint,) = spec["selector"]["matchLabels"].items(), spec["endpoints"]
+        chosen = [one for one in of_kind(manifests, "Service") if labels <= one["metadata"]["labels"].items()]
+        (service,) = chosen
+        assert service["metadata"]["name"].startswith(name)
+        assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+
+
+def test_the_dashboard_of_the_hub_shows_metrics_that_there_are(chart: helm.Chart) -> None:
+    """Metrics of pods come from kube-state-metrics; their names contain those of users' namespaces and Dask's pods."""
+    values = hub() | {"monitoring": {"dashboard": {"enabled": True}}}
+    dashboard = json.loads(one_of(rendered(chart, values), "ConfigMap", "dashboard")["data"]["gozen-hub.json"])
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    asked = set(re.findall(r"(?:jupyterhub|gozen_portal)_\w+", " ".join(expressions)))
+    assert {re.sub(r"_(bucket|count)$", "", name) for name in asked} <= known_metrics()
+    assert [one["query"] for one in dashboard["templating"]["list"]][1] == f"{NamespaceSettings().prefix}-.*"
+    assert f"{GROUP}-worker-" in " ".join(expressions)
+
+
+def known_metrics() -> set[str]:
+    """Return the names of the metrics of JupyterHub and the portal."""
+    assert jupyterhub.metrics.TOTAL_USERS  # the import registers them
+    text = (generate_latest() + Metrics().text()).decode()
+    return set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
 
 
 def test_the_hub_reaches_an_openid_provider_only_where_there_is_one(chart: helm.Chart) -> None:

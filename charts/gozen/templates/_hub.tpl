@@ -69,6 +69,14 @@ http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespac
 {{- dict "namespaceSelector" (dict "matchLabels" (include "gozen.user-labels" .root | fromJson)) "podSelector" (dict "matchLabels" $labels) | toJson -}}
 {{- end }}
 
+{{/* Rule that lets Prometheus reach a port. Empty where no ServiceMonitor or no peer is named: these ports also serve users. */}}
+{{- define "gozen.metrics-rule" -}}
+{{- if and .root.Values.monitoring.serviceMonitor.enabled .root.Values.networkPolicy.metrics.from -}}
+- ports: [{ protocol: TCP, port: {{ .port }} }]
+  from: {{ toJson .root.Values.networkPolicy.metrics.from }}
+{{- end -}}
+{{- end }}
+
 {{/* NetworkPolicies of each user's namespace, in which everything else is denied. */}}
 {{- define "gozen.user-policies" -}}
 {{- $lab := dict "app.kubernetes.io/component" "lab" -}}
