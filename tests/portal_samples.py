@@ -1,4 +1,7 @@
-"""A small archive, a portal and a person who is logged in, for the tests of the portal."""
+"""A small archive, a portal and a person who is logged in, for the tests of the portal.
+
+A test module takes the fixtures by assignment: ``hub, client = portal_samples.hub, portal_samples.client``.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from starlette.testclient import TestClient
-from tests.fake_hub import SECRET, FakeHub
+from tests.fake_hub import SECRET, FakeHub, fake_hub
 
 from gozen.archive import keys
 from gozen.archive.stores.open_store import Store, open_store
@@ -23,6 +27,51 @@ from gozen.settings import Settings
 
 PREFIX = "/services/portal/"
 ORIGIN = "http://portal.test"
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    """Run a hub that answers what the portal asks."""
+    with fake_hub() as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(hub: FakeHub, tmp_path: Path) -> Iterator[TestClient]:
+    """Open a browser that nobody is logged in with, on the sample archive."""
+    sample_archive(tmp_path)
+    with browser(hub, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def logged_in(hub: FakeHub, tmp_path: Path) -> Iterator[TestClient]:
+    """Open a browser in which hoshi is logged in, on the sample archive."""
+    sample_archive(tmp_path)
+    with browser(hub, tmp_path) as opened:
+        log_in(opened, hub)
+        yield opened
+
+
+def environment(
+    listen: str = "http://0.0.0.0:8010", origin: str = ORIGIN, hub: str = "http://hub.test"
+) -> dict[str, str]:
+    """Return the variables that a hub gives to a portal.
+
+    Parameters
+    ----------
+    listen
+        Address at which the portal listens.
+    origin, hub
+        Origins of the portal and of the hub in the browser.
+    """
+    return {
+        "JUPYTERHUB_SERVICE_URL": listen,
+        "JUPYTERHUB_PUBLIC_URL": f"{origin}{PREFIX}",
+        "JUPYTERHUB_PUBLIC_HUB_URL": f"{hub}/hub/",
+        "JUPYTERHUB_API_URL": f"{hub}/hub/api",
+        "JUPYTERHUB_API_TOKEN": SECRET,
+    }
 
 
 def portal_settings(hub: FakeHub, **changed: object) -> PortalSettings:

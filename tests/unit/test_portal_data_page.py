@@ -10,25 +10,20 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.fake_hub import FakeHub, fake_hub
+from tests import portal_samples
+from tests.fake_hub import FakeHub
 from tests.portal_samples import PREFIX, browser, log_in, sample_archive, write_night, write_release, write_table
 
 from gozen.errors import StorageUnavailable
 from gozen.portal.holdings import archive_contents
 
+hub = portal_samples.hub
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
-
-
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
-    with fake_hub() as opened:
-        yield opened
 
 
 def page(hub: FakeHub, archive, path: str = PREFIX, **changed) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from starlette.testclient import TestClient
-from tests.fake_hub import FakeHub, fake_hub
-from tests.portal_samples import ORIGIN, PREFIX, browser, log_in, sample_archive
+from tests import portal_samples
+from tests.fake_hub import SECRET
+from tests.portal_samples import ORIGIN, PREFIX, browser, environment, log_in
 
 from gozen.errors import BadRequest
 from gozen.portal.data_page import DataPage
 from gozen.portal.shell.portal_settings import PortalSettings
 
+hub, client = portal_samples.hub, portal_samples.client
 PATHS = [
     PREFIX,
     PREFIX.rstrip("/"),
@@ -26,19 +26,6 @@ PATHS = [
     "/metrics",
     "/",
 ]
-
-
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
-    with fake_hub() as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(hub: FakeHub, tmp_path) -> Iterator[TestClient]:
-    sample_archive(tmp_path)
-    with browser(hub, tmp_path) as opened:
-        yield opened
 
 
 def protected(answer) -> None:
@@ -132,20 +119,12 @@ def test_a_host_that_a_client_makes_up_is_in_no_address(client, hub) -> None:
 
 
 def test_the_settings_come_from_the_hubs_environment() -> None:
-    found = PortalSettings.of_environment(
-        {
-            "JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:8010",
-            "JUPYTERHUB_PUBLIC_URL": f"{ORIGIN}{PREFIX}",
-            "JUPYTERHUB_PUBLIC_HUB_URL": "http://hub.test/hub/",
-            "JUPYTERHUB_API_URL": "http://hub:8081/hub/api",
-            "JUPYTERHUB_API_TOKEN": "a-secret",
-        }
-    )
+    found = PortalSettings.of_environment(environment())
     assert (found.listen_host, found.listen_port) == ("0.0.0.0", 8010)
     assert found.prefix == PREFIX
     assert found.origin == ORIGIN
     assert found.redirect_uri == f"{ORIGIN}{PREFIX}oauth_callback"
-    assert "a-secret" not in repr(found)
+    assert SECRET not in repr(found)
 
 
 @pytest.mark.parametrize(
@@ -153,12 +132,5 @@ def test_the_settings_come_from_the_hubs_environment() -> None:
     [({"JUPYTERHUB_API_TOKEN": ""}, "JUPYTERHUB_API_TOKEN"), ({"JUPYTERHUB_PUBLIC_URL": "portal"}, "'portal'")],
 )
 def test_a_missing_setting_is_named(changed: dict[str, str], named: str) -> None:
-    good = {
-        "JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:8010",
-        "JUPYTERHUB_PUBLIC_URL": f"{ORIGIN}{PREFIX}",
-        "JUPYTERHUB_PUBLIC_HUB_URL": "http://hub.test/hub/",
-        "JUPYTERHUB_API_URL": "http://hub:8081/hub/api",
-        "JUPYTERHUB_API_TOKEN": "a-secret",
-    }
     with pytest.raises(BadRequest, match=named):
-        PortalSettings.of_environment({**good, **changed})
+        PortalSettings.of_environment({**environment(), **changed})

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from starlette.testclient import TestClient
-from tests.fake_hub import FakeHub, fake_hub
-from tests.portal_samples import ORIGIN, PREFIX, browser, log_in, sample_archive
+from tests import portal_samples
+from tests.portal_samples import ORIGIN, PREFIX, log_in
 
 from gozen.portal.shell.preferences import preferred_language
 
 OURS = {"Origin": ORIGIN}
-
-
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
-    with fake_hub() as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(hub: FakeHub, tmp_path) -> Iterator[TestClient]:
-    """Open a browser in which hoshi is logged in."""
-    sample_archive(tmp_path)
-    with browser(hub, tmp_path) as opened:
-        log_in(opened, hub)
-        yield opened
+hub, client = portal_samples.hub, portal_samples.logged_in
 
 
 def token_of(page: str) -> str:

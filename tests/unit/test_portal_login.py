@@ -8,28 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from starlette.testclient import TestClient
-from tests.fake_hub import FakeHub, fake_hub
-from tests.portal_samples import PREFIX, browser, log_in, sample_archive
+from tests import portal_samples
+from tests.fake_hub import FakeHub
+from tests.portal_samples import PREFIX, browser, log_in
 
 from gozen.portal.shell import hub_login
 
-
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
-    with fake_hub() as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(hub: FakeHub, tmp_path) -> Iterator[TestClient]:
-    sample_archive(tmp_path)
-    with browser(hub, tmp_path) as opened:
-        yield opened
+hub, client = portal_samples.hub, portal_samples.client
 
 
 def begun(client: TestClient, hub: FakeHub, path: str = PREFIX) -> str:
