@@ -89,11 +89,17 @@ def portal_settings(hub: FakeHub, **changed: object) -> PortalSettings:
 
 @contextmanager
 def browser(
-    hub: FakeHub, archive: Path | str, *, patience_s: float = 10.0, language: str = "en", **changed: object
+    hub: FakeHub,
+    archive: Path | str,
+    *,
+    patience_s: float = 10.0,
+    deadline_s: float = 60.0,
+    language: str = "en",
+    **changed: object,
 ) -> Iterator[TestClient]:
     """Open a browser that nobody is logged in with; `changed` are settings of the portal."""
     settings = portal_settings(hub, **changed)
-    app = make_app(settings, Settings(archive=str(archive)), patience_s=patience_s)
+    app = make_app(settings, Settings(archive=str(archive)), patience_s=patience_s, deadline_s=deadline_s)
     headers = {"Accept-Language": language}
     with TestClient(app, base_url=settings.origin, headers=headers, raise_server_exceptions=False) as client:
         yield client

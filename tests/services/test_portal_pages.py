@@ -235,3 +235,28 @@ def test_a_missing_variable_ends_the_process_with_a_sentence(hub: FakeHub, tmp_p
     assert ended.returncode == 64
     assert "JUPYTERHUB_API_TOKEN is not set" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_portal_whose_archive_hangs_ends_at_a_signal(hub: FakeHub, tmp_path, name: str) -> None:
+    """As process 1 of a pod it is not killed by SIGTERM: like at SIGINT, the interpreter must come to its end."""
+    url = free_url()
+    with socket.create_server(("127.0.0.1", 0)) as never_answers:
+        s3 = {
+            "GOZEN_ARCHIVE": "s3://bucket/archive",
+            "GOZEN_STORAGE__ENDPOINT_URL": f"http://127.0.0.1:{never_answers.getsockname()[1]}",
+            "GOZEN_STORAGE__READ_TIMEOUT_S": "3600",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
+        given = {**process_environment(hub, url, tmp_path), **s3}
+        process = subprocess.Popen([sys.executable, "-m", "gozen.portal"], env=given)
+        try:
+            wait_until_up(url, process)
+            with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(f"{url}{PREFIX}") as answer:
+                assert "The archive is slow" in answer.read().decode()
+            process.send_signal(signal.Signals[name])
+            assert process.wait(20) in (0, -signal.SIGTERM)
+        finally:
+            process.kill()
+            process.wait()

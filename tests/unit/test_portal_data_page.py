@@ -10,6 +10,8 @@ import json
 import os
 import re
 import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 
 import pyarrow as pa
@@ -20,7 +22,8 @@ from tests.fake_hub import FakeHub
 from tests.portal_samples import PREFIX, browser, log_in, sample_archive, write_night, write_release, write_table
 
 from gozen.errors import StorageUnavailable
-from gozen.portal.holdings import archive_contents
+from gozen.portal import data_page
+from gozen.portal.holdings import archive_contents, fresh_value, night_pages, reading_threads
 
 hub = portal_samples.hub
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
@@ -154,6 +157,91 @@ def test_a_slow_archive_does_not_hold_up_the_page(hub, tmp_path, monkeypatch) ->
         while "The archive is slow" in client.get(PREFIX).text:
             pass
         assert "21,180" in client.get(PREFIX).text
+
+
+@pytest.fixture
+def hung(monkeypatch) -> Iterator[threading.Event]:
+    """Let the archive hang from now on, until the event is set."""
+    listed, go = archive_contents.tables, threading.Event()
+    monkeypatch.setattr(archive_contents, "tables", lambda store: go.wait(60) and listed(store))
+    yield go
+    go.set()
+
+
+def test_an_archive_that_hangs_is_said(hub, tmp_path, hung) -> None:
+    sample_archive(tmp_path)
+    with browser(hub, tmp_path, patience_s=0.05, deadline_s=0.06) as client:
+        log_in(client, hub)
+        while "The archive is slow" in (found := client.get(PREFIX).text):
+            pass
+        assert "The archive does not answer" in found
+        assert "min ago" not in found
+        hung.set()
+        while "The archive does not answer" in client.get(PREFIX).text:
+            pass
+        assert "21,180" in client.get(PREFIX).text
+
+
+class TwelveMinutesAgo(datetime):
+    @classmethod
+    def now(cls, tz=None) -> datetime:
+        return datetime.now(tz) - timedelta(minutes=12)
+
+
+def test_when_the_archive_hangs_the_last_contents_are_shown_with_their_age(hub, tmp_path, monkeypatch) -> None:
+    sample_archive(tmp_path)
+    listed, go = archive_contents.tables, threading.Event()
+    with browser(hub, tmp_path, deadline_s=0.1) as client:
+        log_in(client, hub)
+        monkeypatch.setattr(archive_contents, "datetime", TwelveMinutesAgo)
+        assert "min ago" not in client.get(PREFIX).text
+        monkeypatch.setattr(fresh_value, "FRESH_S", 0.0)
+        monkeypatch.setattr(archive_contents, "tables", lambda store: go.wait(60) and listed(store))
+        while "The archive does not answer" not in (found := text(client.get(PREFIX).text)):
+            pass
+        go.set()
+    assert "This page shows what was read 12 min ago." in found
+    assert "lightcurves light curves 21,180 822 kB" in found
+    assert "2026-01-15 2 12:00–12:14 4 0" in found
+
+
+def test_reads_that_hang_are_few_and_hold_up_nothing_else(hub, tmp_path, monkeypatch) -> None:
+    store = sample_archive(tmp_path, nights=())
+    for day in range(1, 31):
+        write_night(store, f"202601{day:02}")
+    reading, go = [], threading.Event()
+    monkeypatch.setattr(night_pages, "count_night", lambda _, night: reading.append(night) or (go.wait(60) and None))
+    monkeypatch.setattr(night_pages, "NIGHTS_A_PAGE", 1)
+    with browser(hub, tmp_path, patience_s=0.01, deadline_s=0.02) as client:
+        log_in(client, hub)
+        while "21,180" not in client.get(PREFIX).text:
+            pass
+        for number in range(1, 31):
+            found = client.get(f"{PREFIX}?page={number}").text
+            assert "21,180" in found
+            assert "The numbers of these nights could not be read yet" in found
+        assert len(reading) <= reading_threads.AT_ONCE
+        assert client.get(f"{PREFIX}static/portal.css").status_code == 200
+        go.set()
+
+
+def test_pages_that_wait_for_the_archive_do_not_pile_up(hub, tmp_path, monkeypatch) -> None:
+    sample_archive(tmp_path, nights=("20260114", "20260115", "20260116"))
+    asked, go = [], threading.Event()
+    monkeypatch.setattr(night_pages, "count_night", lambda _, night: asked.append(night) or (go.wait(60) and None))
+    monkeypatch.setattr(night_pages, "NIGHTS_A_PAGE", 1)
+    monkeypatch.setattr(data_page, "_PAGES_KEPT", 2)
+    with browser(hub, tmp_path, patience_s=0.01, deadline_s=60) as client:
+        log_in(client, hub)
+        while "21,180" not in client.get(PREFIX).text:
+            pass
+        for number in (1, 2):
+            assert "The archive is slow" in client.get(f"{PREFIX}?page={number}").text
+        assert "The archive does not answer" in client.get(f"{PREFIX}?page=3").text
+        assert "20260114" not in asked
+        go.set()
+        while "could not be read yet" in client.get(f"{PREFIX}?page=3").text:
+            pass
 
 
 def test_the_archive_is_read_once_for_many_requests(hub, tmp_path, monkeypatch) -> None:

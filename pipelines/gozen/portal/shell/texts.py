@@ -111,6 +111,10 @@ TEXTS: Mapping[str, Text] = {
         "観測ログにある夜を、新しい順に示します。時刻は UTC です。",
     ),
     "nights_none": Text("There are no nights in the observation log yet.", "観測ログにはまだ夜がありません。"),
+    "nights_unknown": Text(
+        "The numbers of these nights could not be read yet: see the message above.",
+        "これらの夜の数値はまだ読み込めていません。上のメッセージをご覧ください。",
+    ),
     "column_night": Text("Night", "夜"),
     "column_exposures": Text("Exposures", "露出数"),
     "column_time": Text("First to last exposure", "最初から最後の露出まで"),
@@ -138,16 +142,33 @@ TEXTS: Mapping[str, Text] = {
     ),
     "away_title": Text("The archive cannot be read now", "現在、アーカイブを読み込めません"),
     "away_advice": Text(
-        "Your lab and its files are not affected, but notebooks cannot read data until the archive is back. Reload "
-        "this page in a minute. If it does not help, show the message below to the administrators.",
-        "ラボと自分のファイルに影響はありませんが、アーカイブが復旧するまでノートブックからデータを読めません。"
+        "Your lab and its files are not affected, but notebooks may fail to read data, too. Reload this page in a "
+        "minute. If it does not help, show the message below to the administrators.",
+        "ラボと自分のファイルに影響はありませんが、ノートブックからもデータを読めない可能性があります。"
         "1 分ほど待ってこのページを再読み込みしてください。"
         "それでも直らないときは、下のメッセージを管理者に伝えてください。",
+    ),
+    "refused_title": Text("The archive cannot be opened", "アーカイブを開けません"),
+    "refused_advice": Text(
+        "Your lab and its files are not affected. Waiting probably does not help: show the message below to the "
+        "administrators.",
+        "ラボと自分のファイルに影響はありません。待っても直らない可能性が高いため、"
+        "下のメッセージを管理者に伝えてください。",
     ),
     "slow_title": Text("The archive is slow", "アーカイブの応答に時間がかかっています"),
     "slow_advice": Text(
         "It has not answered within {seconds} seconds. The portal continues to read it: reload this page in a minute.",
         "{seconds} 秒以内に応答がありませんでした。読み込みは続いています。1 分ほど待って再読み込みしてください。",
+    ),
+    "silent_title": Text("The archive does not answer", "アーカイブが応答しません"),
+    "silent_advice": Text(
+        "Your lab and its files are not affected, but notebooks may have to wait for data, too. This page shows new "
+        "data as soon as the archive answers. If that takes long, tell the administrators.",
+        "ラボと自分のファイルに影響はありませんが、ノートブックでもデータを待つ可能性があります。"
+        "アーカイブが応答すると、このページに新しいデータが表示されます。長く続くときは、管理者に伝えてください。",
+    ),
+    "last_contents": Text(
+        "This page shows what was read {minutes} min ago.", "このページは {minutes} 分前に読み込んだ内容です。"
     ),
     # log-out and errors
     "leaving_title": Text("Logged out of the portal", "ポータルからログアウトしました"),
