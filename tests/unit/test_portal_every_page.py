@@ -118,6 +118,22 @@ def test_a_host_that_a_client_makes_up_is_in_no_address(client, hub) -> None:
     assert "evil" not in client.get(PREFIX, headers=headers).text
 
 
+@pytest.mark.parametrize("who", ["nobody", "hoshi"])
+@pytest.mark.parametrize("path", [*PATHS, f"{PREFIX}static", f"{PREFIX}logout/", f"{PREFIX}preferences/", "/healthz/"])
+def test_no_address_leads_to_a_host_that_a_client_makes_up(client, hub, path: str, who: str) -> None:
+    if who == "hoshi":
+        log_in(client, hub)
+    answer = client.get(path, headers={"Host": "evil.test"}, follow_redirects=False)
+    assert "evil.test" not in f"{answer.headers} {answer.text}"
+
+
+def test_the_portal_without_its_final_slash_is_its_first_page(client, hub) -> None:
+    log_in(client, hub)
+    answer = client.get(PREFIX.rstrip("/"))
+    assert answer.status_code == 200
+    assert answer.url.path == PREFIX
+
+
 def test_the_settings_come_from_the_hubs_environment() -> None:
     found = PortalSettings.of_environment(environment())
     assert (found.listen_host, found.listen_port) == ("0.0.0.0", 8010)

@@ -41,7 +41,13 @@ def make_app(
     """
     pages, metrics = Pages(settings, stamp_of(PORTAL / "static")), Metrics()
     session = Session(settings, HubLogin(settings))
-    app = FastAPI(title="Gozen portal", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Gozen portal",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # Starlette would redirect to the host that the client names
+    )
     app.include_router(_probes(metrics))
     app.include_router(session_routes(settings, session, pages))
     app.include_router(_pages(settings, session, pages, DataPage(settings, site, patience_s, deadline_s)))
