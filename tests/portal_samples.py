@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -100,8 +101,8 @@ def browser(
     """Open a browser that nobody is logged in with; `changed` are settings of the portal."""
     settings = portal_settings(hub, **changed)
     app = make_app(settings, Settings(archive=str(archive)), patience_s=patience_s, deadline_s=deadline_s)
-    headers = {"Accept-Language": language}
-    with TestClient(app, base_url=settings.origin, headers=headers, raise_server_exceptions=False) as client:
+    base, headers = urljoin(settings.public_url, "/"), {"Accept-Language": language}
+    with TestClient(app, base_url=base, headers=headers, raise_server_exceptions=False) as client:
         yield client
 
 

@@ -138,14 +138,18 @@ def test_the_settings_come_from_the_hubs_environment() -> None:
     found = PortalSettings.of_environment(environment())
     assert (found.listen_host, found.listen_port) == ("0.0.0.0", 8010)
     assert found.prefix == PREFIX
-    assert found.origin == ORIGIN
+    assert found.public_url == f"{ORIGIN}{PREFIX}"
     assert found.redirect_uri == f"{ORIGIN}{PREFIX}oauth_callback"
     assert SECRET not in repr(found)
 
 
 @pytest.mark.parametrize(
     ("changed", "named"),
-    [({"JUPYTERHUB_API_TOKEN": ""}, "JUPYTERHUB_API_TOKEN"), ({"JUPYTERHUB_PUBLIC_URL": "portal"}, "'portal'")],
+    [
+        ({"JUPYTERHUB_API_TOKEN": ""}, "JUPYTERHUB_API_TOKEN"),
+        ({"JUPYTERHUB_PUBLIC_URL": "portal"}, "'portal'"),
+        ({"JUPYTERHUB_PUBLIC_URL": "http://portal.test:port/"}, "JUPYTERHUB_PUBLIC_URL = 'http://portal.test:port/'"),
+    ],
 )
 def test_a_missing_setting_is_named(changed: dict[str, str], named: str) -> None:
     with pytest.raises(BadRequest, match=named):

@@ -7,7 +7,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 from tests import portal_samples
-from tests.portal_samples import ORIGIN, PREFIX, log_in
+from tests.portal_samples import ORIGIN, PREFIX, browser, log_in
 
 from gozen.portal.shell.preferences import preferred_language
 
@@ -57,7 +57,23 @@ def test_a_form_leads_to_no_other_page(client, here: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["preferences", "logout"])
-@pytest.mark.parametrize("origin", ["http://user.portal.test", "null", "https://portal.test", "", None])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://user.portal.test",
+        "http://portal.test.evil.test",
+        "http://portal.test@evil.test",
+        "http://portal.test:8000",
+        "http://portal.test:443",
+        "http://portal.test:port",
+        "http://[portal.test",
+        "https://portal.test",
+        "portal.test",
+        "null",
+        "",
+        None,
+    ],
+)
 def test_a_form_of_another_page_is_refused(client, path: str, origin: str | None) -> None:
     token = token_of(client.get(PREFIX).text)
     headers = {} if origin is None else {"Origin": origin}
@@ -65,6 +81,26 @@ def test_a_form_of_another_page_is_refused(client, path: str, origin: str | None
     assert answer.status_code == 403
     assert "nothing was changed" in answer.text
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("public", "origin"),
+    [
+        ("http://Portal.Test", "http://portal.test"),
+        ("http://portal.test:80", "http://portal.test"),
+        ("HTTPS://portal.test:443", "https://portal.test"),
+        ("https://portal.test", "https://portal.test:443"),
+        ("http://portal.test:8000", "http://portal.test:8000"),
+        ("http://[2001:DB8::1]", "http://[2001:db8::1]"),
+    ],
+)
+def test_an_address_that_is_written_in_another_way_is_the_same_origin(hub, tmp_path, public: str, origin: str) -> None:
+    with browser(hub, tmp_path, public_url=f"{public}{PREFIX}") as client:
+        log_in(client, hub)
+        token = token_of(client.get(PREFIX).text)
+        answer = send(client, "preferences", {"Origin": origin}, form_token=token, language="ja")
+        assert answer.status_code == 303
+        assert all(("Secure" in one) == origin.startswith("https:") for one in answer.headers.get_list("set-cookie"))
 
 
 @pytest.mark.parametrize("path", ["preferences", "logout"])

@@ -66,12 +66,20 @@ def test_over_tls_on_a_host_of_its_own_no_sister_host_can_set_the_cookie(hub, tm
         assert inside(client)
 
 
-def test_on_the_hubs_host_the_cookie_is_not_sent_to_users_servers(hub, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("hubs", "redirect"),
+    [
+        ("https://hub.test", f"{PREFIX}oauth_callback"),
+        ("https://Hub.test:443", f"{PREFIX}oauth_callback"),
+        ("https://hub.test:8443", f"https://hub.test{PREFIX}oauth_callback"),  # cookies are for all ports
+    ],
+)
+def test_on_the_hubs_host_the_cookie_is_not_sent_to_users_servers(hub, tmp_path, hubs: str, redirect: str) -> None:
     own = f"https://hub.test{PREFIX}"
-    with browser(hub, tmp_path, public_url=own, hub_url="https://hub.test/hub/") as client:
+    with browser(hub, tmp_path, public_url=own, hub_url=f"{hubs}/hub/") as client:
         answer = client.get(PREFIX, follow_redirects=False)
         asked = parse_qs(urlsplit(answer.headers["location"]).query)
-        assert asked["redirect_uri"] == [f"{PREFIX}oauth_callback"]
+        assert asked["redirect_uri"] == [redirect]
         assert all(f"Path={PREFIX}" in one for one in answer.headers.get_list("set-cookie"))
 
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
+from gozen.portal.shell.origins import origin_of
 from gozen.portal.shell.portal_settings import PortalSettings
 
 LONGEST = 4096
@@ -33,7 +34,8 @@ def check_form(settings: PortalSettings, headers: Mapping[str, str], fields: Map
     ForeignForm
         The header ``Origin`` is missing or is not the portal's, or the token of the form is not that of this log-in.
     """
-    if headers.get("origin") != settings.origin:
+    sent_by = origin_of(headers.get("origin", ""))
+    if sent_by is None or sent_by != settings.origin:
         raise ForeignForm
     if not hmac.compare_digest(fields.get(FIELD, "").encode(), form_token(settings, session).encode()):
         raise ForeignForm

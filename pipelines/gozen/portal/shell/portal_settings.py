@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gozen.errors import BadRequest
+from gozen.portal.shell.origins import Origin, origin_of
 
 NOTEBOOKS = "GOZEN_NOTEBOOKS"
 """Environment variable with the folder of the notebooks that each user gets."""
@@ -80,24 +81,25 @@ class PortalSettings:
         return urlsplit(self.public_url).path
 
     @property
-    def origin(self) -> str:
+    def origin(self) -> Origin | None:
         """Scheme, host and port of the portal in the browser."""
-        return _origin(self.public_url)
+        return origin_of(self.public_url)
 
     @property
     def https(self) -> bool:
         """Whether browsers reach the portal over TLS."""
-        return self.public_url.startswith("https://")
+        return urlsplit(self.public_url).scheme == "https"
 
     @property
     def own_host(self) -> bool:
-        """Whether the portal has its own host name, so that no user's server shares its origin."""
-        return _origin(self.hub_url) != self.origin
+        """Whether the portal has its own host name, so that no user's server gets its cookies, whatever the port."""
+        return urlsplit(self.hub_url).hostname != urlsplit(self.public_url).hostname
 
     @property
     def redirect_uri(self) -> str:
         """Address to which the hub sends the browser after log-in, exactly as the hub knows it."""
-        return f"{self.public_url if self.own_host else self.prefix}oauth_callback"
+        own_origin = origin_of(self.hub_url) != self.origin
+        return f"{self.public_url if own_origin else self.prefix}oauth_callback"
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:
@@ -112,12 +114,6 @@ def _required(environment: Mapping[str, str], name: str) -> str:
 
 def _url(environment: Mapping[str, str], name: str) -> str:
     found = _required(environment, name)
-    parts = urlsplit(found)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if origin_of(found) is None:
         raise BadRequest(f"{_HUB}{name} = {found!r} is not an address such as http://host:8000/services/portal/")
     return found
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
