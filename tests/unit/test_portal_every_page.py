@@ -143,14 +143,28 @@ def test_the_settings_come_from_the_hubs_environment() -> None:
     assert SECRET not in repr(found)
 
 
+@pytest.mark.parametrize("path", ["/", "/services/portal", "/a-b/services/my.portal_2~/"])
+def test_paths_and_names_that_fit_into_cookies_are_accepted(path: str) -> None:
+    given = {"JUPYTERHUB_PUBLIC_URL": f"{ORIGIN}{path}", "JUPYTERHUB_SERVICE_NAME": "my.portal_2~"}
+    found = PortalSettings.of_environment({**environment(), **given})
+    assert found.prefix == f"{path.rstrip('/')}/"
+    assert found.client_id == "service-my.portal_2~"
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
         ({"JUPYTERHUB_API_TOKEN": ""}, "JUPYTERHUB_API_TOKEN"),
         ({"JUPYTERHUB_PUBLIC_URL": "portal"}, "'portal'"),
+        ({"JUPYTERHUB_CLIENT_ID": "service-my portal"}, "JUPYTERHUB_CLIENT_ID = 'service-my portal' cannot be"),
+        ({"JUPYTERHUB_SERVICE_NAME": "a;b"}, "'service-a;b'"),
+        ({"JUPYTERHUB_SERVICE_NAME": "天"}, "'service-天'"),
+        ({"JUPYTERHUB_PUBLIC_URL": "http://portal.test/a;Domain=test/"}, "'http://portal.test/a;Domain=test/' cannot"),
+        ({"JUPYTERHUB_PUBLIC_URL": "http://portal.test/{path}/"}, "'http://portal.test/{path}/' cannot"),
+        ({"JUPYTERHUB_PUBLIC_URL": "http://portal.test/?a"}, "without a query"),
         ({"JUPYTERHUB_PUBLIC_URL": "http://portal.test:port/"}, "JUPYTERHUB_PUBLIC_URL = 'http://portal.test:port/'"),
     ],
 )
-def test_a_missing_setting_is_named(changed: dict[str, str], named: str) -> None:
-    with pytest.raises(BadRequest, match=named):
+def test_a_setting_that_is_missing_or_not_valid_is_named(changed: dict[str, str], named: str) -> None:
+    with pytest.raises(BadRequest, match=re.escape(named)):
         PortalSettings.of_environment({**environment(), **changed})

@@ -149,6 +149,14 @@ def test_log_ins_that_were_never_finished_do_not_pile_up(client) -> None:
     assert len(client.cookies) <= 10
 
 
+def test_cookies_with_odd_names_do_not_prevent_the_log_in(client, hub) -> None:
+    """A page of a sister host can set cookies for this one."""
+    odd = "; ".join(f"service-portal-oauth-state-({number}=x" for number in range(9))
+    answer = client.get(PREFIX, headers={"Cookie": odd}, follow_redirects=False)
+    assert answer.status_code == 303
+    assert hub.url in answer.headers["location"]
+
+
 @pytest.mark.parametrize("cookie", ["made-up", "", "a b", "x" * 5000, "../../etc", '"a\\015\\012X-Y: 1"'])
 def test_a_forged_cookie_is_no_log_in(client, hub, cookie: str) -> None:
     client.cookies.set("service-portal", cookie)

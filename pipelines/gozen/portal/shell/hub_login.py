@@ -107,7 +107,9 @@ class HubLogin:
 
     def state_cookies(self, cookies: Mapping[str, str]) -> list[str]:
         """Return the names of the cookies of log-ins that have begun."""
-        return [name for name in cookies if name.startswith(f"{self._hub.state_cookie_name}-")]
+        # Only names that the portal gives: a page of a sister host can set others, which no answer may repeat.
+        ours = re.compile(rf"{re.escape(self._hub.state_cookie_name)}-[0-9a-f]{{8}}")
+        return [name for name in cookies if ours.fullmatch(name)]
 
     def state_cookie(self, state: str) -> str:
         """Return the name of the cookie of a log-in: each has its own, because two tabs may log in at the same time."""
