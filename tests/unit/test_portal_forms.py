@@ -137,6 +137,25 @@ def test_log_out_ends_the_log_in_here_and_at_the_hub(client, hub) -> None:
     assert client.get(PREFIX, follow_redirects=False).status_code == 303
 
 
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_log_out_ends_the_log_in_here_also_when_the_hub_does_not_answer(client, hub, language: str) -> None:
+    token = token_of(client.get(PREFIX).text)
+    hub.broken = True
+    answer = send(client, "logout", {**OURS, "Accept-Language": language}, form_token=token)
+    assert answer.status_code == 200
+    assert {"en": "the hub does not answer now", "ja": "ハブが応答しない"}[language] in answer.text
+    assert "http-equiv" not in answer.text
+    assert f'href="{hub.url}/hub/logout"' in answer.text
+    assert "service-portal" not in client.cookies
+
+
+def test_one_who_may_not_use_the_portal_any_more_logs_out(client, hub) -> None:
+    token = token_of(client.get(PREFIX).text)
+    hub.scopes = []
+    assert f'content="0; url={hub.url}/hub/logout"' in send(client, "logout", form_token=token).text
+    assert "service-portal" not in client.cookies
+
+
 @pytest.mark.parametrize("path", ["preferences", "logout"])
 def test_an_address_alone_changes_nothing(client, path: str) -> None:
     answer = client.get(f"{PREFIX}{path}?theme=dark", follow_redirects=False)

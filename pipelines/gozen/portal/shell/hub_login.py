@@ -162,10 +162,13 @@ class HubLogin:
         HubAway
             The hub does not answer.
         """
-        token = cookies.get(self.cookie, "")
-        if not _TOKEN.fullmatch(token):
-            return None
-        return await self.user_of_token(token, cookies.get("jupyterhub-session-id", ""))
+        token = self._token(cookies)
+        return await self.user_of_token(token, cookies.get("jupyterhub-session-id", "")) if token else None
+
+    def session(self, cookies: Mapping[str, str]) -> str | None:
+        """Return the session of a request as in `User`, without asking the hub whether it is still valid."""
+        token = self._token(cookies)
+        return _digest(token) if token else None
 
     async def user_of_token(self, token: str, session_id: str) -> User | None:
         """Return the user of a token; raises the errors of `user`."""
@@ -177,11 +180,19 @@ class HubLogin:
             return None
         if not self._hub.check_scopes(self._hub.access_scopes, found):
             raise LoginFailed("login_scope")
-        return User(str(found["name"]), hashlib.sha256(token.encode()).hexdigest())
+        return User(str(found["name"]), _digest(token))
 
     def forget(self) -> None:
         """Forget which tokens are valid, because somebody has logged out: the hub is asked again."""
         self._hub.cache.clear()
+
+    def _token(self, cookies: Mapping[str, str]) -> str:
+        found = cookies.get(self.cookie, "")
+        return found if _TOKEN.fullmatch(found) else ""
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 async def _answer(request: Awaitable[Any]) -> Any:

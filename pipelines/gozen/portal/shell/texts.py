@@ -176,6 +176,13 @@ TEXTS: Mapping[str, Text] = {
         "The browser now continues to the hub, which logs you out, too. If it does not, click the button.",
         "続いてハブからもログアウトします。ページが切り替わらないときは、ボタンを押してください。",
     ),
+    "leaving_away": Text(
+        "But the hub does not answer now, so this browser may still be logged in there, and may be let in here again. "
+        "Click the button in a minute. On a shared computer, close the browser.",
+        "ただし、ハブが応答しないため、ハブにはまだログインしたままの可能性があり、"
+        "その場合はポータルにも再び入れてしまいます。1 分ほど待ってから、ボタンを押してください。"
+        "共用のコンピューターでは、ブラウザを閉じてください。",
+    ),
     "leaving_on": Text("Log out of the hub too", "ハブからもログアウトする"),
     "error_home": Text("To the data", "データのページへ"),
     "error_again": Text("Try again", "もう一度試す"),
