@@ -96,6 +96,35 @@ def test_notebooks_are_listed_by_their_headings_the_first_one_first(hub, tmp_pat
     assert "notebooks/a%20b.ipynb" in found
 
 
+@pytest.mark.parametrize(
+    ("heading", "shown"),
+    [
+        ("light_curve", "light_curve"),
+        ("light_curve_of_one_star", "light_curve_of_one_star"),
+        ("Read light_curve.ipynb and all_stars.ipynb", "Read light_curve.ipynb and all_stars.ipynb"),
+        ("Columns mag_ and _healpix_29", "Columns mag_ and _healpix_29"),
+        ("The file __init__.py", "The file __init__.py"),
+        ("*.fits and *.parquet", "*.fits and *.parquet"),
+        ("`a_b*c*` of `light_curve`", "a_b*c* of light_curve"),
+        (r"light\_curve \*new\*", "light_curve *new*"),
+        ("_All_ *stars* of __one__ **night**", "All stars of one night"),
+        ("**All _stars_** with `code`", "All stars with code"),
+        ("See [light_curve](light_curve.ipynb)", "See light_curve"),
+        ("これは*強調*です", "これは強調です"),
+    ],
+)
+def test_titles_lose_their_marks_but_names_keep_their_underscores(hub, tmp_path, heading: str, shown: str) -> None:
+    cell = {"cell_type": "markdown", "source": f"# {heading}\n\nFirst {heading}."}
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [cell]}))
+    found = page(hub, tmp_path / "archive", notebooks=tmp_path)
+    assert f'ipynb">{shown}</a><p>First {shown}.</p>' in found
+
+
+def test_a_notebook_without_heading_is_listed_by_the_name_of_its_file(hub, tmp_path) -> None:
+    (tmp_path / "light_curve_of_*x*.ipynb").write_text('{"cells": []}')
+    assert 'ipynb">light_curve_of_*x*</a>' in page(hub, tmp_path / "archive", notebooks=tmp_path)
+
+
 def test_a_missing_table_of_the_first_notebook_is_said(hub, tmp_path) -> None:
     write_table(sample := sample_archive(tmp_path / "a"), "other", "object", 1, 1)
     assert "not in the archive yet" not in page(hub, tmp_path / "a")
