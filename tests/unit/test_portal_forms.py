@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -27,9 +28,7 @@ def send(client: TestClient, path: str, headers=OURS, **fields: str):
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_a_language_that_was_chosen_is_remembered(client, language: str) -> None:
     token = token_of(client.get(PREFIX).text)
-    answer = send(client, "preferences", form_token=token, language=language, here=f"{PREFIX}?page=1")
-    assert answer.status_code == 303
-    assert answer.headers["location"] == f"{PREFIX}?page=1"
+    assert send(client, "preferences", form_token=token, language=language).status_code == 303
     page = client.get(PREFIX, headers={"Accept-Language": "fr"})
     assert f'<html lang="{language}"' in page.text
     assert page.headers["content-language"] == language
@@ -50,10 +49,39 @@ def test_an_unknown_choice_changes_nothing(client, value: str) -> None:
     assert "set-cookie" not in answer.headers
 
 
-@pytest.mark.parametrize("here", ["https://evil.test/", "//evil.test", f"{PREFIX}..", "/hub/home", f"{PREFIX}\\x", ""])
+@pytest.mark.parametrize(
+    "here",
+    [
+        "",
+        "https://evil.test/",
+        f"https://evil.test{PREFIX}",
+        "//evil.test",
+        f"//evil.test{PREFIX}",
+        "/\\evil.test",
+        "javascript:alert(1)",
+        "/hub/home",
+        "/services/portal-of-mallory/",
+        f"{PREFIX}../../user/mallory/",
+        f"{PREFIX}%2e%2e/%2E%2E/user/mallory/",
+        f"{PREFIX}.\t./user/mallory/",
+        f"{PREFIX}/evil.test",
+        f"{PREFIX}\\evil.test",
+        f"{PREFIX}\r\nSet-Cookie: a=b",
+    ],
+)
 def test_a_form_leads_to_no_other_page(client, here: str) -> None:
     token = token_of(client.get(PREFIX).text)
-    assert send(client, "preferences", form_token=token, here=here).headers["location"] == PREFIX
+    answer = send(client, "preferences", form_token=token, here=here)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == PREFIX
+
+
+@pytest.mark.parametrize("query", ["", "?page=2", "?page=2&next=//x&%E5%A4%A9"])
+def test_a_form_leads_back_to_the_page_on_which_it_is(client, query: str) -> None:
+    page = client.get(f"{PREFIX}{query}").text
+    (here,) = re.findall(r'name="here" value="([^"]*)"', page)
+    answer = send(client, "preferences", form_token=token_of(page), theme="dark", here=html.unescape(here))
+    assert answer.headers["location"] == f"{PREFIX}{query}"
 
 
 @pytest.mark.parametrize("path", ["preferences", "logout"])

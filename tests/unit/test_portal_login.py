@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
 from starlette.testclient import TestClient
 from tests import portal_samples
 from tests.fake_hub import FakeHub
-from tests.portal_samples import PREFIX, browser, log_in
+from tests.portal_samples import ORIGIN, PREFIX, browser, log_in
 
 from gozen.portal.shell import hub_login
 
@@ -193,12 +193,27 @@ def test_a_user_without_the_scope_is_told_so(client, hub) -> None:
     assert "set-cookie" not in answer.headers
 
 
-@pytest.mark.parametrize("path", [f"{PREFIX}/evil.test", f"{PREFIX}..//evil.test", f"{PREFIX}\\evil.test"])
-def test_no_log_in_leads_to_a_foreign_page(client, hub, path: str) -> None:
-    answer = client.get(path, follow_redirects=False)
-    assert answer.status_code in (303, 307, 404)
-    if answer.status_code == 303:
-        assert urlsplit(log_in(client, hub, path)).netloc == ""
+@pytest.mark.parametrize(
+    "path", [f"{PREFIX}/evil.test", f"{PREFIX}..//evil.test", f"{PREFIX}\\evil.test", "//evil.test"]
+)
+def test_a_foreign_address_begins_no_log_in(client, path: str) -> None:
+    answer = client.get(f"http://portal.test{path}", follow_redirects=False)
+    assert answer.status_code == 404
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["next=https://evil.test/", "next=//evil.test", "//evil.test", "@evil.test", "page=2#@evil.test", "url=\\\\x"],
+)
+@pytest.mark.parametrize("host", ["portal.test", "evil.test"])
+def test_no_log_in_leads_to_a_foreign_page(client, hub, query: str, host: str) -> None:
+    asked = client.get(f"{PREFIX}?{query}", headers={"Host": host}, follow_redirects=False)
+    assert asked.status_code == 303
+    assert asked.headers["location"].startswith(f"{hub.url}/")
+    back = client.get(hub.begin(asked.headers["location"]), headers={"Host": host}, follow_redirects=False)
+    assert back.status_code == 303
+    assert urljoin(f"{ORIGIN}{PREFIX}oauth_callback", back.headers["location"]).startswith(f"{ORIGIN}{PREFIX}?")
 
 
 @pytest.mark.parametrize("how", ["an error", "nothing"])

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from gozen.portal.shell.forms import check_form, own_path, read_form
+from gozen.portal.shell.forms import asked_for, check_form, own_path, read_form
 from gozen.portal.shell.hub_login import STATE_S, HubAway, HubLogin, LoginFailed, User
 from gozen.portal.shell.portal_settings import PortalSettings
 from gozen.portal.shell.preferences import CHOICES, COOKIES, REMEMBER_S
@@ -34,8 +34,7 @@ class Session:
 
     def log_in(self, request: Request) -> Response:
         """Send the browser to the hub, and back to the same page afterwards."""
-        query = f"?{request.url.query}" if request.url.query else ""
-        begun = self.login.start(f"{own_path(self._settings, request.url.path)}{query}")
+        begun = self.login.start(own_path(self._settings, asked_for(request)))
         answer = RedirectResponse(begun.url, _SEE_OTHER)
         older = self.login.state_cookies(request.cookies)
         if len(older) >= _MOST_STARTED:
