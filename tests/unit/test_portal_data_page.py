@@ -21,6 +21,7 @@ from tests import portal_samples
 from tests.fake_hub import FakeHub
 from tests.portal_samples import PREFIX, browser, log_in, sample_archive, write_night, write_release, write_table
 
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import StorageUnavailable
 from gozen.portal import data_page
 from gozen.portal.holdings import archive_contents, fresh_value, night_pages, reading_threads
@@ -130,6 +131,41 @@ def test_a_missing_table_of_the_first_notebook_is_said(hub, tmp_path) -> None:
     assert "not in the archive yet" not in page(hub, tmp_path / "a")
     sample.delete("catalogs/lightcurves/manifest/000000001.json")
     assert "The first notebook reads the table lightcurves" in text(page(hub, tmp_path / "a"))
+
+
+def test_a_damaged_table_of_the_first_notebook_is_not_called_missing(hub, tmp_path) -> None:
+    sample_archive(tmp_path).write("catalogs/lightcurves/manifest/000000002.json", b"{")
+    found = text(page(hub, tmp_path))
+    assert "The first notebook reads the table lightcurves, which cannot be read" in found
+    assert "not in the archive yet" not in found
+
+
+def test_nothing_is_said_about_the_table_of_another_first_notebook(hub, tmp_path) -> None:
+    (tmp_path / "another.ipynb").write_text('{"cells": []}')
+    write_table(open_store(tmp_path / "archive"), "objects", "object", 1, 1)
+    assert "The first notebook reads" not in page(hub, tmp_path / "archive", notebooks=tmp_path)
+
+
+def test_an_archive_that_a_setting_excludes_is_not_called_away(hub, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    found = page(hub, tmp_path / "file")
+    assert "The archive cannot be opened" in found
+    assert "is not a folder" in found
+    assert "Reload" not in found
+
+
+def test_a_connection_that_times_out_is_not_called_slow(hub, tmp_path, monkeypatch) -> None:
+    """Then nothing is being read any more: the page must not say that the portal continues."""
+
+    def out_of_time(store):
+        raise TimeoutError
+
+    monkeypatch.setattr(archive_contents, "tables", out_of_time)
+    with browser(hub, tmp_path) as client:
+        log_in(client, hub)
+        answer = client.get(PREFIX)
+    assert answer.status_code == 500
+    assert "continues to read" not in answer.text
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

@@ -154,7 +154,7 @@ def test_a_form_without_log_in_is_refused_and_explained(client, path: str) -> No
     client.cookies.clear()
     answer = send(client, path)
     assert answer.status_code == 401
-    assert "Your session has expired" in answer.text
+    assert "You are not logged in" in answer.text
 
 
 def test_log_out_ends_the_log_in_here_and_at_the_hub(client, hub) -> None:
@@ -171,7 +171,7 @@ def test_log_out_ends_the_log_in_here_also_when_the_hub_does_not_answer(client, 
     hub.broken = True
     answer = send(client, "logout", {**OURS, "Accept-Language": language}, form_token=token)
     assert answer.status_code == 200
-    assert {"en": "the hub does not answer now", "ja": "ハブが応答しない"}[language] in answer.text
+    assert {"en": "the hub cannot be asked now", "ja": "現在ハブに問い合わせできない"}[language] in answer.text
     assert "http-equiv" not in answer.text
     assert f'href="{hub.url}/hub/logout"' in answer.text
     assert "service-portal" not in client.cookies

@@ -128,7 +128,7 @@ def test_a_code_is_accepted_once(client, hub) -> None:
     client.cookies.update(cookies)
     answer = client.get(address, follow_redirects=False)
     assert answer.status_code == 403
-    assert "The log-in step was used or is too old" in answer.text
+    assert "The hub did not accept the log-in" in answer.text
 
 
 def test_a_log_in_that_the_hub_refuses_is_explained(client) -> None:
@@ -225,7 +225,7 @@ def test_a_hub_that_is_away_is_explained(client, hub, tmp_path, how: str) -> Non
         fresh.cookies.set("service-portal", "token0")
         answer = fresh.get(PREFIX)
     assert answer.status_code == 503
-    assert "The hub does not answer" in answer.text
+    assert "The hub cannot be asked now" in answer.text
     assert answer.headers["retry-after"]
 
 
@@ -236,3 +236,22 @@ def test_a_hub_that_goes_away_during_the_log_in_is_explained(hub, tmp_path, how:
         address = begun(client, hub)
         hub.broken = True
         assert client.get(address).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/hub/api", "/another"])
+def test_an_answer_that_is_not_one_of_a_hub_is_no_error_of_the_portal(hub, tmp_path, path: str) -> None:
+    hub.replaced, hub.users["token0"] = path == "/hub/api", "hoshi"
+    with browser(hub, tmp_path, api_url=f"{hub.url}{path}") as client:
+        client.cookies.set("service-portal", "token0")
+        answer = client.get(PREFIX)
+        assert answer.status_code == 503
+        assert "The hub cannot be asked now" in answer.text
+        assert "reports an error" in answer.text
+        client.cookies.clear()
+        assert client.get(begun(client, hub)).status_code == 503
+
+
+def test_a_log_in_that_was_completed_already_is_named_as_a_cause(client, hub) -> None:
+    address = begun(client, hub)
+    assert client.get(address, follow_redirects=False).status_code == 303
+    assert "It may be completed already" in client.get(address, follow_redirects=False).text

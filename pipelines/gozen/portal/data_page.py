@@ -60,6 +60,7 @@ class DataPage:
         common = {
             "notebooks": found,
             "first": first,
+            "first_name": FIRST,
             "light_curves": LIGHT_CURVES,
             "seconds": int(self._patience_s),
             "contents": None,

@@ -26,7 +26,7 @@ _Answer = TypeVar("_Answer")
 
 
 class HubAway(Exception):
-    """The hub does not answer, or answers with an internal error."""
+    """The hub cannot be asked who somebody is: it does not answer, or answers with an error."""
 
 
 class LoginFailed(Exception):
@@ -178,6 +178,8 @@ class HubLogin:
             raise HubAway(str(error)) from error
         if found is None:
             return None
+        if not isinstance(found, dict) or "name" not in found or "scopes" not in found:
+            raise HubAway(f"the answer names no user: {found!r:.200}")
         if not self._hub.check_scopes(self._hub.access_scopes, found):
             raise LoginFailed("login_scope")
         return User(str(found["name"]), _digest(token))
@@ -196,12 +198,14 @@ def _digest(token: str) -> str:
 
 
 async def _answer(request: Awaitable[Any]) -> Any:
-    """Await an answer of the hub; raise `HubAway` if the hub does not answer."""
+    """Await an answer of the hub; raise `HubAway` if there is none, or none of a hub that works."""
     try:
         async with asyncio.timeout(_PATIENCE_S):
             return await request
     except TimeoutError as error:
         raise HubAway(f"no answer within {_PATIENCE_S} s") from error
+    except (ValueError, LookupError) as error:  # a proxy may answer in place of the hub
+        raise HubAway(f"the answer is not one of a hub: {error!r}") from error
     except HTTPError as error:
         # The hub's client turns its own failure to connect into an HTTPError, too: then there is another error below.
         if error.status_code != 500 or error.__context__ is not None:
