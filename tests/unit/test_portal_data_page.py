@@ -253,12 +253,13 @@ class TwelveMinutesAgo(datetime):
         return datetime.now(tz) - timedelta(minutes=12)
 
 
-def test_when_the_archive_hangs_the_last_contents_are_shown_with_their_age(hub, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("oldest", [archive_contents, night_pages])
+def test_when_the_archive_hangs_the_last_contents_are_shown_with_their_age(hub, tmp_path, monkeypatch, oldest) -> None:
     sample_archive(tmp_path)
     listed, go = archive_contents.tables, threading.Event()
     with browser(hub, tmp_path, deadline_s=0.1) as client:
         log_in(client, hub)
-        monkeypatch.setattr(archive_contents, "datetime", TwelveMinutesAgo)
+        monkeypatch.setattr(oldest, "datetime", TwelveMinutesAgo)
         assert "min ago" not in client.get(PREFIX).text
         monkeypatch.setattr(fresh_value, "FRESH_S", 0.0)
         monkeypatch.setattr(archive_contents, "tables", lambda store: go.wait(60) and listed(store))

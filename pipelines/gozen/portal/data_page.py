@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from gozen.errors import GozenError, StorageUnavailable
 from gozen.portal.holdings.archive_contents import LIGHT_CURVES, ArchiveContents, Contents
 from gozen.portal.holdings.fresh_value import DEADLINE_S, PATIENCE_S, FreshValue, Late
-from gozen.portal.holdings.night_pages import NightRow, count_nights, page_of_nights
+from gozen.portal.holdings.night_pages import CountedNights, count_nights, page_of_nights
 from gozen.portal.holdings.notebook_list import FIRST, Notebook, notebooks
 from gozen.portal.holdings.reading_threads import ReadingThreads
 from gozen.portal.shell.portal_settings import PortalSettings
@@ -51,7 +51,7 @@ class DataPage:
         self._patience_s, self._deadline_s = patience_s, deadline_s
         self._threads = ReadingThreads()
         self._contents = self._fresh(partial(self._threads.run, ArchiveContents(site).read))
-        self._nights: OrderedDict[tuple[str, ...], FreshValue[list[NightRow]]] = OrderedDict()
+        self._nights: OrderedDict[tuple[str, ...], FreshValue[CountedNights]] = OrderedDict()
 
     async def values(self, page: str) -> dict[str, Any]:
         """Return the values of the template."""
@@ -67,36 +67,39 @@ class DataPage:
             "page": None,
             "nights": [],
         }
-        contents, notice = await self._or_last(self._contents)
+        notice = await self._wait(self._contents)
+        contents = self._contents.last
         if contents is None:
             return {**common, "notice": notice}
         return {**common, **await self._of_archive(contents, page, notice)}
 
     async def _of_archive(self, contents: Contents, page: str, notice: Notice | None) -> dict[str, Any]:
         shown = page_of_nights(contents.nights, page)
-        nights, of_nights = await self._rows(shown.nights, wait=notice is None)
-        most = max((one.counts.exposures for one in nights or [] if one.counts), default=0)
+        counted, of_nights = await self._rows(shown.nights, wait=notice is None)
+        nights = counted.rows if counted else ()
+        most = max((one.counts.exposures for one in nights if one.counts), default=0)
         notice = notice or of_nights or (Notice("empty") if contents.empty else None)
-        minutes = int((datetime.now(UTC) - contents.read_at).total_seconds() // 60)
+        read_at = min(contents.read_at, counted.read_at) if counted else contents.read_at
         return {
             "contents": contents,
-            "minutes": minutes,
+            "minutes": int((datetime.now(UTC) - read_at).total_seconds() // 60),
             "page": shown,
             "nights": nights,
             "most": most,
             "notice": notice,
         }
 
-    async def _rows(self, nights: tuple[str, ...], *, wait: bool) -> tuple[list[NightRow] | None, Notice | None]:
-        """Return the rows of some nights, None if they are not known; with `wait` unset only those that are kept."""
+    async def _rows(self, nights: tuple[str, ...], *, wait: bool) -> tuple[CountedNights | None, Notice | None]:
+        """Return the rows of some nights, None if there are none; with `wait` unset only those that are kept."""
         if not nights:
-            return [], None
+            return None, None
         counts = self._counts(nights)
         if counts is None:
             return None, Notice("silent")
-        return await self._or_last(counts) if wait else (counts.last, None)
+        notice = await self._wait(counts) if wait else None
+        return counts.last, notice
 
-    def _counts(self, nights: tuple[str, ...]) -> FreshValue[list[NightRow]] | None:
+    def _counts(self, nights: tuple[str, ...]) -> FreshValue[CountedNights] | None:
         """Return the value with the rows of some nights; None if all values that may be kept wait for the archive."""
         if nights not in self._nights:
             if len(self._nights) >= _PAGES_KEPT:
@@ -111,13 +114,14 @@ class DataPage:
     def _fresh(self, compute: Callable[[], Awaitable[_Value]]) -> FreshValue[_Value]:
         return FreshValue(compute, patience_s=self._patience_s, deadline_s=self._deadline_s)
 
-    async def _or_last(self, value: FreshValue[_Value]) -> tuple[_Value | None, Notice | None]:
-        """Return a value; or the last one, if any, and a notice about what prevents a new one."""
+    async def _wait(self, value: FreshValue[Any]) -> Notice | None:
+        """Wait for a value; return a notice about what prevents a new one, if anything does."""
         try:
-            return await value.get(), None
+            await value.get()
         except Late as late:
-            return value.last, Notice("slow") if late.seconds < self._deadline_s else Notice("silent")
+            return Notice("slow") if late.seconds < self._deadline_s else Notice("silent")
         except StorageUnavailable as error:
-            return value.last, Notice("away", str(error))
+            return Notice("away", str(error))
         except GozenError as error:
-            return value.last, Notice("refused", str(error))
+            return Notice("refused", str(error))
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from gozen.archive.log.night_counts import NightCounts, count_night
@@ -26,6 +27,14 @@ class NightRow:
 
 
 @dataclass(frozen=True)
+class CountedNights:
+    """The rows of some nights, and when they were read (UTC)."""
+
+    rows: tuple[NightRow, ...]
+    read_at: datetime
+
+
+@dataclass(frozen=True)
 class PageOfNights:
     """Which nights a page shows: `page` of `pages`, from 1."""
 
@@ -42,10 +51,11 @@ def page_of_nights(nights: Sequence[str], wanted: str) -> PageOfNights:
     return PageOfNights(page, pages, tuple(nights[first : first + NIGHTS_A_PAGE]))
 
 
-async def count_nights(settings: Settings, threads: ReadingThreads, nights: Sequence[str]) -> list[NightRow]:
+async def count_nights(settings: Settings, threads: ReadingThreads, nights: Sequence[str]) -> CountedNights:
     """Count the exposures of some nights; raise `StorageUnavailable` if the archive cannot be read."""
     store = await threads.run(partial(open_archive, settings))
-    return await asyncio.gather(*(threads.run(partial(_row, store, night)) for night in nights))
+    rows = await asyncio.gather(*(threads.run(partial(_row, store, night)) for night in nights))
+    return CountedNights(tuple(rows), datetime.now(UTC))
 
 
 def _row(store: Store, night: str) -> NightRow:
