@@ -44,7 +44,7 @@ def test_each_text_says_the_same_in_both_languages(key: str) -> None:
 
 
 def placeholders(text: str) -> list[str]:
-    """Return the placeholders of a text in the order of their names; `str.format` fills them in."""
+    """Return the placeholders of a text in the order of their names; the page fills them in."""
     found = [part for part in Formatter().parse(text) if part[1] is not None]
     assert all(name and name.isidentifier() and not form and not conversion for _, name, form, conversion in found)
     return sorted(str(name) for _, name, _, _ in found)

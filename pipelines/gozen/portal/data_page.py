@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from gozen.errors import GozenError, StorageUnavailable
 from gozen.portal.holdings.archive_contents import LIGHT_CURVES, ArchiveContents, Contents
-from gozen.portal.holdings.fresh_value import DEADLINE_S, PATIENCE_S, FreshValue, Late
+from gozen.portal.holdings.fresh_value import DEADLINE_S, PATIENCE_S, FreshValue, NotYet
 from gozen.portal.holdings.night_pages import CountedNights, count_nights, page_of_nights
 from gozen.portal.holdings.notebook_list import FIRST, Notebook, notebooks
 from gozen.portal.holdings.reading_threads import ReadingThreads
@@ -118,7 +118,7 @@ class DataPage:
         """Wait for a value; return a notice about what prevents a new one, if anything does."""
         try:
             await value.get()
-        except Late as late:
+        except NotYet as late:
             return Notice("slow") if late.seconds < self._deadline_s else Notice("silent")
         except StorageUnavailable as error:
             return Notice("away", str(error))

@@ -19,7 +19,7 @@ DEADLINE_S = 60.0
 _Value = TypeVar("_Value")
 
 
-class Late(Exception):
+class NotYet(Exception):
     """There is no value yet; `seconds` says since when it is being computed."""
 
     def __init__(self, seconds: float) -> None:
@@ -74,7 +74,7 @@ class FreshValue(Generic[_Value]):
 
         Raises
         ------
-        Late
+        NotYet
             The function has not returned in time.
         Exception
             Any error of the function. The next request calls the function again.
@@ -87,7 +87,7 @@ class FreshValue(Generic[_Value]):
             self._running = asyncio.create_task(self._renew())
             self._running.add_done_callback(_heard)
         if self._overdue():
-            raise Late(self._clock() - self._since)
+            raise NotYet(self._clock() - self._since)
         if self._kept and age < STALE_S:
             return self._kept[0]
         return await self._wait(self._running)
@@ -99,7 +99,7 @@ class FreshValue(Generic[_Value]):
         # Not asyncio.timeout: the function may raise TimeoutError itself, for example about a connection.
         done, _ = await asyncio.wait({running}, timeout=self._patience_s)
         if not done:
-            raise Late(self._clock() - self._since)
+            raise NotYet(self._clock() - self._since)
         return running.result()
 
     async def _renew(self) -> _Value:
