@@ -32,6 +32,10 @@ class FakeHub:
         Scopes of all users.
     log_in_as
         The user whom the log-in page logs in.
+    broken
+        Whether each answer is an internal error.
+    replaced
+        Whether a proxy answers in place of the hub, with a page of its own.
     """
 
     url: str = ""
@@ -39,6 +43,7 @@ class FakeHub:
     scopes: list[str] = field(default_factory=lambda: [SCOPE])
     log_in_as: str = "hoshi"
     broken: bool = False
+    replaced: bool = False
     asked: list[str] = field(default_factory=list)
     challenges: dict[str, str] = field(default_factory=dict)
 
@@ -106,7 +111,7 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                 self._answer(200, {"access_token": token, "token_type": "Bearer"})
 
         def _answer(self, status: int, content: dict[str, Any], **headers: str) -> None:
-            body = json.dumps(content).encode()
+            body = b"<html>" if hub.replaced else json.dumps(content).encode()
             self.send_response(status)
             for name, value in {
                 "Content-Type": "application/json",

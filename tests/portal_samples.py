@@ -1,4 +1,7 @@
-"""A small archive, a portal and a person who is logged in, for the tests of the portal."""
+"""A small archive, a portal and a person who is logged in, for the tests of the portal.
+
+A test module takes the fixtures by assignment: ``hub, client = portal_samples.hub, portal_samples.client``.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from starlette.testclient import TestClient
-from tests.fake_hub import SECRET, FakeHub
+from tests.fake_hub import SECRET, FakeHub, fake_hub
 
 from gozen.archive import keys
 from gozen.archive.stores.open_store import Store, open_store
@@ -23,6 +28,51 @@ from gozen.settings import Settings
 
 PREFIX = "/services/portal/"
 ORIGIN = "http://portal.test"
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    """Run a hub that answers what the portal asks."""
+    with fake_hub() as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(hub: FakeHub, tmp_path: Path) -> Iterator[TestClient]:
+    """Open a browser that nobody is logged in with, on the sample archive."""
+    sample_archive(tmp_path)
+    with browser(hub, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def logged_in(hub: FakeHub, tmp_path: Path) -> Iterator[TestClient]:
+    """Open a browser in which hoshi is logged in, on the sample archive."""
+    sample_archive(tmp_path)
+    with browser(hub, tmp_path) as opened:
+        log_in(opened, hub)
+        yield opened
+
+
+def environment(
+    listen: str = "http://0.0.0.0:8010", origin: str = ORIGIN, hub: str = "http://hub.test"
+) -> dict[str, str]:
+    """Return the variables that a hub gives to a portal.
+
+    Parameters
+    ----------
+    listen
+        Address at which the portal listens.
+    origin, hub
+        Origins of the portal and of the hub in the browser.
+    """
+    return {
+        "JUPYTERHUB_SERVICE_URL": listen,
+        "JUPYTERHUB_PUBLIC_URL": f"{origin}{PREFIX}",
+        "JUPYTERHUB_PUBLIC_HUB_URL": f"{hub}/hub/",
+        "JUPYTERHUB_API_URL": f"{hub}/hub/api",
+        "JUPYTERHUB_API_TOKEN": SECRET,
+    }
 
 
 def portal_settings(hub: FakeHub, **changed: object) -> PortalSettings:
@@ -40,13 +90,19 @@ def portal_settings(hub: FakeHub, **changed: object) -> PortalSettings:
 
 @contextmanager
 def browser(
-    hub: FakeHub, archive: Path | str, *, patience_s: float = 10.0, language: str = "en", **changed: object
+    hub: FakeHub,
+    archive: Path | str,
+    *,
+    patience_s: float = 10.0,
+    deadline_s: float = 60.0,
+    language: str = "en",
+    **changed: object,
 ) -> Iterator[TestClient]:
     """Open a browser that nobody is logged in with; `changed` are settings of the portal."""
     settings = portal_settings(hub, **changed)
-    app = make_app(settings, Settings(archive=str(archive)), patience_s=patience_s)
-    headers = {"Accept-Language": language}
-    with TestClient(app, base_url=settings.origin, headers=headers, raise_server_exceptions=False) as client:
+    app = make_app(settings, Settings(archive=str(archive)), patience_s=patience_s, deadline_s=deadline_s)
+    base, headers = urljoin(settings.public_url, "/"), {"Accept-Language": language}
+    with TestClient(app, base_url=base, headers=headers, raise_server_exceptions=False) as client:
         yield client
 
 

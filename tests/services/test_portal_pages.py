@@ -20,7 +20,8 @@ from urllib.error import URLError
 
 import pytest
 from playwright.sync_api import Browser, Page
-from tests.fake_hub import SECRET, FakeHub, fake_hub
+from tests import portal_samples
+from tests.fake_hub import FakeHub, fake_hub
 from tests.portal_samples import PREFIX, sample_archive
 
 from .chromium import CONTRAST, chromium
@@ -31,18 +32,14 @@ pytestmark = pytest.mark.xdist_group("portal")  # the process is started once
 NIGHTS = [f"202601{day:02}" for day in range(1, 31)]
 
 
-def environment(hub: FakeHub, url: str, archive: Path) -> dict[str, str]:
-    """Return the environment that a hub gives to the portal."""
-    hub_of = {
-        "JUPYTERHUB_SERVICE_URL": url,
-        "JUPYTERHUB_PUBLIC_URL": f"{url}{PREFIX}",
-        "JUPYTERHUB_PUBLIC_HUB_URL": f"{hub.url}/hub/",
-        "JUPYTERHUB_API_URL": f"{hub.url}/hub/api",
-        "JUPYTERHUB_API_TOKEN": SECRET,
+def process_environment(hub: FakeHub, url: str, archive: Path) -> dict[str, str]:
+    """Return the environment of the process of a portal."""
+    ours = {
+        **portal_samples.environment(url, url, hub.url),
         "GOZEN_ARCHIVE": str(archive),
         "GOZEN_NOTEBOOKS": str(ROOT / "notebooks"),
     }
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("GOZEN")}, **hub_of}
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("GOZEN")}, **ours}
 
 
 def free_url() -> str:
@@ -73,7 +70,7 @@ def portal(hub: FakeHub, tmp_path_factory) -> Iterator[str]:
     """Run the portal; return the address of its first page."""
     folder, url = tmp_path_factory.mktemp("portal"), free_url()
     sample_archive(folder, NIGHTS)
-    process = subprocess.Popen([sys.executable, "-m", "gozen.portal"], env=environment(hub, url, folder))
+    process = subprocess.Popen([sys.executable, "-m", "gozen.portal"], env=process_environment(hub, url, folder))
     try:
         wait_until_up(url, process)
         yield f"{url}{PREFIX}"
@@ -231,10 +228,35 @@ def test_a_page_of_a_users_server_cannot_read_or_frame_the_portal(opened, portal
 
 
 def test_a_missing_variable_ends_the_process_with_a_sentence(hub: FakeHub, tmp_path) -> None:
-    given = environment(hub, free_url(), tmp_path)
+    given = process_environment(hub, free_url(), tmp_path)
     del given["JUPYTERHUB_API_TOKEN"]
     command = [sys.executable, "-m", "gozen.portal"]
     ended = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
     assert ended.returncode == 64
     assert "JUPYTERHUB_API_TOKEN is not set" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_portal_whose_archive_hangs_ends_at_a_signal(hub: FakeHub, tmp_path, name: str) -> None:
+    """As process 1 of a pod it is not killed by SIGTERM: like at SIGINT, the interpreter must come to its end."""
+    url = free_url()
+    with socket.create_server(("127.0.0.1", 0)) as never_answers:
+        s3 = {
+            "GOZEN_ARCHIVE": "s3://bucket/archive",
+            "GOZEN_STORAGE__ENDPOINT_URL": f"http://127.0.0.1:{never_answers.getsockname()[1]}",
+            "GOZEN_STORAGE__READ_TIMEOUT_S": "3600",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+        }
+        given = {**process_environment(hub, url, tmp_path), **s3}
+        process = subprocess.Popen([sys.executable, "-m", "gozen.portal"], env=given)
+        try:
+            wait_until_up(url, process)
+            with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(f"{url}{PREFIX}") as answer:
+                assert "The archive is slow" in answer.read().decode()
+            process.send_signal(signal.Signals[name])
+            assert process.wait(20) in (0, -signal.SIGTERM)
+        finally:
+            process.kill()
+            process.wait()

@@ -11,24 +11,23 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.fake_hub import FakeHub, fake_hub
+from tests import portal_samples
+from tests.fake_hub import FakeHub
 from tests.portal_samples import PREFIX, browser, log_in, sample_archive, write_night, write_release, write_table
 
+from gozen.archive.stores.open_store import open_store
 from gozen.errors import StorageUnavailable
-from gozen.portal.holdings import archive_contents
+from gozen.portal import data_page
+from gozen.portal.holdings import archive_contents, fresh_value, night_pages, reading_threads
 
+hub = portal_samples.hub
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
-
-
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
-    with fake_hub() as opened:
-        yield opened
 
 
 def page(hub: FakeHub, archive, path: str = PREFIX, **changed) -> str:
@@ -98,11 +97,75 @@ def test_notebooks_are_listed_by_their_headings_the_first_one_first(hub, tmp_pat
     assert "notebooks/a%20b.ipynb" in found
 
 
+@pytest.mark.parametrize(
+    ("heading", "shown"),
+    [
+        ("light_curve", "light_curve"),
+        ("light_curve_of_one_star", "light_curve_of_one_star"),
+        ("Read light_curve.ipynb and all_stars.ipynb", "Read light_curve.ipynb and all_stars.ipynb"),
+        ("Columns mag_ and _healpix_29", "Columns mag_ and _healpix_29"),
+        ("The file __init__.py", "The file __init__.py"),
+        ("*.fits and *.parquet", "*.fits and *.parquet"),
+        ("`a_b*c*` of `light_curve`", "a_b*c* of light_curve"),
+        (r"light\_curve \*new\*", "light_curve *new*"),
+        ("_All_ *stars* of __one__ **night**", "All stars of one night"),
+        ("**All _stars_** with `code`", "All stars with code"),
+        ("See [light_curve](light_curve.ipynb)", "See light_curve"),
+        ("これは*強調*です", "これは強調です"),
+    ],
+)
+def test_titles_lose_their_marks_but_names_keep_their_underscores(hub, tmp_path, heading: str, shown: str) -> None:
+    cell = {"cell_type": "markdown", "source": f"# {heading}\n\nFirst {heading}."}
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [cell]}))
+    found = page(hub, tmp_path / "archive", notebooks=tmp_path)
+    assert f'ipynb">{shown}</a><p>First {shown}.</p>' in found
+
+
+def test_a_notebook_without_heading_is_listed_by_the_name_of_its_file(hub, tmp_path) -> None:
+    (tmp_path / "light_curve_of_*x*.ipynb").write_text('{"cells": []}')
+    assert 'ipynb">light_curve_of_*x*</a>' in page(hub, tmp_path / "archive", notebooks=tmp_path)
+
+
 def test_a_missing_table_of_the_first_notebook_is_said(hub, tmp_path) -> None:
     write_table(sample := sample_archive(tmp_path / "a"), "other", "object", 1, 1)
     assert "not in the archive yet" not in page(hub, tmp_path / "a")
     sample.delete("catalogs/lightcurves/manifest/000000001.json")
     assert "The first notebook reads the table lightcurves" in text(page(hub, tmp_path / "a"))
+
+
+def test_a_damaged_table_of_the_first_notebook_is_not_called_missing(hub, tmp_path) -> None:
+    sample_archive(tmp_path).write("catalogs/lightcurves/manifest/000000002.json", b"{")
+    found = text(page(hub, tmp_path))
+    assert "The first notebook reads the table lightcurves, which cannot be read" in found
+    assert "not in the archive yet" not in found
+
+
+def test_nothing_is_said_about_the_table_of_another_first_notebook(hub, tmp_path) -> None:
+    (tmp_path / "another.ipynb").write_text('{"cells": []}')
+    write_table(open_store(tmp_path / "archive"), "objects", "object", 1, 1)
+    assert "The first notebook reads" not in page(hub, tmp_path / "archive", notebooks=tmp_path)
+
+
+def test_an_archive_that_a_setting_excludes_is_not_called_away(hub, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    found = page(hub, tmp_path / "file")
+    assert "The archive cannot be opened" in found
+    assert "is not a folder" in found
+    assert "Reload" not in found
+
+
+def test_a_connection_that_times_out_is_not_called_slow(hub, tmp_path, monkeypatch) -> None:
+    """Then nothing is being read any more: the page must not say that the portal continues."""
+
+    def out_of_time(store):
+        raise TimeoutError
+
+    monkeypatch.setattr(archive_contents, "tables", out_of_time)
+    with browser(hub, tmp_path) as client:
+        log_in(client, hub)
+        answer = client.get(PREFIX)
+    assert answer.status_code == 500
+    assert "continues to read" not in answer.text
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
@@ -159,6 +222,92 @@ def test_a_slow_archive_does_not_hold_up_the_page(hub, tmp_path, monkeypatch) ->
         while "The archive is slow" in client.get(PREFIX).text:
             pass
         assert "21,180" in client.get(PREFIX).text
+
+
+@pytest.fixture
+def hung(monkeypatch) -> Iterator[threading.Event]:
+    """Let the archive hang from now on, until the event is set."""
+    listed, go = archive_contents.tables, threading.Event()
+    monkeypatch.setattr(archive_contents, "tables", lambda store: go.wait(60) and listed(store))
+    yield go
+    go.set()
+
+
+def test_an_archive_that_hangs_is_said(hub, tmp_path, hung) -> None:
+    sample_archive(tmp_path)
+    with browser(hub, tmp_path, patience_s=0.05, deadline_s=0.06) as client:
+        log_in(client, hub)
+        while "The archive is slow" in (found := client.get(PREFIX).text):
+            pass
+        assert "The archive does not answer" in found
+        assert "min ago" not in found
+        hung.set()
+        while "The archive does not answer" in client.get(PREFIX).text:
+            pass
+        assert "21,180" in client.get(PREFIX).text
+
+
+class TwelveMinutesAgo(datetime):
+    @classmethod
+    def now(cls, tz=None) -> datetime:
+        return datetime.now(tz) - timedelta(minutes=12)
+
+
+@pytest.mark.parametrize("oldest", [archive_contents, night_pages])
+def test_when_the_archive_hangs_the_last_contents_are_shown_with_their_age(hub, tmp_path, monkeypatch, oldest) -> None:
+    sample_archive(tmp_path)
+    listed, go = archive_contents.tables, threading.Event()
+    with browser(hub, tmp_path, deadline_s=0.1) as client:
+        log_in(client, hub)
+        monkeypatch.setattr(oldest, "datetime", TwelveMinutesAgo)
+        assert "min ago" not in client.get(PREFIX).text
+        monkeypatch.setattr(fresh_value, "FRESH_S", 0.0)
+        monkeypatch.setattr(archive_contents, "tables", lambda store: go.wait(60) and listed(store))
+        while "The archive does not answer" not in (found := text(client.get(PREFIX).text)):
+            pass
+        go.set()
+    assert "This page shows what was read 12 min ago." in found
+    assert "lightcurves light curves 21,180 822 kB" in found
+    assert "2026-01-15 2 12:00–12:14 4 0" in found
+
+
+def test_reads_that_hang_are_few_and_hold_up_nothing_else(hub, tmp_path, monkeypatch) -> None:
+    store = sample_archive(tmp_path, nights=())
+    for day in range(1, 31):
+        write_night(store, f"202601{day:02}")
+    reading, go = [], threading.Event()
+    monkeypatch.setattr(night_pages, "count_night", lambda _, night: reading.append(night) or (go.wait(60) and None))
+    monkeypatch.setattr(night_pages, "NIGHTS_A_PAGE", 1)
+    with browser(hub, tmp_path, patience_s=0.01, deadline_s=0.02) as client:
+        log_in(client, hub)
+        while "21,180" not in client.get(PREFIX).text:
+            pass
+        for number in range(1, 31):
+            found = client.get(f"{PREFIX}?page={number}").text
+            assert "21,180" in found
+            assert "The numbers of these nights could not be read yet" in found
+        assert len(reading) <= reading_threads.AT_ONCE
+        assert client.get(f"{PREFIX}static/portal.css").status_code == 200
+        go.set()
+
+
+def test_pages_that_wait_for_the_archive_do_not_pile_up(hub, tmp_path, monkeypatch) -> None:
+    sample_archive(tmp_path, nights=("20260114", "20260115", "20260116"))
+    asked, go = [], threading.Event()
+    monkeypatch.setattr(night_pages, "count_night", lambda _, night: asked.append(night) or (go.wait(60) and None))
+    monkeypatch.setattr(night_pages, "NIGHTS_A_PAGE", 1)
+    monkeypatch.setattr(data_page, "_PAGES_KEPT", 2)
+    with browser(hub, tmp_path, patience_s=0.01, deadline_s=60) as client:
+        log_in(client, hub)
+        while "21,180" not in client.get(PREFIX).text:
+            pass
+        for number in (1, 2):
+            assert "The archive is slow" in client.get(f"{PREFIX}?page={number}").text
+        assert "The archive does not answer" in client.get(f"{PREFIX}?page=3").text
+        assert "20260114" not in asked
+        go.set()
+        while "could not be read yet" in client.get(f"{PREFIX}?page=3").text:
+            pass
 
 
 def test_the_archive_is_read_once_for_many_requests(hub, tmp_path, monkeypatch) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from starlette.testclient import TestClient
-from tests.fake_hub import FakeHub, fake_hub
-from tests.portal_samples import ORIGIN, PREFIX, browser, log_in, sample_archive
+from tests import portal_samples
+from tests.fake_hub import SECRET
+from tests.portal_samples import ORIGIN, PREFIX, browser, environment, log_in
 
 from gozen.errors import BadRequest
 from gozen.portal.data_page import DataPage
 from gozen.portal.shell.portal_settings import PortalSettings
 
+hub, client = portal_samples.hub, portal_samples.client
 PATHS = [
     PREFIX,
     PREFIX.rstrip("/"),
@@ -26,19 +26,6 @@ PATHS = [
     "/metrics",
     "/",
 ]
-
-
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
-    with fake_hub() as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(hub: FakeHub, tmp_path) -> Iterator[TestClient]:
-    sample_archive(tmp_path)
-    with browser(hub, tmp_path) as opened:
-        yield opened
 
 
 def protected(answer) -> None:
@@ -131,34 +118,53 @@ def test_a_host_that_a_client_makes_up_is_in_no_address(client, hub) -> None:
     assert "evil" not in client.get(PREFIX, headers=headers).text
 
 
+@pytest.mark.parametrize("who", ["nobody", "hoshi"])
+@pytest.mark.parametrize("path", [*PATHS, f"{PREFIX}static", f"{PREFIX}logout/", f"{PREFIX}preferences/", "/healthz/"])
+def test_no_address_leads_to_a_host_that_a_client_makes_up(client, hub, path: str, who: str) -> None:
+    if who == "hoshi":
+        log_in(client, hub)
+    answer = client.get(path, headers={"Host": "evil.test"}, follow_redirects=False)
+    assert "evil.test" not in f"{answer.headers} {answer.text}"
+
+
+def test_the_portal_without_its_final_slash_is_its_first_page(client, hub) -> None:
+    log_in(client, hub)
+    answer = client.get(PREFIX.rstrip("/"))
+    assert answer.status_code == 200
+    assert answer.url.path == PREFIX
+
+
 def test_the_settings_come_from_the_hubs_environment() -> None:
-    found = PortalSettings.of_environment(
-        {
-            "JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:8010",
-            "JUPYTERHUB_PUBLIC_URL": f"{ORIGIN}{PREFIX}",
-            "JUPYTERHUB_PUBLIC_HUB_URL": "http://hub.test/hub/",
-            "JUPYTERHUB_API_URL": "http://hub:8081/hub/api",
-            "JUPYTERHUB_API_TOKEN": "a-secret",
-        }
-    )
+    found = PortalSettings.of_environment(environment())
     assert (found.listen_host, found.listen_port) == ("0.0.0.0", 8010)
     assert found.prefix == PREFIX
-    assert found.origin == ORIGIN
+    assert found.public_url == f"{ORIGIN}{PREFIX}"
     assert found.redirect_uri == f"{ORIGIN}{PREFIX}oauth_callback"
-    assert "a-secret" not in repr(found)
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize("path", ["/", "/services/portal", "/a-b/services/my.portal_2~/"])
+def test_paths_and_names_that_fit_into_cookies_are_accepted(path: str) -> None:
+    given = {"JUPYTERHUB_PUBLIC_URL": f"{ORIGIN}{path}", "JUPYTERHUB_SERVICE_NAME": "my.portal_2~"}
+    found = PortalSettings.of_environment({**environment(), **given})
+    assert found.prefix == f"{path.rstrip('/')}/"
+    assert found.client_id == "service-my.portal_2~"
 
 
 @pytest.mark.parametrize(
     ("changed", "named"),
-    [({"JUPYTERHUB_API_TOKEN": ""}, "JUPYTERHUB_API_TOKEN"), ({"JUPYTERHUB_PUBLIC_URL": "portal"}, "'portal'")],
+    [
+        ({"JUPYTERHUB_API_TOKEN": ""}, "JUPYTERHUB_API_TOKEN"),
+        ({"JUPYTERHUB_PUBLIC_URL": "portal"}, "'portal'"),
+        ({"JUPYTERHUB_CLIENT_ID": "service-my portal"}, "JUPYTERHUB_CLIENT_ID = 'service-my portal' cannot be"),
+        ({"JUPYTERHUB_SERVICE_NAME": "a;b"}, "'service-a;b'"),
+        ({"JUPYTERHUB_SERVICE_NAME": "天"}, "'service-天'"),
+        ({"JUPYTERHUB_PUBLIC_URL": "http://portal.test/a;Domain=test/"}, "'http://portal.test/a;Domain=test/' cannot"),
+        ({"JUPYTERHUB_PUBLIC_URL": "http://portal.test/{path}/"}, "'http://portal.test/{path}/' cannot"),
+        ({"JUPYTERHUB_PUBLIC_URL": "http://portal.test/?a"}, "without a query"),
+        ({"JUPYTERHUB_PUBLIC_URL": "http://portal.test:port/"}, "JUPYTERHUB_PUBLIC_URL = 'http://portal.test:port/'"),
+    ],
 )
-def test_a_missing_setting_is_named(changed: dict[str, str], named: str) -> None:
-    good = {
-        "JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:8010",
-        "JUPYTERHUB_PUBLIC_URL": f"{ORIGIN}{PREFIX}",
-        "JUPYTERHUB_PUBLIC_HUB_URL": "http://hub.test/hub/",
-        "JUPYTERHUB_API_URL": "http://hub:8081/hub/api",
-        "JUPYTERHUB_API_TOKEN": "a-secret",
-    }
-    with pytest.raises(BadRequest, match=named):
-        PortalSettings.of_environment({**good, **changed})
+def test_a_setting_that_is_missing_or_not_valid_is_named(changed: dict[str, str], named: str) -> None:
+    with pytest.raises(BadRequest, match=re.escape(named)):
+        PortalSettings.of_environment({**environment(), **changed})

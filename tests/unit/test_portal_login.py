@@ -8,28 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
 from starlette.testclient import TestClient
-from tests.fake_hub import FakeHub, fake_hub
-from tests.portal_samples import PREFIX, browser, log_in, sample_archive
+from tests import portal_samples
+from tests.fake_hub import FakeHub
+from tests.portal_samples import ORIGIN, PREFIX, browser, log_in
 
 from gozen.portal.shell import hub_login
 
-
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
-    with fake_hub() as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(hub: FakeHub, tmp_path) -> Iterator[TestClient]:
-    sample_archive(tmp_path)
-    with browser(hub, tmp_path) as opened:
-        yield opened
+hub, client = portal_samples.hub, portal_samples.client
 
 
 def begun(client: TestClient, hub: FakeHub, path: str = PREFIX) -> str:
@@ -77,12 +66,20 @@ def test_over_tls_on_a_host_of_its_own_no_sister_host_can_set_the_cookie(hub, tm
         assert inside(client)
 
 
-def test_on_the_hubs_host_the_cookie_is_not_sent_to_users_servers(hub, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("hubs", "redirect"),
+    [
+        ("https://hub.test", f"{PREFIX}oauth_callback"),
+        ("https://Hub.test:443", f"{PREFIX}oauth_callback"),
+        ("https://hub.test:8443", f"https://hub.test{PREFIX}oauth_callback"),  # cookies are for all ports
+    ],
+)
+def test_on_the_hubs_host_the_cookie_is_not_sent_to_users_servers(hub, tmp_path, hubs: str, redirect: str) -> None:
     own = f"https://hub.test{PREFIX}"
-    with browser(hub, tmp_path, public_url=own, hub_url="https://hub.test/hub/") as client:
+    with browser(hub, tmp_path, public_url=own, hub_url=f"{hubs}/hub/") as client:
         answer = client.get(PREFIX, follow_redirects=False)
         asked = parse_qs(urlsplit(answer.headers["location"]).query)
-        assert asked["redirect_uri"] == [f"{PREFIX}oauth_callback"]
+        assert asked["redirect_uri"] == [redirect]
         assert all(f"Path={PREFIX}" in one for one in answer.headers.get_list("set-cookie"))
 
 
@@ -131,7 +128,7 @@ def test_a_code_is_accepted_once(client, hub) -> None:
     client.cookies.update(cookies)
     answer = client.get(address, follow_redirects=False)
     assert answer.status_code == 403
-    assert "The log-in step was used or is too old" in answer.text
+    assert "The hub did not accept the log-in" in answer.text
 
 
 def test_a_log_in_that_the_hub_refuses_is_explained(client) -> None:
@@ -150,6 +147,14 @@ def test_log_ins_that_were_never_finished_do_not_pile_up(client) -> None:
     for _ in range(30):
         client.get(PREFIX, follow_redirects=False)
     assert len(client.cookies) <= 10
+
+
+def test_cookies_with_odd_names_do_not_prevent_the_log_in(client, hub) -> None:
+    """A page of a sister host can set cookies for this one."""
+    odd = "; ".join(f"service-portal-oauth-state-({number}=x" for number in range(9))
+    answer = client.get(PREFIX, headers={"Cookie": odd}, follow_redirects=False)
+    assert answer.status_code == 303
+    assert hub.url in answer.headers["location"]
 
 
 @pytest.mark.parametrize("cookie", ["made-up", "", "a b", "x" * 5000, "../../etc", '"a\\015\\012X-Y: 1"'])
@@ -188,12 +193,27 @@ def test_a_user_without_the_scope_is_told_so(client, hub) -> None:
     assert "set-cookie" not in answer.headers
 
 
-@pytest.mark.parametrize("path", [f"{PREFIX}/evil.test", f"{PREFIX}..//evil.test", f"{PREFIX}\\evil.test"])
-def test_no_log_in_leads_to_a_foreign_page(client, hub, path: str) -> None:
-    answer = client.get(path, follow_redirects=False)
-    assert answer.status_code in (303, 307, 404)
-    if answer.status_code == 303:
-        assert urlsplit(log_in(client, hub, path)).netloc == ""
+@pytest.mark.parametrize(
+    "path", [f"{PREFIX}/evil.test", f"{PREFIX}..//evil.test", f"{PREFIX}\\evil.test", "//evil.test"]
+)
+def test_a_foreign_address_begins_no_log_in(client, path: str) -> None:
+    answer = client.get(f"http://portal.test{path}", follow_redirects=False)
+    assert answer.status_code == 404
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["next=https://evil.test/", "next=//evil.test", "//evil.test", "@evil.test", "page=2#@evil.test", "url=\\\\x"],
+)
+@pytest.mark.parametrize("host", ["portal.test", "evil.test"])
+def test_no_log_in_leads_to_a_foreign_page(client, hub, query: str, host: str) -> None:
+    asked = client.get(f"{PREFIX}?{query}", headers={"Host": host}, follow_redirects=False)
+    assert asked.status_code == 303
+    assert asked.headers["location"].startswith(f"{hub.url}/")
+    back = client.get(hub.begin(asked.headers["location"]), headers={"Host": host}, follow_redirects=False)
+    assert back.status_code == 303
+    assert urljoin(f"{ORIGIN}{PREFIX}oauth_callback", back.headers["location"]).startswith(f"{ORIGIN}{PREFIX}?")
 
 
 @pytest.mark.parametrize("how", ["an error", "nothing"])
@@ -205,7 +225,7 @@ def test_a_hub_that_is_away_is_explained(client, hub, tmp_path, how: str) -> Non
         fresh.cookies.set("service-portal", "token0")
         answer = fresh.get(PREFIX)
     assert answer.status_code == 503
-    assert "The hub does not answer" in answer.text
+    assert "The hub cannot be asked now" in answer.text
     assert answer.headers["retry-after"]
 
 
@@ -216,3 +236,22 @@ def test_a_hub_that_goes_away_during_the_log_in_is_explained(hub, tmp_path, how:
         address = begun(client, hub)
         hub.broken = True
         assert client.get(address).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/hub/api", "/another"])
+def test_an_answer_that_is_not_one_of_a_hub_is_no_error_of_the_portal(hub, tmp_path, path: str) -> None:
+    hub.replaced, hub.users["token0"] = path == "/hub/api", "hoshi"
+    with browser(hub, tmp_path, api_url=f"{hub.url}{path}") as client:
+        client.cookies.set("service-portal", "token0")
+        answer = client.get(PREFIX)
+        assert answer.status_code == 503
+        assert "The hub cannot be asked now" in answer.text
+        assert "reports an error" in answer.text
+        client.cookies.clear()
+        assert client.get(begun(client, hub)).status_code == 503
+
+
+def test_a_log_in_that_was_completed_already_is_named_as_a_cause(client, hub) -> None:
+    address = begun(client, hub)
+    assert client.get(address, follow_redirects=False).status_code == 303
+    assert "It may be completed already" in client.get(address, follow_redirects=False).text

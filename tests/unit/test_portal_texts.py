@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import get_args, get_type_hints
 
 import jinja2
 import jupyterhub
 import pytest
+from jinja2 import nodes
 
 from gozen.catalog.format.manifest import Kind
 from gozen.portal.shell.preferences import LANGUAGES, THEMES
@@ -19,7 +24,9 @@ from gozen.reduction.shared_inputs import ReferenceChoice
 
 JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 SOURCES = {path: path.read_text(encoding="utf-8") for path in PORTAL.rglob("*") if path.suffix in (".html", ".py")}
+STOCK = Path(jupyterhub.__file__).parents[4] / "share" / "jupyterhub" / "templates"
 HUB_PAGES = sorted(path.name for path in (PORTAL / "hub_templates").glob("*.html"))
+NOTICES = sorted(set(re.findall(r"""Notice\("(\w+)\"""", "".join(SOURCES.values()))))
 BOTH = re.compile(r'both\("((?:[^"\\])*)", "((?:[^"\\])*)"\)')
 
 
@@ -30,24 +37,57 @@ def test_there_is_a_text_for_each_language() -> None:
 @pytest.mark.parametrize("key", TEXTS)
 def test_each_text_says_the_same_in_both_languages(key: str) -> None:
     english, japanese = TEXTS[key]
+    assert english.strip()
     assert JAPANESE.search(japanese)
     assert not JAPANESE.search(english)
-    assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", japanese))
+    assert placeholders(english) == placeholders(japanese)
+
+
+def placeholders(text: str) -> list[str]:
+    """Return the placeholders of a text in the order of their names; the page fills them in."""
+    found = [part for part in Formatter().parse(text) if part[1] is not None]
+    assert all(name and name.isidentifier() and not form and not conversion for _, name, form, conversion in found)
+    return sorted(str(name) for _, name, _, _ in found)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A text that a template asks for: its name, with * for parts that it does not write out; and what it fills in."""
+
+    name: str
+    filled: frozenset[str]
+
+
+def asked_by(source: str) -> Iterator[Asked]:
+    """Yield the texts that a template asks for, from its calls of ``t``."""
+    for call in jinja2.Environment(autoescape=True).parse(source).find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name) and call.node.name == "t":
+            (wanted,) = call.args
+            filled = frozenset(one.key for one in call.kwargs)
+            either = [wanted.expr1, wanted.expr2] if isinstance(wanted, nodes.CondExpr) else [wanted]
+            yield from (Asked(name_of(one), filled) for one in either)
+
+
+def name_of(wanted: nodes.Node | None) -> str:
+    if isinstance(wanted, nodes.Const):
+        return str(wanted.value)
+    assert isinstance(wanted, nodes.Concat), wanted
+    return "".join(str(part.value) if isinstance(part, nodes.Const) else "*" for part in wanted.nodes)
+
+
+ASKED = [one for path, text in SOURCES.items() if path.parent.name == "templates" for one in asked_by(text)]
+WHOLE = {one.name for one in ASKED if "*" not in one.name}
 
 
 def asked_for() -> set[str]:
     """Return the names of the texts that the pages ask for: written out, or put together from parts."""
     source = "".join(text for path, text in SOURCES.items() if path.name != "texts.py")
-    whole = re.findall(r"""\bt\(["'](\w+)["'][,)]""", source)
-    either = re.findall(r"""\bt\("(\w+)" if [\w.]+ else "(\w+)"\)""", source)
     errors = re.findall(r"""(?:ErrorPage\(\d+, |LoginFailed\(|40\d: )"(\w+)\"""", source)
-    notices = re.findall(r"""Notice\("(\w+)\"""", source)
     ends = ("title", "advice")
     return {
-        *whole,
-        *(key for pair in either for key in pair),
+        *WHOLE,
         *(f"error_{key}_{end}" for key in [*errors, "bug"] for end in ends),
-        *(f"{key}_{end}" for key in notices for end in ends),
+        *(f"{key}_{end}" for key in NOTICES for end in ends),
         *(f"theme_{theme}" for theme in THEMES),
         *(f"kind_{kind}" for kind in (*get_args(Kind), "reference")),
         *(f"reference_{where}" for where in get_args(get_type_hints(ReferenceChoice)["where"])),
@@ -60,12 +100,33 @@ def test_the_texts_are_those_that_the_pages_ask_for() -> None:
     assert asked_for() - set(TEXTS) == set()
 
 
+@pytest.mark.parametrize("asked", ASKED, ids=lambda one: one.name)
+def test_a_page_fills_in_the_placeholders_of_each_text_and_no_others(asked: Asked) -> None:
+    if "*" not in asked.name:
+        assert set(placeholders(TEXTS[asked.name].en)) == asked.filled
+        return
+    found = [key for key in fnmatch.filter(TEXTS, asked.name) if key not in WHOLE]
+    assert found
+    assert all(set(placeholders(TEXTS[key].en)) <= asked.filled for key in found)
+
+
+@pytest.mark.parametrize(
+    "key", sorted(key for key in TEXTS if re.fullmatch(rf"(error_\w+|{'|'.join(NOTICES)})_title", key))
+)
+def test_what_users_see_when_something_is_wrong_is_explained_to_administrators(key: str) -> None:
+    page = (PORTAL.parents[2] / "docs" / "operations" / "run-the-platform.md").read_text(encoding="utf-8")
+    table = page.split("\n## What users see when something is wrong\n")[1].split("\n## ")[0]
+    assert f"| {TEXTS[key].en} |" in table
+
+
 @pytest.mark.parametrize("name", HUB_PAGES)
 def test_a_page_of_the_hub_says_each_of_our_texts_in_both_languages(name: str) -> None:
-    pairs = BOTH.findall((PORTAL / "hub_templates" / name).read_text(encoding="utf-8"))
+    source = (PORTAL / "hub_templates" / name).read_text(encoding="utf-8")
+    pairs = BOTH.findall(source)
     assert pairs or name == "both.html"
+    assert len(pairs) == len(re.findall(r"{{ *both\(", source))
     for english, japanese in pairs:
-        assert english
+        assert english.strip()
         assert not JAPANESE.search(english)
         assert JAPANESE.search(japanese)
 
@@ -73,12 +134,30 @@ def test_a_page_of_the_hub_says_each_of_our_texts_in_both_languages(name: str) -
 @pytest.mark.parametrize("name", HUB_PAGES)
 def test_a_page_of_the_hub_is_a_template_that_fits_this_jupyterhub(name: str) -> None:
     """Each block that we fill must exist in JupyterHub's page, or our text would be nowhere."""
-    stock = Path(jupyterhub.__file__).parents[4] / "share" / "jupyterhub" / "templates"
     ours = jinja2.Environment(autoescape=True).parse((PORTAL / "hub_templates" / name).read_text(encoding="utf-8"))
     blocks = {block.name for block in ours.find_all(jinja2.nodes.Block)}
     if blocks:
-        pages = ((stock / one).read_text(encoding="utf-8") for one in (name, "page.html"))
+        pages = ((STOCK / one).read_text(encoding="utf-8") for one in (name, "page.html"))
         assert blocks <= set(re.findall(r"{%-? block (\w+)", "".join(pages)))
+
+
+def error_of_the_hub(**values: object) -> str:
+    """Return the hub's page about an error."""
+    ours, stock = jinja2.FileSystemLoader(PORTAL / "hub_templates"), jinja2.FileSystemLoader(STOCK)
+    icon = jinja2.FileSystemLoader(PORTAL / "static")
+    loader = jinja2.ChoiceLoader([ours, icon, jinja2.PrefixLoader({"templates": stock}), stock])
+    common = {"static_url": lambda *_, **__: "", "base_url": "/hub/", "gozen_portal": "/services/portal/", "xsrf": ""}
+    return jinja2.Environment(autoescape=True, loader=loader).get_template("error.html").render(common | values)
+
+
+def test_the_hub_does_not_call_each_page_that_is_away_a_lab() -> None:
+    """Its proxy shows this page for a lab that has ended, and for the portal while it restarts."""
+    away = error_of_the_hub(status_code=503, message_html="Your server appears to be down")
+    assert "This page does not answer" in away
+    assert "The lab is not running" not in away
+    assert "Your server appears" not in away
+    assert "no room" in error_of_the_hub(status_code=503, message="no room", exception=ValueError())
+    assert "The lab is not running" in error_of_the_hub(status_code=424)
 
 
 @pytest.mark.parametrize(

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from gozen.errors import GozenError
+from gozen.errors import GozenError, StorageUnavailable
 from gozen.portal.holdings.archive_contents import LIGHT_CURVES, ArchiveContents, Contents
-from gozen.portal.holdings.fresh_value import PATIENCE_S, FreshValue
-from gozen.portal.holdings.night_pages import NightRow, count_nights, page_of_nights
+from gozen.portal.holdings.fresh_value import DEADLINE_S, PATIENCE_S, FreshValue, NotYet
+from gozen.portal.holdings.night_pages import CountedNights, count_nights, page_of_nights
 from gozen.portal.holdings.notebook_list import FIRST, Notebook, notebooks
+from gozen.portal.holdings.reading_threads import ReadingThreads
 from gozen.portal.shell.portal_settings import PortalSettings
 from gozen.settings import Settings
 
 _PAGES_KEPT = 64
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A message that the page shows instead of data: the key of its texts, and details for an administrator."""
+    """A message about the archive: the key of its texts, and details for an administrator."""
 
     key: str
     details: str = ""
@@ -36,12 +40,18 @@ class DataPage:
         Settings of the portal, and of the archive.
     patience_s
         Seconds that a request waits for the archive.
+    deadline_s
+        Seconds after which the page says that the archive does not answer.
     """
 
-    def __init__(self, settings: PortalSettings, site: Settings, patience_s: float = PATIENCE_S) -> None:
-        self._settings, self._site, self._patience_s = settings, site, patience_s
-        self._contents = FreshValue(ArchiveContents(site).read, patience_s=patience_s)
-        self._nights: OrderedDict[tuple[str, ...], FreshValue[list[NightRow]]] = OrderedDict()
+    def __init__(
+        self, settings: PortalSettings, site: Settings, patience_s: float = PATIENCE_S, deadline_s: float = DEADLINE_S
+    ) -> None:
+        self._settings, self._site = settings, site
+        self._patience_s, self._deadline_s = patience_s, deadline_s
+        self._threads = ReadingThreads()
+        self._contents = self._fresh(partial(self._threads.run, ArchiveContents(site).read))
+        self._nights: OrderedDict[tuple[str, ...], FreshValue[CountedNights]] = OrderedDict()
 
     async def values(self, page: str) -> dict[str, Any]:
         """Return the values of the template."""
@@ -50,33 +60,68 @@ class DataPage:
         common = {
             "notebooks": found,
             "first": first,
+            "first_name": FIRST,
             "light_curves": LIGHT_CURVES,
             "seconds": int(self._patience_s),
             "contents": None,
-            "notice": None,
             "page": None,
             "nights": [],
         }
-        try:
-            contents = await self._contents.get()
-            return {**common, **await self._of_archive(contents, page)}
-        except GozenError as error:
-            return {**common, "notice": Notice("away", str(error))}
-        except TimeoutError:
-            return {**common, "notice": Notice("slow")}
+        notice = await self._wait(self._contents)
+        contents = self._contents.last
+        if contents is None:
+            return {**common, "notice": notice}
+        return {**common, **await self._of_archive(contents, page, notice)}
 
-    async def _of_archive(self, contents: Contents, page: str) -> dict[str, Any]:
+    async def _of_archive(self, contents: Contents, page: str, notice: Notice | None) -> dict[str, Any]:
         shown = page_of_nights(contents.nights, page)
-        nights = await self._counts(shown.nights).get() if shown.nights else []
+        counted, of_nights = await self._rows(shown.nights, wait=notice is None)
+        nights = counted.rows if counted else ()
         most = max((one.counts.exposures for one in nights if one.counts), default=0)
-        notice = Notice("empty") if contents.empty else None
-        return {"contents": contents, "page": shown, "nights": nights, "most": most, "notice": notice}
+        notice = notice or of_nights or (Notice("empty") if contents.empty else None)
+        read_at = min(contents.read_at, counted.read_at) if counted else contents.read_at
+        return {
+            "contents": contents,
+            "minutes": int((datetime.now(UTC) - read_at).total_seconds() // 60),
+            "page": shown,
+            "nights": nights,
+            "most": most,
+            "notice": notice,
+        }
 
-    def _counts(self, nights: tuple[str, ...]) -> FreshValue[list[NightRow]]:
+    async def _rows(self, nights: tuple[str, ...], *, wait: bool) -> tuple[CountedNights | None, Notice | None]:
+        """Return the rows of some nights, None if there are none; with `wait` unset only those that are kept."""
+        if not nights:
+            return None, None
+        counts = self._counts(nights)
+        if counts is None:
+            return None, Notice("silent")
+        notice = await self._wait(counts) if wait else None
+        return counts.last, notice
+
+    def _counts(self, nights: tuple[str, ...]) -> FreshValue[CountedNights] | None:
+        """Return the value with the rows of some nights; None if all values that may be kept wait for the archive."""
         if nights not in self._nights:
-            compute = partial(count_nights, self._site, nights)
-            self._nights[nights] = FreshValue(compute, patience_s=self._patience_s)
-            if len(self._nights) > _PAGES_KEPT:
-                self._nights.popitem(last=False)
+            if len(self._nights) >= _PAGES_KEPT:
+                idle = next((one for one, value in self._nights.items() if not value.running), None)
+                if idle is None:
+                    return None
+                del self._nights[idle]
+            self._nights[nights] = self._fresh(partial(count_nights, self._site, self._threads, nights))
         self._nights.move_to_end(nights)
         return self._nights[nights]
+
+    def _fresh(self, compute: Callable[[], Awaitable[_Value]]) -> FreshValue[_Value]:
+        return FreshValue(compute, patience_s=self._patience_s, deadline_s=self._deadline_s)
+
+    async def _wait(self, value: FreshValue[Any]) -> Notice | None:
+        """Wait for a value; return a notice about what prevents a new one, if anything does."""
+        try:
+            await value.get()
+        except NotYet as late:
+            return Notice("slow") if late.seconds < self._deadline_s else Notice("silent")
+        except StorageUnavailable as error:
+            return Notice("away", str(error))
+        except GozenError as error:
+            return Notice("refused", str(error))
+        return None

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from gozen.portal.data_page import DataPage
-from gozen.portal.holdings.fresh_value import PATIENCE_S
+from gozen.portal.holdings.fresh_value import DEADLINE_S, PATIENCE_S
 from gozen.portal.session_routes import NotLoggedIn, Session, session_routes
 from gozen.portal.shell.every_answer import EveryAnswer
 from gozen.portal.shell.forms import ForeignForm
@@ -25,7 +25,9 @@ from gozen.settings import Settings
 _READ = ["GET", "HEAD"]
 
 
-def make_app(settings: PortalSettings, site: Settings, *, patience_s: float = PATIENCE_S) -> ASGIApp:
+def make_app(
+    settings: PortalSettings, site: Settings, *, patience_s: float = PATIENCE_S, deadline_s: float = DEADLINE_S
+) -> ASGIApp:
     """Return the portal.
 
     Parameters
@@ -34,13 +36,21 @@ def make_app(settings: PortalSettings, site: Settings, *, patience_s: float = PA
         Settings of the portal, and of the archive.
     patience_s
         Seconds that a page waits for the archive.
+    deadline_s
+        Seconds after which a page says that the archive does not answer.
     """
     pages, metrics = Pages(settings, stamp_of(PORTAL / "static")), Metrics()
     session = Session(settings, HubLogin(settings))
-    app = FastAPI(title="Gozen portal", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Gozen portal",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # Starlette would redirect to the host that the client names
+    )
     app.include_router(_probes(metrics))
     app.include_router(session_routes(settings, session, pages))
-    app.include_router(_pages(settings, session, pages, DataPage(settings, site, patience_s)))
+    app.include_router(_pages(settings, session, pages, DataPage(settings, site, patience_s, deadline_s)))
     app.mount(f"{settings.prefix}static", _Static(directory=PORTAL / "static"), name="static")
     app.add_api_route(settings.prefix.rstrip("/") or "/portal", _to(settings.prefix), methods=_READ)
     _explain_errors(app, settings, pages)

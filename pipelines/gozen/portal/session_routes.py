@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from gozen.portal.shell.forms import check_form, own_path, read_form
-from gozen.portal.shell.hub_login import STATE_S, HubLogin, LoginFailed, User
+from gozen.portal.shell.forms import asked_for, check_form, own_path, read_form
+from gozen.portal.shell.hub_login import STATE_S, HubAway, HubLogin, LoginFailed, User
 from gozen.portal.shell.portal_settings import PortalSettings
 from gozen.portal.shell.preferences import CHOICES, COOKIES, REMEMBER_S
 from gozen.portal.shell.render import Pages
@@ -34,8 +34,7 @@ class Session:
 
     def log_in(self, request: Request) -> Response:
         """Send the browser to the hub, and back to the same page afterwards."""
-        query = f"?{request.url.query}" if request.url.query else ""
-        begun = self.login.start(f"{own_path(self._settings, request.url.path)}{query}")
+        begun = self.login.start(own_path(self._settings, asked_for(request)))
         answer = RedirectResponse(begun.url, _SEE_OTHER)
         older = self.login.state_cookies(request.cookies)
         if len(older) >= _MOST_STARTED:
@@ -56,9 +55,19 @@ class Session:
         answer.set_cookie(self.login.cookie, token, path=self.login.cookie_path, **self._cookie)
         return answer
 
+    async def hub_answers(self, request: Request) -> bool:
+        """Tell whether the hub answers now, and forget its older answers."""
+        self.login.forget()
+        try:
+            await self.user(request)
+        except HubAway:
+            return False
+        except LoginFailed:
+            pass  # it has answered: this user may not use the portal any more
+        return True
+
     def log_out(self, answer: Response) -> None:
         """Remove the log-in from the browser."""
-        self.login.forget()
         self._forget(answer, [self.login.cookie])
 
     def remember(self, answer: Response, name: str, value: str) -> None:
@@ -80,26 +89,29 @@ def session_routes(settings: PortalSettings, session: Session, pages: Pages) -> 
 
     @router.api_route("/logout", methods=["POST"])
     async def log_out(request: Request) -> Response:
-        await _sent(request)
-        answer = pages.page(request, "leaving.html", None, {"again": f"{settings.hub_url}logout"})
+        # The hub is asked only afterwards: who leaves a shared computer must not depend on it.
+        await _checked(request, session.login.session(request.cookies))
+        values = {"again": f"{settings.hub_url}logout", "reached": await session.hub_answers(request)}
+        answer = pages.page(request, "leaving.html", None, values)
         session.log_out(answer)
         return answer
 
     @router.api_route("/preferences", methods=["POST"])
     async def prefer(request: Request) -> Response:
-        _, fields = await _sent(request)
+        user = await session.user(request)
+        fields = await _checked(request, user.session if user else None)
         answer = RedirectResponse(own_path(settings, fields.get("here", "")), _SEE_OTHER)
         for name, values in CHOICES.items():
             if fields.get(name) in values:
                 session.remember(answer, name, fields[name])
         return answer
 
-    async def _sent(request: Request) -> tuple[User, dict[str, str]]:
-        user = await session.user(request)
-        if user is None:
+    async def _checked(request: Request, logged_in: str | None) -> dict[str, str]:
+        """Return the fields of a form, after a check that it belongs to a session."""
+        if logged_in is None:
             raise NotLoggedIn
         fields = await read_form(request)
-        check_form(settings, request.headers, fields, user.session)
-        return user, fields
+        check_form(settings, request.headers, fields, logged_in)
+        return fields
 
     return router

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import get_args
+from typing import Literal, get_args
 
 from gozen.archive.log.search_log import nights
 from gozen.archive.stores.open_store import Store, open_archive
@@ -92,9 +92,12 @@ class Contents:
         return sum(one.size for one in self.tables if one.kind != "reference")
 
     @property
-    def has_light_curves(self) -> bool:
-        """Whether the archive has the table that the first notebook reads."""
-        return any(one.name == LIGHT_CURVES and not one.problem for one in self.tables)
+    def light_curves(self) -> Literal["ready", "damaged", "missing"]:
+        """The state of the table that the first notebook reads."""
+        found = next((one for one in self.tables if one.name == LIGHT_CURVES), None)
+        if found is None:
+            return "missing"
+        return "damaged" if found.problem else "ready"
 
 
 class ArchiveContents:

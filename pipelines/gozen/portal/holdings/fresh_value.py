@@ -1,10 +1,10 @@
-"""A value that is slow to compute: computed in a thread, kept for a minute, shared by all who ask."""
+"""A value that is slow to compute: kept for a minute, shared by all who ask, and not waited for without end."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 FRESH_S = 60.0
@@ -13,8 +13,18 @@ STALE_S = 600.0
 """Seconds for which an older value is still shown while a new one is computed."""
 PATIENCE_S = 10.0
 """Seconds that a request waits for a value."""
+DEADLINE_S = 60.0
+"""Seconds of a computation after which no request waits for it any more."""
 
 _Value = TypeVar("_Value")
+
+
+class NotYet(Exception):
+    """There is no value yet; `seconds` says since when it is being computed."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no value for {seconds:.0f} s")
+        self.seconds = seconds
 
 
 class FreshValue(Generic[_Value]):
@@ -26,31 +36,46 @@ class FreshValue(Generic[_Value]):
     Parameters
     ----------
     compute
-        The function; it runs in a thread.
+        The function.
     patience_s
         Seconds after which a waiting request gives up. The function continues, for the next request.
+    deadline_s
+        Seconds after which the function is late: requests do not wait for it.
     clock
         Monotonic time, s.
     """
 
     def __init__(
         self,
-        compute: Callable[[], _Value],
+        compute: Callable[[], Awaitable[_Value]],
         *,
         patience_s: float = PATIENCE_S,
+        deadline_s: float = DEADLINE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._compute, self._patience_s, self._clock = compute, patience_s, clock
+        self._compute, self._clock = compute, clock
+        self._patience_s, self._deadline_s = patience_s, deadline_s
         self._kept: tuple[_Value, float] | None = None
         self._running: asyncio.Task[_Value] | None = None
+        self._since = 0.0
+
+    @property
+    def last(self) -> _Value | None:
+        """The last value, however old; None if there is none."""
+        return self._kept[0] if self._kept else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the function runs now."""
+        return self._running is not None
 
     async def get(self) -> _Value:
         """Return the value.
 
         Raises
         ------
-        TimeoutError
-            It took too long.
+        NotYet
+            The function has not returned in time.
         Exception
             Any error of the function. The next request calls the function again.
         """
@@ -58,16 +83,28 @@ class FreshValue(Generic[_Value]):
         if self._kept and age < FRESH_S:
             return self._kept[0]
         if self._running is None:
+            self._since = self._clock()
             self._running = asyncio.create_task(self._renew())
             self._running.add_done_callback(_heard)
+        if self._overdue():
+            raise NotYet(self._clock() - self._since)
         if self._kept and age < STALE_S:
             return self._kept[0]
-        async with asyncio.timeout(self._patience_s):
-            return await asyncio.shield(self._running)
+        return await self._wait(self._running)
+
+    def _overdue(self) -> bool:
+        return self._clock() - self._since >= self._deadline_s
+
+    async def _wait(self, running: asyncio.Task[_Value]) -> _Value:
+        # Not asyncio.timeout: the function may raise TimeoutError itself, for example about a connection.
+        done, _ = await asyncio.wait({running}, timeout=self._patience_s)
+        if not done:
+            raise NotYet(self._clock() - self._since)
+        return running.result()
 
     async def _renew(self) -> _Value:
         try:
-            found = await asyncio.to_thread(self._compute)
+            found = await self._compute()
             self._kept = found, self._clock()
             return found
         finally:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 from gozen.archive.log.night_counts import NightCounts, count_night
-from gozen.archive.stores.open_store import open_archive
+from gozen.archive.stores.open_store import Store, open_archive
 from gozen.errors import StorageUnavailable, as_gozen_error
+from gozen.portal.holdings.reading_threads import ReadingThreads
 from gozen.settings import Settings
 
 NIGHTS_A_PAGE = 20
-_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,14 @@ class NightRow:
     night: str
     counts: NightCounts | None
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class CountedNights:
+    """The rows of some nights, and when they were read (UTC)."""
+
+    rows: tuple[NightRow, ...]
+    read_at: datetime
 
 
 @dataclass(frozen=True)
@@ -41,17 +51,17 @@ def page_of_nights(nights: Sequence[str], wanted: str) -> PageOfNights:
     return PageOfNights(page, pages, tuple(nights[first : first + NIGHTS_A_PAGE]))
 
 
-def count_nights(settings: Settings, nights: Sequence[str]) -> list[NightRow]:
+async def count_nights(settings: Settings, threads: ReadingThreads, nights: Sequence[str]) -> CountedNights:
     """Count the exposures of some nights; raise `StorageUnavailable` if the archive cannot be read."""
-    store = open_archive(settings)
+    store = await threads.run(partial(open_archive, settings))
+    rows = await asyncio.gather(*(threads.run(partial(_row, store, night)) for night in nights))
+    return CountedNights(tuple(rows), datetime.now(UTC))
 
-    def row(night: str) -> NightRow:
-        try:
-            return NightRow(night, count_night(store, night))
-        except StorageUnavailable:
-            raise
-        except Exception as error:  # whatever is wrong with one night, the others are shown
-            return NightRow(night, None, str(as_gozen_error(error)))
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(row, nights))
+def _row(store: Store, night: str) -> NightRow:
+    try:
+        return NightRow(night, count_night(store, night))
+    except StorageUnavailable:
+        raise
+    except Exception as error:  # whatever is wrong with one night, the others are shown
+        return NightRow(night, None, str(as_gozen_error(error)))

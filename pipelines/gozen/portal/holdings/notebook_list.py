@@ -11,7 +11,11 @@ from pathlib import Path
 FIRST = "light-curve.ipynb"
 """The notebook with which people begin."""
 _SENTENCE = re.compile(r"(.+?[.?!。])(\s|$)", re.DOTALL)
-_MARKUP = re.compile(r"\[([^\]]*)\]\([^)]*\)|[`*_]{1,2}(?=\S)|(?<=\S)[`*_]{1,2}")
+_LITERAL = re.compile(r"\\([!-/:-@\[-`{-~])|(`+)(.+?)\2")
+_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+_STARS = re.compile(r"(\*{1,3})(?=[^\s*])(.+?)(?<=[^\s*])\1")
+_UNDERSCORES = re.compile(r"(?<!\w)(_{1,3})(?=[^\s_])(.+?)(?<=[^\s_])\1(?!\w|\.\w)")
+_KEPT = re.compile(r"\0(\d+)\0")
 
 
 @dataclass(frozen=True)
@@ -49,4 +53,14 @@ def _first_text(path: Path) -> Iterator[str]:
 
 
 def _plain(markdown: str) -> str:
-    return _MARKUP.sub(lambda found: found[1] or "", markdown)
+    """Return Markdown without its marks; underscores in names, code and what a backslash escapes are no marks."""
+    literal: list[str] = []
+
+    def keep(found: re.Match[str]) -> str:
+        literal.append(found[1] or found[3])
+        return f"\0{len(literal) - 1}\0"
+
+    text = _LINK.sub(r"\1", _LITERAL.sub(keep, markdown.replace("\0", "")))
+    for mark in (_STARS, _UNDERSCORES, _STARS, _UNDERSCORES):  # one inside the other
+        text = mark.sub(r"\2", text)
+    return _KEPT.sub(lambda found: literal[int(found[1])], text)

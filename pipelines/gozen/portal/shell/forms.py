@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from fastapi import Request
 
+from gozen.portal.shell.origins import origin_of
 from gozen.portal.shell.portal_settings import PortalSettings
 
 LONGEST = 4096
@@ -33,7 +34,8 @@ def check_form(settings: PortalSettings, headers: Mapping[str, str], fields: Map
     ForeignForm
         The header ``Origin`` is missing or is not the portal's, or the token of the form is not that of this log-in.
     """
-    if headers.get("origin") != settings.origin:
+    sent_by = origin_of(headers.get("origin", ""))
+    if sent_by is None or sent_by != settings.origin:
         raise ForeignForm
     if not hmac.compare_digest(fields.get(FIELD, "").encode(), form_token(settings, session).encode()):
         raise ForeignForm
@@ -52,7 +54,14 @@ async def read_form(request: Request) -> dict[str, str]:
         return {}
 
 
-def own_path(settings: PortalSettings, path: str) -> str:
-    """Return a path of this portal unchanged, and its first page for anything else."""
-    inside = path.startswith(settings.prefix) and not any(one in path for one in ("\\", "\r", "\n", "//", ".."))
-    return path if inside else settings.prefix
+def own_path(settings: PortalSettings, address: str) -> str:
+    """Return a path of this portal with its query unchanged, and its first page for anything else."""
+    path = unquote(address.partition("?")[0])  # browsers read %2e%2e as ..
+    inside = address.startswith(settings.prefix) and path.startswith(settings.prefix) and address.isprintable()
+    return address if inside and not any(one in path for one in ("\\", "//", "..")) else settings.prefix
+
+
+def asked_for(request: Request) -> str:
+    """Return the path and the query of a request; never the host, which the client names."""
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{request.scope['path']}{'?' if query else ''}{query}"

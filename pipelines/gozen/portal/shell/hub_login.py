@@ -26,7 +26,7 @@ _Answer = TypeVar("_Answer")
 
 
 class HubAway(Exception):
-    """The hub does not answer, or answers with an internal error."""
+    """The hub cannot be asked who somebody is: it does not answer, or answers with an error."""
 
 
 class LoginFailed(Exception):
@@ -107,7 +107,9 @@ class HubLogin:
 
     def state_cookies(self, cookies: Mapping[str, str]) -> list[str]:
         """Return the names of the cookies of log-ins that have begun."""
-        return [name for name in cookies if name.startswith(f"{self._hub.state_cookie_name}-")]
+        # Only names that the portal gives: a page of a sister host can set others, which no answer may repeat.
+        ours = re.compile(rf"{re.escape(self._hub.state_cookie_name)}-[0-9a-f]{{8}}")
+        return [name for name in cookies if ours.fullmatch(name)]
 
     def state_cookie(self, state: str) -> str:
         """Return the name of the cookie of a log-in: each has its own, because two tabs may log in at the same time."""
@@ -160,10 +162,13 @@ class HubLogin:
         HubAway
             The hub does not answer.
         """
-        token = cookies.get(self.cookie, "")
-        if not _TOKEN.fullmatch(token):
-            return None
-        return await self.user_of_token(token, cookies.get("jupyterhub-session-id", ""))
+        token = self._token(cookies)
+        return await self.user_of_token(token, cookies.get("jupyterhub-session-id", "")) if token else None
+
+    def session(self, cookies: Mapping[str, str]) -> str | None:
+        """Return the session of a request as in `User`, without asking the hub whether it is still valid."""
+        token = self._token(cookies)
+        return _digest(token) if token else None
 
     async def user_of_token(self, token: str, session_id: str) -> User | None:
         """Return the user of a token; raises the errors of `user`."""
@@ -173,22 +178,34 @@ class HubLogin:
             raise HubAway(str(error)) from error
         if found is None:
             return None
+        if not isinstance(found, dict) or "name" not in found or "scopes" not in found:
+            raise HubAway(f"the answer names no user: {found!r:.200}")
         if not self._hub.check_scopes(self._hub.access_scopes, found):
             raise LoginFailed("login_scope")
-        return User(str(found["name"]), hashlib.sha256(token.encode()).hexdigest())
+        return User(str(found["name"]), _digest(token))
 
     def forget(self) -> None:
         """Forget which tokens are valid, because somebody has logged out: the hub is asked again."""
         self._hub.cache.clear()
 
+    def _token(self, cookies: Mapping[str, str]) -> str:
+        found = cookies.get(self.cookie, "")
+        return found if _TOKEN.fullmatch(found) else ""
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
 
 async def _answer(request: Awaitable[Any]) -> Any:
-    """Await an answer of the hub; raise `HubAway` if the hub does not answer."""
+    """Await an answer of the hub; raise `HubAway` if there is none, or none of a hub that works."""
     try:
         async with asyncio.timeout(_PATIENCE_S):
             return await request
     except TimeoutError as error:
         raise HubAway(f"no answer within {_PATIENCE_S} s") from error
+    except (ValueError, LookupError) as error:  # a proxy may answer in place of the hub
+        raise HubAway(f"the answer is not one of a hub: {error!r}") from error
     except HTTPError as error:
         # The hub's client turns its own failure to connect into an HTTPError, too: then there is another error below.
         if error.status_code != 500 or error.__context__ is not None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gozen.errors import BadRequest
+from gozen.portal.shell.origins import Origin, origin_of
 
 NOTEBOOKS = "GOZEN_NOTEBOOKS"
 """Environment variable with the folder of the notebooks that each user gets."""
 _HUB = "JUPYTERHUB_"
+_COOKIE_NAME = re.compile(r"[A-Za-z0-9._~-]+")
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class PortalSettings:
         Raises
         ------
         BadRequest
-            A variable is missing, or is not a valid address.
+            A variable is missing, is not a valid address, or cannot be in a cookie.
         """
         listen = urlsplit(_url(environment, "SERVICE_URL"))
         name = environment.get(f"{_HUB}SERVICE_NAME") or "portal"
@@ -65,11 +69,11 @@ class PortalSettings:
         return cls(
             listen_host=str(listen.hostname),
             listen_port=listen.port or (443 if listen.scheme == "https" else 80),
-            public_url=f"{_url(environment, 'PUBLIC_URL').rstrip('/')}/",
+            public_url=_public_url(environment),
             hub_url=f"{_url(environment, 'PUBLIC_HUB_URL').rstrip('/')}/",
             api_url=_url(environment, "API_URL"),
             api_token=_required(environment, "API_TOKEN"),
-            client_id=environment.get(f"{_HUB}CLIENT_ID") or f"service-{name}",
+            client_id=_client_id(environment.get(f"{_HUB}CLIENT_ID") or f"service-{name}"),
             scopes=frozenset(json.loads(scopes)) if scopes else frozenset({f"access:services!service={name}"}),
             notebooks=Path(folder) if folder else None,
         )
@@ -80,24 +84,25 @@ class PortalSettings:
         return urlsplit(self.public_url).path
 
     @property
-    def origin(self) -> str:
+    def origin(self) -> Origin | None:
         """Scheme, host and port of the portal in the browser."""
-        return _origin(self.public_url)
+        return origin_of(self.public_url)
 
     @property
     def https(self) -> bool:
         """Whether browsers reach the portal over TLS."""
-        return self.public_url.startswith("https://")
+        return urlsplit(self.public_url).scheme == "https"
 
     @property
     def own_host(self) -> bool:
-        """Whether the portal has its own host name, so that no user's server shares its origin."""
-        return _origin(self.hub_url) != self.origin
+        """Whether the portal has its own host name, so that no user's server gets its cookies, whatever the port."""
+        return urlsplit(self.hub_url).hostname != urlsplit(self.public_url).hostname
 
     @property
     def redirect_uri(self) -> str:
         """Address to which the hub sends the browser after log-in, exactly as the hub knows it."""
-        return f"{self.public_url if self.own_host else self.prefix}oauth_callback"
+        own_origin = origin_of(self.hub_url) != self.origin
+        return f"{self.public_url if own_origin else self.prefix}oauth_callback"
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:
@@ -112,12 +117,26 @@ def _required(environment: Mapping[str, str], name: str) -> str:
 
 def _url(environment: Mapping[str, str], name: str) -> str:
     found = _required(environment, name)
-    parts = urlsplit(found)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if origin_of(found) is None:
         raise BadRequest(f"{_HUB}{name} = {found!r} is not an address such as http://host:8000/services/portal/")
     return found
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+def _public_url(environment: Mapping[str, str]) -> str:
+    found = _url(environment, "PUBLIC_URL")
+    parts = urlsplit(found)
+    if not _PATH.fullmatch(parts.path) or parts.query or parts.fragment:
+        raise BadRequest(
+            f"{_HUB}PUBLIC_URL = {found!r} cannot be the address of the portal: its path is in cookies, and must "
+            "consist of letters, digits and . _ ~ - without a query; rename the service of the hub, or its base_url"
+        )
+    return f"{found.rstrip('/')}/"
+
+
+def _client_id(found: str) -> str:
+    if not _COOKIE_NAME.fullmatch(found):
+        raise BadRequest(
+            f"{_HUB}CLIENT_ID = {found!r} cannot be the name of a cookie: it must consist of letters, digits and "
+            ". _ ~ -; rename the service of the hub"
+        )
+    return found

@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gozen.portal.shell import value_texts
-from gozen.portal.shell.forms import FIELD, form_token, own_path
+from gozen.portal.shell.forms import FIELD, asked_for, form_token, own_path
 from gozen.portal.shell.hub_login import User
 from gozen.portal.shell.portal_settings import PortalSettings
 from gozen.portal.shell.preferences import LANGUAGES, THEMES, preferences
@@ -86,7 +86,8 @@ class Pages:
             "stamp": self._stamp,
             "form_field": FIELD,
             "form_token": form_token(self._settings, user.session) if user else "",
-            "here": own_path(self._settings, request.url.path),
+            "here": own_path(self._settings, asked_for(request)),
+            "path": request.scope["path"],
         }
         found = self._templates.get_template(template).render({**shell, **values})
         headers = {"Content-Language": wanted.language, "Vary": "Cookie, Accept-Language"}

@@ -51,6 +51,10 @@ TEXTS: Mapping[str, Text] = {
         "The first notebook reads the table {table}, which is not in the archive yet.",
         "最初のノートブックは表 {table} を読みますが、この表はまだアーカイブにありません。",
     ),
+    "damaged_light_curves": Text(
+        "The first notebook reads the table {table}, which cannot be read.",
+        "最初のノートブックは表 {table} を読みますが、この表は読めません。",
+    ),
     "fact_nights": Text("number of nights", "観測夜の数"),
     "fact_last_night": Text("latest night", "最新の観測夜"),
     "fact_rows": Text("rows in live tables", "更新中の表の行数"),
@@ -111,6 +115,10 @@ TEXTS: Mapping[str, Text] = {
         "観測ログにある夜を、新しい順に示します。時刻は UTC です。",
     ),
     "nights_none": Text("There are no nights in the observation log yet.", "観測ログにはまだ夜がありません。"),
+    "nights_unknown": Text(
+        "The numbers of these nights could not be read yet: see the message above.",
+        "これらの夜の数値はまだ読み込めていません。上のメッセージをご覧ください。",
+    ),
     "column_night": Text("Night", "夜"),
     "column_exposures": Text("Exposures", "露出数"),
     "column_time": Text("First to last exposure", "最初から最後の露出まで"),
@@ -138,16 +146,33 @@ TEXTS: Mapping[str, Text] = {
     ),
     "away_title": Text("The archive cannot be read now", "現在、アーカイブを読み込めません"),
     "away_advice": Text(
-        "Your lab and its files are not affected, but notebooks cannot read data until the archive is back. Reload "
-        "this page in a minute. If it does not help, show the message below to the administrators.",
-        "ラボと自分のファイルに影響はありませんが、アーカイブが復旧するまでノートブックからデータを読めません。"
+        "Your lab and its files are not affected, but notebooks may fail to read data, too. Reload this page in a "
+        "minute. If it does not help, show the message below to the administrators.",
+        "ラボと自分のファイルに影響はありませんが、ノートブックからもデータを読めない可能性があります。"
         "1 分ほど待ってこのページを再読み込みしてください。"
         "それでも直らないときは、下のメッセージを管理者に伝えてください。",
+    ),
+    "refused_title": Text("The archive cannot be opened", "アーカイブを開けません"),
+    "refused_advice": Text(
+        "Your lab and its files are not affected. Waiting probably does not help: show the message below to the "
+        "administrators.",
+        "ラボと自分のファイルに影響はありません。待っても直らない可能性が高いため、"
+        "下のメッセージを管理者に伝えてください。",
     ),
     "slow_title": Text("The archive is slow", "アーカイブの応答に時間がかかっています"),
     "slow_advice": Text(
         "It has not answered within {seconds} seconds. The portal continues to read it: reload this page in a minute.",
         "{seconds} 秒以内に応答がありませんでした。読み込みは続いています。1 分ほど待って再読み込みしてください。",
+    ),
+    "silent_title": Text("The archive does not answer", "アーカイブが応答しません"),
+    "silent_advice": Text(
+        "Your lab and its files are not affected, but notebooks may have to wait for data, too. This page shows new "
+        "data as soon as the archive answers. If that takes long, tell the administrators.",
+        "ラボと自分のファイルに影響はありませんが、ノートブックでもデータを待つ可能性があります。"
+        "アーカイブが応答すると、このページに新しいデータが表示されます。長く続くときは、管理者に伝えてください。",
+    ),
+    "last_contents": Text(
+        "This page shows what was read {minutes} min ago.", "このページは {minutes} 分前に読み込んだ内容です。"
     ),
     # log-out and errors
     "leaving_title": Text("Logged out of the portal", "ポータルからログアウトしました"),
@@ -155,27 +180,38 @@ TEXTS: Mapping[str, Text] = {
         "The browser now continues to the hub, which logs you out, too. If it does not, click the button.",
         "続いてハブからもログアウトします。ページが切り替わらないときは、ボタンを押してください。",
     ),
+    "leaving_away": Text(
+        "But the hub cannot be asked now, so this browser may still be logged in there, and may be let in here again. "
+        "Click the button in a minute. On a shared computer, close the browser.",
+        "ただし、現在ハブに問い合わせできないため、ハブにはまだログインしたままの可能性があり、"
+        "その場合はポータルにも再び入れてしまいます。1 分ほど待ってから、ボタンを押してください。"
+        "共用のコンピューターでは、ブラウザを閉じてください。",
+    ),
     "leaving_on": Text("Log out of the hub too", "ハブからもログアウトする"),
     "error_home": Text("To the data", "データのページへ"),
     "error_again": Text("Try again", "もう一度試す"),
-    "error_unauthorized_title": Text("Your session has expired", "セッションの有効期限が切れました"),
+    "error_unauthorized_title": Text("You are not logged in", "ログインしていません"),
     "error_unauthorized_advice": Text(
-        "You are not logged in any more, so nothing was changed. Log in, and send the form again.",
-        "現在ログインしていないため、何も変更されていません。ログインしてから、もう一度送信してください。",
+        "Your session has ended, for example because you logged out in another tab. So nothing was changed. Log in, "
+        "and send the form again.",
+        "別のタブでログアウトしたなどの理由で、セッションが終了しています。何も変更されていません。"
+        "ログインしてから、もう一度送信してください。",
     ),
     "error_login_state_title": Text("The log-in was not completed", "ログインが完了しませんでした"),
     "error_login_state_advice": Text(
-        "It was begun in another browser, or more than ten minutes ago, or the browser does not keep cookies of this "
-        "site. Allow cookies, and log in again.",
-        "別のブラウザで始めたか、10 分以上経過したか、このサイトのクッキーが保存されていません。"
-        "クッキーを許可して、もう一度ログインしてください。",
+        "The portal does not recognise this log-in. It may be completed already, or have been begun in another browser "
+        "or more than ten minutes ago, or the browser does not keep cookies of this site. Go to the data to log in "
+        "again. If it happens again, allow cookies, or ask an administrator.",
+        "ポータルでこのログインを確認できません。すでに完了している、別のブラウザで始めた、10 分以上経過した、"
+        "またはこのサイトのクッキーが保存されていない可能性があります。もう一度ログインしてください。"
+        "同じことが起きたら、クッキーを許可するか、管理者に連絡してください。",
     ),
-    "error_login_code_title": Text(
-        "The log-in step was used or is too old", "ログインの手続きが使用済みか、期限切れです"
-    ),
+    "error_login_code_title": Text("The hub did not accept the log-in", "ハブがログインを受け付けませんでした"),
     "error_login_code_advice": Text(
-        "This log-in step can be used once, within a short time. Log in again.",
-        "このログインの手続きは、短時間のうちに一度だけ使えます。もう一度ログインしてください。",
+        "Usually this log-in step was used already, or is too old: log in again. If it happens again, ask an "
+        "administrator; the portal's log has the answer of the hub.",
+        "多くの場合、このログインの手続きは使用済みか、期限切れです。もう一度ログインしてください。"
+        "同じことが起きたら、管理者に連絡してください。ポータルのログにハブの返答があります。",
     ),
     "error_login_refused_title": Text("The hub did not confirm the log-in", "ハブでログインを確認できませんでした"),
     "error_login_refused_advice": Text(
@@ -189,10 +225,12 @@ TEXTS: Mapping[str, Text] = {
     ),
     "error_foreign_title": Text("The form was not accepted", "送信を受け付けませんでした"),
     "error_foreign_advice": Text(
-        "It did not come from an up-to-date page of this portal, so nothing was changed. Open the portal at its usual "
-        "address, and try again there.",
-        "このポータルの最新のページから送信されたものではないため、何も変更されていません。"
-        "通常のアドレスでポータルを開き直し、もう一度試してください。",
+        "The portal cannot tell that it came from one of its own pages and from this session, so nothing was changed. "
+        "Open the portal at its usual address, and try again there. If it happens again, ask an administrator to check "
+        "the address of the portal in the settings.",
+        "このポータルのページと現在のセッションから送信されたことを確認できないため、何も変更されていません。"
+        "通常のアドレスでポータルを開き直し、もう一度試してください。"
+        "同じことが起きたら、設定にあるポータルのアドレスの確認を管理者に依頼してください。",
     ),
     "error_missing_title": Text("There is no such page", "ページが見つかりません"),
     "error_missing_advice": Text(
@@ -200,13 +238,19 @@ TEXTS: Mapping[str, Text] = {
         "アドレスが間違っているか、ページが移動した可能性があります。",
     ),
     "error_method_title": Text("This page cannot be used in this way", "このページはその方法では使えません"),
-    "error_method_advice": Text("Open it in the browser.", "ブラウザで開いてください。"),
-    "error_away_title": Text("The hub does not answer", "ハブが応答しません"),
+    "error_method_advice": Text(
+        "This address is for the buttons of other pages, or was used by a program in a way that the portal does not "
+        "know. Go to the data, and use the buttons there.",
+        "これはほかのページのボタンのためのアドレスか、プログラムがポータルの知らない方法で使ったアドレスです。"
+        "データのページを開き、そこのボタンを使ってください。",
+    ),
+    "error_away_title": Text("The hub cannot be asked now", "現在、ハブに問い合わせできません"),
     "error_away_advice": Text(
-        "The portal asks the hub for your name, and the hub is restarting or unreachable. Running labs continue. "
-        "Try again in a minute.",
-        "ポータルはハブに問い合わせてユーザーを確認しますが、ハブが再起動中か、接続できません。"
-        "動いているラボは継続します。1 分ほど待って、もう一度試してください。",
+        "The portal asks the hub who you are, but the hub does not answer or reports an error, for example because it "
+        "restarts. Running labs continue. Try again in a minute. If it does not help, tell the administrators.",
+        "ポータルはハブに問い合わせてユーザーを確認しますが、再起動中などの理由で、"
+        "ハブが応答しないか、エラーを返しています。動いているラボは継続します。1 分ほど待って、もう一度試してください。"
+        "それでも直らないときは、管理者に連絡してください。",
     ),
     "error_bug_title": Text("Something went wrong here", "ポータルでエラーが発生しました"),
     "error_bug_advice": Text(
