@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.suite.clock import say
 
@@ -64,11 +65,18 @@ class DeveloperPlatform:
 def developer_platform(node: Node, folder: Path, archive: Path) -> Iterator[DeveloperPlatform]:
     """Install the platform with a simulated telescope and a copy of an archive; wait until all of it is ready."""
     password = secrets.token_hex(8)
-    with platform(node, folder, archive, password=password, more=observatory_values()) as release:
+    with platform(node, folder, archive, password=password, more=_values()) as release:
         observation = folder / "orion.yaml"
         observation.write_text(_observation())
         text = TEXT.format(observation=observation, url=release.url, users=" or ".join(USERS), password=password)
         yield DeveloperPlatform(release, node.kubeconfig_for("platform", node.users[ADMIN].token, PLACE), text)
+
+
+def _values() -> dict[str, Any]:
+    """Return values for a telescope whose numbers of exposures begin above those of the night that is there."""
+    values = observatory_values()
+    values["observer"]["observatory"]["first_exposure_id"] = 1001
+    return values
 
 
 def archive_of_the_demo() -> Path:

@@ -70,9 +70,9 @@ def test_what_make_platform_prints_is_enough_to_observe(for_developers: Develope
     assert f"log in as hoshi or sora with the password {for_developers.release.password}\n" in text
     (apply,) = re.findall(r"^  kubectl (apply .*)$", text, re.MULTILINE)
     environment = {**os.environ, "KUBECONFIG": str(for_developers.kubeconfig)}
-    wait = ["wait", "obs/orion", "--for=condition=Accepted", "--timeout=120s"]
+    wait = ["wait", "obs/orion", "--for=condition=Executed", "--timeout=300s"]
     for words in (apply.split(), wait, ["delete", "obs/orion"]):
-        done = subprocess.run([tool("kubectl"), *words], env=environment, capture_output=True, text=True, timeout=150)
+        done = subprocess.run([tool("kubectl"), *words], env=environment, capture_output=True, text=True, timeout=320)
         assert done.returncode == 0, done.stderr
 
 

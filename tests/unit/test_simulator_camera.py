@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from gozen.archive.stores.open_store import open_store
@@ -14,7 +16,7 @@ from gozen.instrument.profile import load_profile
 from gozen.simulator import truth_tables
 from gozen.simulator.camera.damaged_files import damage
 from gozen.simulator.simulate_night import SimulatedNight, Target, plan_night, simulate_night
-from gozen.simulator.simulated_camera import SimulatedCamera, SimulatedExposure
+from gozen.simulator.simulated_camera import SimulatedCamera, SimulatedExposure, update_reference
 from gozen.simulator.sky.events import Eclipse, Flare
 from gozen.simulator.sky.scene import SimulatedSky
 
@@ -83,8 +85,23 @@ def test_the_reference_catalogue_grows_with_the_fields(tmp_path):
 
 def test_two_skies_do_not_mix_in_one_archive(tmp_path):
     _camera(tmp_path).expose(SimulatedExposure(5, **FIELD, sensors=["111"]))
-    with pytest.raises(BadRequest, match="seed 7, not 8"):
+    with pytest.raises(BadRequest, match="its seed is 7, not 8; use that seed, or use another archive"):
         _camera(tmp_path, seed=8).expose(SimulatedExposure(6, **FIELD, sensors=["111"]))
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "said"),
+    [
+        ("tycho.fits", None, "contains the bright stars of tycho.fits, which are not installed here; install them"),
+        ("", Path("tycho.fits"), "does not contain the bright stars of tycho.fits, which are installed here"),
+    ],
+)
+def test_skies_with_and_without_real_bright_stars_do_not_mix(tmp_path, there, here, said):
+    store = open_store(tmp_path)
+    known = {b"gozen.seed": b"7", b"gozen.tycho": there.encode(), b"gozen.tiles": b"5"}
+    truth_tables.write_truth(store, truth_tables.REFERENCE_KEY, pa.table({"a": [1]}).replace_schema_metadata(known))
+    with pytest.raises(BadRequest, match=said):
+        update_reference(store, SimulatedSky(7, tycho=here), [])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ The caller's ``run`` function determines whether the work is done in this proces
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -182,8 +182,8 @@ def update_reference(store: Store, sky: SimulatedSky, orders: Iterable[SensorExp
         found = truth_tables.read_truth(store, truth_tables.REFERENCE_KEY).schema.metadata or {}
         if any(found.get(name) != value for name, value in mine.items()):
             raise BadRequest(
-                f"{store.url_of(truth_tables.REFERENCE_KEY)} belongs to another simulated sky (seed "
-                f"{found.get(b'gozen.seed', b'?').decode()}, not {sky.seed}); use that seed or another archive"
+                f"{store.url_of(truth_tables.REFERENCE_KEY)} belongs to another simulated sky: "
+                f"{_difference(found, sky)}, or use another archive"
             )
         known = {int(pixel) for pixel in found[b"gozen.tiles"].split(b",")}
     wanted = known.union(*(_tiles(order) for order in orders if order.data_type == "OBJECT"))
@@ -193,6 +193,16 @@ def update_reference(store: Store, sky: SimulatedSky, orders: Iterable[SensorExp
         truth_tables.write_truth(
             store, truth_tables.REFERENCE_KEY, table.replace_schema_metadata({**mine, b"gozen.tiles": tiles})
         )
+
+
+def _difference(found: Mapping[bytes, bytes], sky: SimulatedSky) -> str:
+    """Return how a sky differs from that of an archive, and what to do."""
+    seed, bright = (found.get(name, b"?").decode() for name in (b"gozen.seed", b"gozen.tycho"))
+    if seed != str(sky.seed):
+        return f"its seed is {seed}, not {sky.seed}; use that seed"
+    if sky.tycho is None:
+        return f"it contains the bright stars of {bright}, which are not installed here; install them"
+    return f"it does not contain the bright stars of {sky.tycho.name}, which are installed here"
 
 
 def _tiles(order: SensorExposure) -> list[int]:
