@@ -6,6 +6,8 @@ shared password that could be read or leak.
 
 from __future__ import annotations
 
+import logging
+import time
 from http import HTTPStatus
 from typing import Annotated
 
@@ -20,6 +22,9 @@ from gozen_operator.api_server.connection import ApiConnection
 
 AUDIENCE = "gozen-namespaces"
 """Audience of the token that the hub shows."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Wanted(BaseModel):
@@ -38,6 +43,7 @@ def namespace_app(connection: ApiConnection, settings: NamespaceSettings) -> Fas
 
     @app.put("/namespaces/{name}")
     def put(name: str, wanted: Wanted, authorization: Annotated[str, Header()] = "") -> JSONResponse:
+        begin = time.perf_counter()
         try:
             token = authorization.removeprefix("Bearer ").strip()
             caller = caller_of(connection, token, AUDIENCE) if token else None
@@ -47,9 +53,11 @@ def namespace_app(connection: ApiConnection, settings: NamespaceSettings) -> Fas
         except BadRequest as error:
             return _answer(HTTPStatus.CONFLICT, str(error))
         except ClusterUnavailable as error:
+            _log.warning("%s: %s", name, error)
             return _answer(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except GozenError as error:
             return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        _log.info("%s: ready after %.2f s", name, time.perf_counter() - begin)
         return _answer(HTTPStatus.OK, f"the namespace {name} is ready")
 
     return app
