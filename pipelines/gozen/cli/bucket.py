@@ -77,6 +77,8 @@ def policy(
     observer: Users = None,
     pipeline: Users = None,
     reader: Users = None,
+    member: Users = None,
+    other: Users = None,
     set_: Set = False,
 ) -> None:
     """On S3: print or set the bucket policy, which gives each user the rights of a role."""
@@ -90,6 +92,8 @@ def policy(
         "observer": observer or [],
         "pipeline": pipeline or [],
         "reader": reader or [],
+        "member": member or [],
+        "other": other or [],
     }
     found = statements(store.bucket, store.prefix, users)
     if not found:
