@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from gozen.errors import BadRequest
 from gozen.resources.yaml_document import parse
+from gozen_hub.access_settings import AccessSettings, CredentialSettings, Group
 
 VARIABLE = "GOZEN_HUB_SETTINGS"
 """Environment variable with the path of the file."""
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class OpenIdSettings(_Group):
+class OpenIdSettings(Group):
     """An OpenID Connect provider, such as Keycloak, Dex or the institute's own."""
 
     client_id: str = Field(description="Identifier of the hub at the provider")
@@ -37,7 +34,7 @@ class OpenIdSettings(_Group):
     scope: tuple[str, ...] = Field(("openid", "profile", "email"), description="Scopes that the hub asks for")
 
 
-class TestLoginSettings(_Group):
+class TestLoginSettings(Group):
     """Log-in with one shared password, for tests and demonstrations."""
 
     __test__ = False  # pytest would take it for a class of tests
@@ -47,7 +44,7 @@ class TestLoginSettings(_Group):
     admin_password_file: Path | None = Field(None, description="File with the password of the admins, 32 or more")
 
 
-class LoginSettings(_Group):
+class LoginSettings(Group):
     """How people log in."""
 
     method: Literal["openid", "system", "test"] = Field(
@@ -66,7 +63,7 @@ class LoginSettings(_Group):
         return self
 
 
-class Profile(_Group):
+class Profile(Group):
     """A size of lab that users can choose."""
 
     title: str = Field(description="Name on the page")
@@ -78,7 +75,7 @@ class Profile(_Group):
     memory_guarantee: str = Field("512M", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Memory that Kubernetes reserves")
 
 
-class HomeSettings(_Group):
+class HomeSettings(Group):
     """The home folder of each user, which outlives the lab."""
 
     size: str = Field("10Gi", description="Size of the volume")
@@ -91,7 +88,7 @@ class HomeSettings(_Group):
     )
 
 
-class LabSettings(_Group):
+class LabSettings(Group):
     """The lab of each user."""
 
     image: str = Field("ghcr.io/gozen-project/gozen-lab:latest", description="Image of the lab")
@@ -108,14 +105,14 @@ class LabSettings(_Group):
     node_selector: dict[str, str] = Field({}, description="Labels of the nodes that run labs")
 
 
-class IdleSettings(_Group):
+class IdleSettings(Group):
     """When a server that nobody uses ends: no request, no busy kernel, no running command, no connection."""
 
     lab_s: int = Field(3600, ge=0, description="Seconds without activity after which a lab ends; 0: never")
     check_s: int = Field(300, ge=1, description="Seconds between two checks")
 
 
-class QuotaSettings(_Group):
+class QuotaSettings(Group):
     """The most that the pods of one user may use together."""
 
     cpu: float = Field(8.0, gt=0, description="Processors (limits)")
@@ -125,7 +122,7 @@ class QuotaSettings(_Group):
     secrets: int = Field(10, ge=1, description="Secrets")
 
 
-class Binding(_Group):
+class Binding(Group):
     """An account that gets a ClusterRole in each namespace of a user."""
 
     role: str = Field(description="Name of the ClusterRole")
@@ -133,7 +130,7 @@ class Binding(_Group):
     namespace: str = Field(description="Namespace of the service account")
 
 
-class NamespaceSettings(_Group):
+class NamespaceSettings(Group):
     """The namespaces of users; the chart writes all but the quota."""
 
     prefix: str = Field("gozen-user", pattern=r"^[a-z]([a-z0-9-]{0,20}[a-z0-9])?$", description="Begin of each name")
@@ -146,7 +143,7 @@ class NamespaceSettings(_Group):
     bindings: dict[str, Binding] = Field({}, description="Accounts that may act in each namespace, by name")
 
 
-class ArchiveAccess(_Group):
+class ArchiveAccess(Group):
     """How labs reach the archive, only for reading."""
 
     url: str = Field("", description="The archive: a folder, or s3://bucket/prefix")
@@ -154,7 +151,7 @@ class ArchiveAccess(_Group):
     claim: str = Field("", description="PersistentVolumeClaim with the archive; labs mount it read-only at /data")
 
 
-class HubSettings(_Group):
+class HubSettings(Group):
     """Everything that a site decides about its hub."""
 
     public_url: str = Field(
@@ -177,6 +174,8 @@ class HubSettings(_Group):
     idle: IdleSettings = IdleSettings()
     namespaces: NamespaceSettings = NamespaceSettings()
     archive: ArchiveAccess = ArchiveAccess()
+    access: AccessSettings = AccessSettings()
+    credentials: CredentialSettings = CredentialSettings()
 
     @property
     def host(self) -> str:

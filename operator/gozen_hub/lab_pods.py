@@ -69,6 +69,8 @@ def lab_environment(settings: HubSettings) -> dict[str, str]:
     if archive.url.startswith("s3://"):
         found["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS}/credentials"
         found["AWS_EC2_METADATA_DISABLED"] = "true"
+        # Gozen has a setting of its own; s3fs and what builds on it read this.
+        found["AWS_ENDPOINT_URL"] = archive.environment.get("GOZEN_STORAGE__ENDPOINT_URL", "")
     found["GOZEN_NOTEBOOKS"] = str(settings.notebooks)
     found["JUPYTERHUB_ACTIVITY_INTERVAL"] = str(settings.idle.check_s)
     return {**{name: value for name, value in found.items() if value}, **settings.lab.environment}
