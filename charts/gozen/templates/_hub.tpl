@@ -41,7 +41,22 @@ http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespac
 {{/* Accounts that act in users' namespaces, as a JSON object: name of the binding, ClusterRole, account. */}}
 {{- define "gozen.user-bindings" -}}
 {{- $name := include "gozen.name" . -}}
-{{- dict "hub" (dict "role" (printf "%s-hub-labs" $name) "service_account" (printf "%s-hub" $name) "namespace" .Release.Namespace) | toJson -}}
+{{- $found := dict "hub" (dict "role" (printf "%s-hub-labs" $name) "service_account" (printf "%s-hub" $name) "namespace" .Release.Namespace) -}}
+{{- if include "gozen.credentials-method" . -}}
+{{- $_ := set $found "credentials" (dict "role" (printf "%s-credentials-labs" $name) "service_account" (printf "%s-credentials" $name) "namespace" .Release.Namespace) -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end }}
+
+{{/* Where the credentials of labs come from: static or sts; empty where labs get none. */}}
+{{- define "gozen.credentials-method" -}}
+{{- $method := dig "credentials" "method" "none" .Values.hub.settings -}}
+{{- if and .Values.hub.enabled (ne $method "none") }}{{ $method }}{{ end -}}
+{{- end }}
+
+{{/* Not empty where the service for credentials asks the hub for the groups of users. */}}
+{{- define "gozen.credentials-groups" -}}
+{{- if and (include "gozen.credentials-method" .) (dig "access" "groups" list .Values.hub.settings) }}true{{ end -}}
 {{- end }}
 
 {{/* Peers of a NetworkPolicy, as JSON. Arguments: root, component. */}}
@@ -113,11 +128,12 @@ workers:
   "state" "/srv/hub"
   "lab" $lab
   "namespaces" $namespaces
+  "credentials" (dict "keys" "/etc/gozen/keys")
   "archive" (dict "url" .Values.archive.url "environment" $environment) -}}
 {{- mergeOverwrite (deepCopy .Values.hub.settings) $known | toYaml -}}
 {{- end }}
 
-{{/* What the pods of hub, proxy, portal and of the service for namespaces have in common. Arguments: root, component, token. */}}
+{{/* What the pods of hub, proxy, portal and of the services for namespaces and credentials have in common. Arguments: root, component, token. */}}
 {{- define "gozen.hub-pod" -}}
 serviceAccountName: {{ include "gozen.name" .root }}-{{ .component }}
 automountServiceAccountToken: {{ .token }}
