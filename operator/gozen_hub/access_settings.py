@@ -49,7 +49,10 @@ class CredentialSettings(Group):
     roles: RoleSettings | None = Field(None, description="The roles, for the method sts")
     sts_url: str = Field("", description="Address of STS; empty: that of the object store")
     lifetime_s: int = Field(
-        3600, ge=60, le=43200, description="Seconds after which short-lived credentials expire; renewed at half of them"
+        3600,
+        ge=60,
+        le=43200,
+        description="Seconds after which short-lived credentials expire; they are renewed at half of this time",
     )
     keys: Path = Field(
         Path("/etc/gozen/keys"), description="Folder with the static keys: members/credentials, others/credentials"

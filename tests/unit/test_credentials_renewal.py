@@ -27,10 +27,10 @@ from gozen_hub.access_settings import RoleSettings
 from gozen_hub.credentials.cluster import of_users
 from gozen_hub.credentials.credentials_metrics import CredentialMetrics
 from gozen_hub.credentials.due import UserNamespace
-from gozen_hub.credentials.key_sources import AssumedRoles, Issued, StaticKeys, key_source
+from gozen_hub.credentials.key_sources import AssumedRoles, StaticKeys, key_source
 from gozen_hub.credentials.renewal import Renewal
 from gozen_hub.credentials.user_groups import HubGroups
-from gozen_hub.credentials.user_secret import credentials_text, read_credentials, user_secret
+from gozen_hub.credentials.user_secret import Issued, credentials_text, read_credentials, user_secret
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import CREDENTIALS, CREDENTIALS_SECRET, pod_traits
 from gozen_hub.namespaces.namespace_objects import OWNED, USER
@@ -57,10 +57,10 @@ class Users:
     def wait(self, seconds: float) -> None:
         raise AssertionError(seconds)
 
-    def give(self, namespace: UserNamespace, level: Level, keys: Keys) -> None:
+    def give(self, namespace: UserNamespace, level: Level, issued: Issued) -> None:
         if namespace.user in self.refused:
             raise ClusterUnavailable("refused")
-        self.written.append((namespace.user, level, keys))
+        self.written.append((namespace.user, level, issued.keys))
 
     def take(self) -> list[tuple[str, Level]]:
         """Return who got credentials since the last time."""
@@ -244,7 +244,7 @@ def test_a_role_is_assumed_for_the_level_with_its_policy(off_s: float, expected:
 
 
 def test_the_secret_has_a_file_that_aws_clients_read_where_labs_mount_it(tmp_path: Path) -> None:
-    found = user_secret("u-ada", "members", Keys("key", "sec/ret+=", "to=ken"))
+    found = user_secret("u-ada", "members", Issued(Keys("key", "sec/ret+=", "to=ken"), 60))
     assert (found["metadata"]["name"], found["type"], set(found["data"])) == (
         CREDENTIALS_SECRET,
         "Opaque",

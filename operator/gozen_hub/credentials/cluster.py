@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from gozen.archive.access_levels import Level
-from gozen.archive.stores.s3_access import Keys
 from gozen_hub.credentials.due import UserNamespace
-from gozen_hub.credentials.user_secret import path_of_secret, user_secret
+from gozen_hub.credentials.user_secret import Issued, path_of_secret, user_secret
 from gozen_hub.namespaces.namespace_objects import OWNED, USER
 from gozen_operator.api_server.api_request import APPLY_PATCH, ApiRequest
 from gozen_operator.api_server.connection import ApiConnection
@@ -49,9 +48,9 @@ class UserNamespaces:
         query = {**self._selector(), "resourceVersion": self._version}
         self._connection.await_event(ApiRequest("GET", _PATH, query), int(seconds))
 
-    def give(self, namespace: UserNamespace, level: Level, keys: Keys) -> None:
+    def give(self, namespace: UserNamespace, level: Level, issued: Issued) -> None:
         """Write the Secret of a namespace; raises as `list`, and `RefusedError` if it may not be written."""
-        body = user_secret(namespace.name, level, keys)
+        body = user_secret(namespace.name, level, issued)
         self._connection.answer(ApiRequest("PATCH", path_of_secret(namespace.name), _APPLY, body, APPLY_PATCH))
 
     @staticmethod

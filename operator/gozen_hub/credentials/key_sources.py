@@ -6,7 +6,6 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,21 +18,13 @@ from gozen.archive.stores.s3_access import Keys
 from gozen.errors import BadRequest, StorageUnavailable
 from gozen_hub.access_settings import CredentialSettings, RoleSettings
 from gozen_hub.credentials.due import UserNamespace
-from gozen_hub.credentials.user_secret import FILE, read_credentials
+from gozen_hub.credentials.user_secret import FILE, Issued, read_credentials
 from gozen_hub.hub_settings import HubSettings
 
 _AGAIN_S = 7200.0
 """Life of a static key: its Secret is written again after half of this time, in case somebody has changed it."""
 _LONGEST_SESSION_NAME = 64
 _TIMEOUT_S = 10
-
-
-@dataclass(frozen=True)
-class Issued:
-    """Credentials, and for how long they are valid, s."""
-
-    keys: Keys
-    lifetime_s: float
 
 
 class KeySource(Protocol):
@@ -106,7 +97,8 @@ class AssumedRoles:
                 DurationSeconds=self._lifetime_s,
             )
             found = answer["Credentials"]
-            valid_s = found["Expiration"].timestamp() - time.time()
+            expires = found["Expiration"]
+            valid_s = expires.timestamp() - time.time()
             keys = Keys(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
         except (ClientError, BotoCoreError, KeyError, ValueError) as error:
             raise StorageUnavailable(
@@ -114,7 +106,7 @@ class AssumedRoles:
                 "who may assume it, and hub.settings.credentials.lifetime_s"
             ) from error
         # A server whose clock is behind would name a time that is past already; then its word is not taken.
-        return Issued(keys, min(valid_s, self._lifetime_s) if valid_s > 0 else self._lifetime_s)
+        return Issued(keys, min(valid_s, self._lifetime_s) if valid_s > 0 else self._lifetime_s, expires)
 
 
 def key_source(settings: HubSettings, environment: Mapping[str, str] = os.environ) -> KeySource:
@@ -139,7 +131,12 @@ def key_source(settings: HubSettings, environment: Mapping[str, str] = os.enviro
 def _sts(chosen: CredentialSettings, environment: Mapping[str, str]) -> Any:
     url = chosen.sts_url or environment.get("GOZEN_STORAGE__ENDPOINT_URL")
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
-    config = Config(connect_timeout=_TIMEOUT_S, read_timeout=_TIMEOUT_S, retries={"total_max_attempts": 1})
+    config = Config(
+        connect_timeout=_TIMEOUT_S,
+        read_timeout=_TIMEOUT_S,
+        retries={"total_max_attempts": 1},
+        parameter_validation=False,  # botocore knows Amazon's shortest lifetime; other servers may allow a shorter one
+    )
     try:
         return Session().create_client("sts", region, endpoint_url=url, config=config)
     except (ValueError, BotoCoreError) as error:

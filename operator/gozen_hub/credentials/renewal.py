@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Set
 from typing import Protocol
 
 from gozen.archive.access_levels import Level, Members
-from gozen.archive.stores.s3_access import Keys
 from gozen.errors import GozenError
 from gozen_hub.credentials.credentials_metrics import CredentialMetrics
 from gozen_hub.credentials.due import (
@@ -23,6 +22,7 @@ from gozen_hub.credentials.due import (
     wanted,
 )
 from gozen_hub.credentials.key_sources import KeySource
+from gozen_hub.credentials.user_secret import Issued
 
 _MOST_FAILURES = 3
 """A round ends after so many failures in a row: each may last until a time-out, and new users must not wait for all."""
@@ -38,7 +38,7 @@ class Cluster(Protocol):
     def wait(self, seconds: float) -> None:
         """Return when a namespace has changed, or after some seconds."""
 
-    def give(self, namespace: UserNamespace, level: Level, keys: Keys) -> None:
+    def give(self, namespace: UserNamespace, level: Level, issued: Issued) -> None:
         """Write the Secret of a namespace."""
 
 
@@ -118,7 +118,7 @@ class Renewal:
         where = wish.namespace
         try:
             issued = self._source.issue(where, wish.level)
-            self._cluster.give(where, wish.level, issued.keys)
+            self._cluster.give(where, wish.level, issued)
         except Exception as error:  # whatever one user's renewal meets, those of all others go on
             failed = after_failure(self._failed.get(where.uid), self._clock())
             self._failed[where.uid] = failed

@@ -5,26 +5,57 @@ from __future__ import annotations
 import base64
 import configparser
 import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from gozen.archive.access_levels import Level
 from gozen.archive.stores.s3_access import Keys
 from gozen.errors import BadRequest
-from gozen_hub.lab_pods import CREDENTIALS_SECRET
+from gozen_hub.lab_pods import CREDENTIALS, CREDENTIALS_SECRET
 from gozen_hub.namespaces.namespace_objects import OWNED
 
-FILE = "credentials"
-"""Key of the Secret, and name of the mounted file."""
+FILE, SESSION = "credentials", "session.json"
+"""Keys of the Secret, and names of the mounted files; only short-lived credentials have the second one."""
 LEVEL = "gozen.astro/access-level"
 """Annotation: the level of the credentials."""
 _NAMES = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 
-def user_secret(namespace: str, level: Level, keys: Keys) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Issued:
+    """Credentials, for how long they are valid (s), and until when; None for keys that do not expire."""
+
+    keys: Keys
+    lifetime_s: float
+    expires: datetime | None = None
+
+
+def user_secret(namespace: str, level: Level, issued: Issued) -> dict[str, Any]:
     """Return the manifest of a namespace's Secret."""
     meta = {"name": CREDENTIALS_SECRET, "namespace": namespace, "labels": OWNED, "annotations": {LEVEL: level}}
-    content = base64.b64encode(credentials_text(keys).encode()).decode()
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "data": {FILE: content}}
+    data = {name: base64.b64encode(text.encode()).decode() for name, text in secret_files(issued).items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "data": data}
+
+
+def secret_files(issued: Issued, folder: str = CREDENTIALS) -> Mapping[str, str]:
+    """Return the files of a Secret that is mounted at `folder`.
+
+    AWS's clients read keys in a file of credentials once. They ask a `credential_process` again before its answer
+    expires, so s3fs and others go on with renewed credentials. This process prints the other file.
+    """
+    if issued.expires is None:
+        return {FILE: credentials_text(issued.keys)}
+    session = {
+        "Version": 1,
+        "AccessKeyId": issued.keys.key,
+        "SecretAccessKey": issued.keys.secret,
+        "SessionToken": issued.keys.token,
+        "Expiration": issued.expires.astimezone(UTC).isoformat(timespec="seconds"),
+    }
+    return {FILE: f"[default]\ncredential_process = cat {folder}/{SESSION}\n", SESSION: json.dumps(session)}
 
 
 def path_of_secret(namespace: str) -> str:
