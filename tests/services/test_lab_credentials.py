@@ -34,7 +34,7 @@ from gozen.catalog.maintain.release import read_release, release
 from gozen.catalog.read.lookup import Catalog
 from gozen.catalog.write.table_options import TableOptions
 from gozen.catalog.write.write_table import write_table
-from gozen.errors import MissingObject, StorageUnavailable
+from gozen.errors import GozenError, MissingObject, StorageUnavailable
 from gozen_hub.credentials.credentials_metrics import CredentialMetrics
 from gozen_hub.credentials.due import UserNamespace
 from gozen_hub.credentials.key_sources import KeySource, key_source
@@ -333,9 +333,16 @@ def test_a_running_lab_reads_on_with_renewed_credentials(
     assert len(lab.given) > 1
     last = survey.client(lab.given[-1].keys)
     until(lambda: refused(last.get_object, **survey.full(key)), lambda: "the last credentials do not expire")
-    for name, read in reading.items():
-        with pytest.raises(Exception, match=r"expired|[Ff]orbidden|denied|403|AccessDenied"):
-            raise AssertionError(f"{name} read {read()} with expired credentials")
+    assert [name for name, read in reading.items() if still_reads(read)] == []
+
+
+def still_reads(read: Callable[[], int]) -> bool:
+    """Whether a program of a lab gets something, where each has an error of its own for a refusal."""
+    try:
+        read()
+    except (GozenError, OSError, duckdb.Error):
+        return False
+    return True
 
 
 def test_sessions_get_no_further_than_their_role(survey: Survey) -> None:

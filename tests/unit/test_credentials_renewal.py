@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from botocore.credentials import SharedCredentialProvider
 from botocore.exceptions import ClientError
+from botocore.session import Session
 from fastapi.testclient import TestClient
 
 from gozen.archive.access_levels import Level, Members, session_policy
@@ -30,7 +31,7 @@ from gozen_hub.credentials.due import UserNamespace
 from gozen_hub.credentials.key_sources import AssumedRoles, StaticKeys, key_source
 from gozen_hub.credentials.renewal import Renewal
 from gozen_hub.credentials.user_groups import HubGroups
-from gozen_hub.credentials.user_secret import Issued, credentials_text, read_credentials, user_secret
+from gozen_hub.credentials.user_secret import Issued, credentials_text, read_credentials, secret_files, user_secret
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import CREDENTIALS, CREDENTIALS_SECRET, pod_traits
 from gozen_hub.namespaces.namespace_objects import OWNED, USER
@@ -155,6 +156,7 @@ def test_what_fails_for_one_user_goes_on_for_the_others(error: Exception, caplog
     service.source.broken = {}
     assert service.after(service.pause) == [("ada", "members")]
     assert service.after(1) == []
+    assert service.pause == 30
 
 
 def test_the_right_to_write_may_come_a_moment_after_the_namespace() -> None:
@@ -262,6 +264,26 @@ def test_the_secret_has_a_file_that_aws_clients_read_where_labs_mount_it(tmp_pat
     )
     assert lab["environment"]["AWS_SHARED_CREDENTIALS_FILE"] == f"{CREDENTIALS}/credentials"
     assert lab["environment"]["AWS_ENDPOINT_URL"] == "https://s3.sky:9000"
+
+
+def test_short_lived_credentials_are_asked_for_again_by_clients_that_run(tmp_path: Path) -> None:
+    """Botocore's own session: it has read the first ones, and signs with the second ones."""
+
+    def give(key: str) -> None:
+        issued = Issued(Keys(key, "secret", "token"), 60, datetime.now(UTC) + timedelta(seconds=60))
+        for name, text in secret_files(issued, str(tmp_path)).items():
+            (tmp_path / name).write_text(text)
+
+    give("first")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+        patch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+        held = Session().get_credentials()
+        assert tuple(held.get_frozen_credentials())[:3] == ("first", "secret", "token")
+        give("second")
+        assert held.get_frozen_credentials().access_key == "second"
 
 
 @pytest.mark.parametrize(
