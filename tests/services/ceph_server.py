@@ -83,15 +83,9 @@ class CephServer(S3Server):
         """Take a key away from a user."""
         self.admin("key", "rm", "--key-type=s3", f"--uid={name}", f"--access-key={key}")
 
-    def role(self, name: str, assumed_by: str, policy: str) -> str:
-        """Make a role that a user may assume, with its permissions; return its ARN."""
-        trust = {
-            "Effect": "Allow",
-            "Principal": {"AWS": [f"arn:aws:iam:::user/{assumed_by}"]},
-            "Action": "sts:AssumeRole",
-        }
-        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        self.admin("role", "create", f"--role-name={name}", f"--assume-role-policy-doc={document}")
+    def role(self, name: str, trust: str, policy: str) -> str:
+        """Make a role with its trust policy and its permissions; return its ARN."""
+        self.admin("role", "create", f"--role-name={name}", f"--assume-role-policy-doc={trust}")
         self.admin("role-policy", "put", f"--role-name={name}", "--policy-name=rights", f"--policy-doc={policy}")
         return f"arn:aws:iam:::role/{name}"
 

@@ -7,6 +7,8 @@ Secret in Kubernetes (tests/cluster/test_user_credentials), the decisions (unit 
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,7 +63,7 @@ SAMPLES = {
     "log": keys.log_table("exposures", "20260115"),
 }
 """An object of each kind beside the tables, by its name in the table of rights."""
-SHORT_S = 5
+SHORT_S = 10
 LEVEL_OF: dict[str, Level] = {"ada": "members", "eve": "others"}
 
 
@@ -144,6 +146,13 @@ def refused(call: Callable[..., Any], **words: Any) -> bool:
     return False
 
 
+def trust_policy() -> str:
+    """Return the trust policy that the page gives."""
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "lab-credentials.md"
+    (found,) = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return json.dumps(json.loads(found))
+
+
 @pytest.fixture(scope="module")
 def survey(ceph: CephServer) -> Survey:
     """Return the archive; its objects were put by the account of the pipeline, as in a real one."""
@@ -158,9 +167,9 @@ def survey(ceph: CephServer) -> Survey:
         maker = keeping(ceph.store(store.url))
     for name, key in SAMPLES.items():
         (store if name in ("raw",) else maker).write(key, name.encode())
-    write_table(maker, "stars", object_schema(), [objects_of(300, size=0.01)], TableOptions(margin_arcsec=5.0))
+    write_table(maker, "stars", object_schema(), [objects_of(300, size=0.3)], TableOptions(60, 30.0))
     before = set(store.list("catalogs/stars"))
-    version = release(maker, "dr1", {"objects": "stars"}).tables["objects"]
+    version = release(store, "dr1", {"objects": "stars"}).tables["objects"]
     rows = [key for key in store.list("catalogs/stars") if key.endswith(".parquet") and "/dataset/Norder" in key]
     objects = SAMPLES | {
         "manifest": layout.manifest("stars", 1),
@@ -171,9 +180,12 @@ def survey(ceph: CephServer) -> Survey:
         "rows of the release": version.key_of_file(version.files[0].path),
         "margin of the release": next(key for key in rows if f"/{version.margin}/" in key),
     }
-    broker = ceph.user("broker")
+    broker = ceph.user("gozen-hub")
+    for user in ("gozen-hub", "static-members", "static-others"):
+        ceph.user(user)
+        ceph.admin("user", "modify", f"--uid={user}", "--max-buckets=-1")
     made = {
-        level: ceph.role(f"gozen-{level}", "broker", session_policy(level, store.bucket, store.prefix))
+        level: ceph.role(f"gozen-{level}", trust_policy(), session_policy(level, store.bucket, store.prefix))
         for level in LEVELS
     }
     return Survey(ceph, store, objects, made, broker)
@@ -216,6 +228,7 @@ def test_nobody_writes_deletes_or_changes_rights(survey: Survey, keys_of: Callab
     assert refused(client.put_bucket_acl, **bucket, ACL="public-read-write")
     assert refused(client.put_bucket_policy, **bucket, Policy="{}")
     assert refused(client.delete_bucket, **bucket)
+    assert refused(client.create_bucket, Bucket=f"of-{user}")
     assert survey.store.exists(survey.objects["rows of the release"])
 
 
@@ -309,13 +322,12 @@ def readers(survey: Survey, key: str, table: str) -> dict[str, Callable[[], int]
     }
 
 
-@pytest.mark.parametrize("user", ["ada", "eve"])
 def test_a_running_lab_reads_on_with_renewed_credentials(
-    survey: Survey, user: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    survey: Survey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Programs that were opened with the first credentials read after these have expired, and not without new ones."""
     source = survey.source(SHORT_S)
-    lab = OneLab(user, mounted(survey, tmp_path, monkeypatch))
+    lab = OneLab("eve", mounted(survey, tmp_path, monkeypatch))
     renewal = Renewal(lab, source, Members(users=frozenset({"ada"})), None, CredentialMetrics(60), 1)
     renewal.round()
     key = survey.objects["rows of the release"]
@@ -325,8 +337,9 @@ def test_a_running_lab_reads_on_with_renewed_credentials(
     first = survey.client(lab.given[0].keys)
 
     def expired() -> bool:
-        renewal.round()
-        assert {name: read() for name, read in reading.items()} == expected
+        for name, read in reading.items():
+            renewal.round()  # it renews at half of the life, and one read takes less than the other half
+            assert read() == expected[name], name
         return refused(first.get_object, **survey.full(key))
 
     until(expired, lambda: "the first credentials do not expire")
@@ -340,7 +353,7 @@ def still_reads(read: Callable[[], int]) -> bool:
     """Whether a program of a lab gets something, where each has an error of its own for a refusal."""
     try:
         read()
-    except (GozenError, OSError, duckdb.Error):
+    except (GozenError, OSError, duckdb.Error, RuntimeError):
         return False
     return True
 

@@ -87,7 +87,7 @@ def test_members_read_tables_and_products_and_others_do_not(key: str) -> None:
 def test_others_read_and_list_all_of_a_release_and_no_rows_beside_it(tmp_path: Path) -> None:
     """The keys are those of a table with a margin that was released, as the code writes them."""
     store = open_store(tmp_path)
-    write_table(store, "stars", object_schema(), [objects_of(300, size=0.01)], TableOptions(margin_arcsec=5.0))
+    write_table(store, "stars", object_schema(), [objects_of(300, size=0.3)], TableOptions(60, 30.0))
     before = set(store.list("catalogs/stars"))
     version = release(store, "dr1", {"objects": "stars"}).tables["objects"]
     made = set(store.list("")) - before
