@@ -20,7 +20,7 @@ from gozen_hub.credentials.key_sources import AssumedRoles, StaticKeys, key_sour
 from gozen_hub.hub_settings import HubSettings, read_hub_settings
 from gozen_hub.lab_pods import CREDENTIALS_SECRET
 
-from .rendered_chart import CHART, DISK, Manifest, environment, of_kind, one_of, rendered, rules
+from .rendered_chart import CHART, DISK, Manifest, environment, notes, of_kind, one_of, rendered, rules
 from .test_chart_hub import allowed, hub, pod, policies
 
 ROLES = {"members": "arn:aws:iam:::role/gozen-members", "others": "arn:aws:iam:::role/gozen-others"}
@@ -179,6 +179,11 @@ def test_it_reaches_api_server_and_object_store_and_nobody_speaks_to_it_but_for_
 def test_values_that_make_no_sense_are_refused(chart: helm.Chart, values: Manifest, said: str) -> None:
     with pytest.raises(helm.HelmError, match=re.escape(said)):
         rendered(chart, values)
+
+
+def test_a_hub_whose_labs_have_no_credentials_says_so(chart: helm.Chart) -> None:
+    assert "Labs have no credentials" in notes(chart, hub())
+    assert "Labs have no credentials" not in notes(chart, hub(STATIC))
 
 
 def test_the_release_with_another_name_has_other_names(chart: helm.Chart) -> None:
