@@ -8,7 +8,7 @@ DEMO ?= demo
 # Where it is set, as in many containers, each of the thousands of processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all test-data test-node mutants times cluster check unit docs format crds setup setup-dev clean clean-cache
+.PHONY: help demo test test-all test-data test-node mutants times cluster hub check unit docs format crds dask-crds setup setup-dev clean clean-cache
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -43,6 +43,10 @@ cluster: setup-dev ## start a real Kubernetes node here, until Ctrl-C (as root)
 	@.ci/setup cluster
 	@$(BIN)/python -m tests.cluster
 
+hub: setup-dev ## the science platform here, with two users and the archive of the demo, until Ctrl-C
+	@[ -d $(DEMO)/archive/catalogs ] || $(BIN)/gozen demo --folder $(DEMO) --workers $(WORKERS)
+	@$(BIN)/gozen --archive $(DEMO)/archive hub --state $(DEMO)/hub --test-login hoshi --test-login sora
+
 check: setup-dev static unit ## format, lint, types, imports and unit tests
 	@echo "checked; next: make test"
 
@@ -62,6 +66,9 @@ format: setup-dev ## format the code and repair what lint can
 
 crds: setup-dev ## write the CustomResourceDefinitions from the models, into the chart
 	@$(BIN)/python -m gozen_operator.crds charts/gozen/files/crds
+
+dask-crds: setup-dev ## take Dask's CustomResourceDefinitions from its wheel into the chart, for hub.workers
+	@$(BIN)/python -m gozen_hub.workers.dask_crds charts/gozen/files/dask-crds
 
 docs: setup-dev ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -44,18 +44,16 @@ class Repeats:
 REPEATS = {
     "operator histories": Repeats(400, 25_000, "the ten seeded bugs of the operator; 116 for the worst seed"),
     "fuzzed resources": Repeats(1000, 50_000, "five seeded bugs; 122 for the worst seed"),
-    "fuzzed admissions": Repeats(270, 2000, "a label that the API server rejects; 87 for the worst seed"),
-    "messages of a hostile function": Repeats(80, 2000, "a dict key that must be refused; 21 for the worst seed"),
-    "messages behind a fence": Repeats(
-        5000, 200_000, "an unchecked dtype, unchecked Arrow data; 914 for the worst seed"
-    ),
+    "fuzzed admissions": Repeats(270, 2000, "Jobs have a label that the API server rejects; 87 for the worst seed"),
+    "messages of a hostile function": Repeats(80, 2000, "a forbidden dict key is accepted; 21 for the worst seed"),
+    "messages behind a fence": Repeats(5000, 200_000, "a dtype or Arrow data are not checked; 914 for the worst seed"),
     "histories of a failing S3": Repeats(
-        40, 1000, "a truncated product, a lost row, a duplicate row; 13 for the worst seed"
+        40, 1000, "a product is truncated, a row is lost or duplicated; 13 for the worst seed"
     ),
-    "histories of a table": Repeats(36, 300, "a lost row, a duplicate row; 7 for the worst seed"),
-    "texts of SQL": Repeats(620, 10_000, "an allow-list with functions that read files; 205 for the worst seed"),
+    "histories of a table": Repeats(36, 300, "a row is lost or duplicated; 7 for the worst seed"),
+    "texts of SQL": Repeats(620, 10_000, "functions that read files are on the allow-list; 205 for the worst seed"),
     "changes under a reduction": Repeats(2, 20, "no seeded bug yet; the number is an estimate"),
-    "kills at random moments": Repeats(9, 150, "a commit that is written before its products; 3 for the worst seed"),
+    "kills at random moments": Repeats(9, 150, "a commit is written before its products; 3 for the worst seed"),
 }
 
 _reached: dict[str, int] = {}

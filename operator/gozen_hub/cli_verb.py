@@ -6,15 +6,18 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gozen.errors import BadRequest
 
+if TYPE_CHECKING:
+    from gozen.settings import Settings
+
 _STATE = Path.home() / ".local" / "share" / "gozen-hub"
 _PASSWORD_FILE = "password"  # noqa: S105 - the name of a file
-_MODULES = "pip install 'gozen[hub,lab]'"
+_MODULES = "pip install 'gozen[hub,lab,sql]'"
 
 
 def hub(
@@ -35,24 +38,31 @@ def hub(
     as processes; only the accounts of the system protect their users from each other.
     """
     _check_modules()
-    from gozen_hub.hub_settings import VARIABLE, read_hub_settings
-    from gozen_hub.machine_labs import check_machine, prepare_state
+    from gozen_hub.hub_main import checked_settings, hub_command
+    from gozen_hub.hub_settings import VARIABLE
+    from gozen_hub.machine_labs import check_machine, hold_state, prepare_state
 
-    prepare_state(state)
-    file = settings or _write_settings(state, port, test_login or [], _archive(ctx))
-    found = read_hub_settings(file)
+    if settings and test_login:
+        raise BadRequest("--settings and --test-login exclude one another: write login.test into the settings file")
+    file = settings or _write_settings(state, port, test_login or [], ctx.obj.settings())
+    found = checked_settings(file)
+    if found.where != "machine":
+        raise BadRequest(f"{file}: `gozen hub` runs on one machine; write where: machine into the settings file")
+    prepare_state(found.state)
+    hold_state(found.state)
     typer.echo(f"Gozen's hub: {found.public_url} (Ctrl-C ends it, and all labs)")
     if found.login.test and not settings:
-        password = (state / _PASSWORD_FILE).read_text().strip()
+        password = found.login.test.password_file.read_text().strip()
         typer.echo(f"log in as {' or '.join(sorted(found.login.test.users))} with the password {password}")
     warning = check_machine(found)
     if warning:
         typer.echo(f"warning: {warning}", err=True)
     os.environ[VARIABLE] = str(file.resolve())
-    config = Path(__file__).with_name("jupyterhub_config.py")
+    # The hub starts traefik by its name: found also if the environment of Gozen has not been activated.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     sys.stdout.flush()
     # The same process: signals reach the hub, which ends labs and proxy.
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterhub", f"--config={config}"])  # noqa: S606
+    os.execv(sys.executable, hub_command([]))  # noqa: S606
 
 
 def _check_modules() -> None:
@@ -63,27 +73,20 @@ def _check_modules() -> None:
             raise BadRequest(f"the hub needs the package {error.name}: {_MODULES}") from error
 
 
-def _archive(ctx: typer.Context) -> str:
-    archive = str(ctx.obj.settings().archive)
-    return archive if "://" in archive else str(Path(archive).resolve())
-
-
-def _write_settings(state: Path, port: int, users: list[str], archive: str) -> Path:
+def _write_settings(state: Path, port: int, users: list[str], site: Settings) -> Path:
     """Write the settings that the options stand for."""
     from gozen.resources.yaml_dump import dump
+    from gozen_hub.machine_labs import prepare_state
 
     if not users and os.geteuid() != 0:
         raise BadRequest(
-            "log-in with the accounts of this machine needs root, because each lab runs as its user; "
-            "for a hub without root: gozen hub --test-login NAME"
+            "for log-in with accounts of this machine, the hub must run as root, because it starts the lab of each "
+            "user under that account; without root, use gozen hub --test-login NAME"
         )
+    prepare_state(state)
     login: dict[str, Any] = {"method": "system"}
     if users:
-        password = state / _PASSWORD_FILE
-        if not password.exists():
-            password.touch(mode=0o600)
-            password.write_text(f"{secrets.token_urlsafe(12)}\n")
-        login = {"method": "test", "test": {"users": sorted(users), "password_file": str(password)}}
+        login = {"method": "test", "test": {"users": sorted(users), "password_file": str(_password(state))}}
     content = {
         "public_url": f"http://localhost:{port}",
         "where": "machine",
@@ -91,11 +94,31 @@ def _write_settings(state: Path, port: int, users: list[str], archive: str) -> P
         "notebooks": str(notebooks_folder()),
         "login": login,
         "lab": {"start_timeout_s": 120},
-        "archive": {"url": archive},
+        "archive": {"url": _absolute(str(site.archive)), "environment": _environment(site)},
     }
     file = state / "hub.yaml"
     file.write_text(dump(content))
     return file
+
+
+def _password(state: Path) -> Path:
+    """Return the file with the password of the test users, which is made if there is none."""
+    file = state / _PASSWORD_FILE
+    if not file.exists() or not file.read_text().strip():
+        file.write_text(f"{secrets.token_urlsafe(12)}\n")
+    file.chmod(0o600)
+    return file.resolve()
+
+
+def _absolute(archive: str) -> str:
+    return archive if "://" in archive else str(Path(archive).resolve())
+
+
+def _environment(site: Settings) -> dict[str, str]:
+    """Return the settings with which a lab reads the same archive; its folder has no settings file."""
+    storage = site.storage.model_dump(mode="json", exclude_defaults=True)
+    found = {f"GOZEN_STORAGE__{name.upper()}": str(value) for name, value in storage.items()}
+    return {"GOZEN_INSTRUMENT": site.instrument, **found}
 
 
 def notebooks_folder() -> Path:

@@ -14,8 +14,7 @@ from gozen_hub.lab_pods import pod_traits
 from gozen_hub.login import configure_login
 from gozen_hub.machine_labs import free_port, machine_spawner, machine_traits, prepare_state
 
-HUB_PORT, PROXY_PORT, PROXY_API_PORT = 8081, 8000, 8001
-_CRYPT_KEY_BYTES = 32
+HUB_PORT, PROXY_PORT = 8081, 8000
 _PORTAL = Path(gozen.portal.__file__).parent
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from jupyterhub.utils import subdomain_hook_idna
 
 from gozen_hub.hub_settings import HubSettings
-from gozen_hub.machine_labs import free_port
+from gozen_hub.machine_labs import free_port, keys_of_the_store
 
 PORTAL = "portal"
 CREDENTIALS = "credentials"
@@ -57,6 +57,7 @@ def _portal(settings: HubSettings, token: str) -> dict[str, Any]:
     if settings.portal_url:  # a pod of its own
         return {**common, "url": settings.portal_url, "api_token": token, "oauth_client_id": f"service-{PORTAL}"}
     environment = {
+        **keys_of_the_store(settings),
         "GOZEN_ARCHIVE": settings.archive.url,
         **settings.archive.environment,
         "GOZEN_NOTEBOOKS": str(settings.notebooks),

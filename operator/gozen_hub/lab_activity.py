@@ -21,13 +21,13 @@ DEFAULT_S = 300
 LAB = "JUPYTERHUB_SERVICE_PREFIX"
 """Environment variable with the path of the lab at the hub, such as ``/user/hoshi/``."""
 BUSY = 0.05
-"""Part of a processor above which a process works; an idle kernel or shell uses less than a hundredth."""
+"""Part of a processor above which something works; an idle kernel or shell uses less than a hundredth."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class ProcessSeen:
-    """A process at one moment: its identity, and the processor seconds that it has used."""
+    """A process at one moment: its identity, and the processor seconds that it and its ended children have used."""
 
     pid: int
     start: int
@@ -40,9 +40,9 @@ def kernel_is_busy(states: Iterable[str | None]) -> bool:
 
 
 def works(before: Iterable[ProcessSeen], now: Iterable[ProcessSeen], passed_s: float) -> bool:
-    """Return whether a process has computed since `before`; a process that is new counts from its start."""
+    """Return whether the processes have computed since `before`, together; one that is new counts from its start."""
     known = {(one.pid, one.start): one.used_s for one in before}
-    return any(one.used_s - known.get((one.pid, one.start), 0.0) > BUSY * passed_s for one in now)
+    return sum(one.used_s - known.get((one.pid, one.start), 0.0) for one in now) > BUSY * passed_s
 
 
 def processes_of(lab: str, without: int, proc: Path = Path("/proc")) -> list[ProcessSeen]:
@@ -68,7 +68,8 @@ def processes_of(lab: str, without: int, proc: Path = Path("/proc")) -> list[Pro
 def _parsed(pid: int, stat: str) -> ProcessSeen:
     # The name of the program is in parentheses, and may itself contain spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
-    return ProcessSeen(pid, int(fields[19]), (int(fields[11]) + int(fields[12])) / _TICKS)
+    # The last two are those of children that have ended: a script of many short programs uses nothing else.
+    return ProcessSeen(pid, int(fields[19]), sum(map(int, fields[11:15])) / _TICKS)
 
 
 class Watch:

@@ -38,8 +38,9 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
         "pod_security_context": {**_RESTRICTED, "fsGroupChangePolicy": "OnRootMismatch"},
         "automount_service_account_token": False,
         "service_account": "default",
-        "enable_services": False,
         "extra_pod_config": {"enableServiceLinks": False},
+        # KubeSpawner writes this label after all others; the network policies of labs select by it.
+        "component_label": "lab",
         "common_labels": {"app.kubernetes.io/name": "gozen", **_LABELS},
         "storage_pvc_ensure": True,
         "pvc_name_template": "home",
@@ -51,7 +52,10 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
         "volume_mounts": _mounts(settings),
         "working_dir": HOME,
         "notebook_dir": HOME,
-        "environment": lab_environment(settings),
+        # KubeSpawner fills in names in braces; a brace of a value is doubled, so that it stays one.
+        "environment": {
+            name: value.replace("{", "{{").replace("}", "}}") for name, value in lab_environment(settings).items()
+        },
         "node_selector": dict(lab.node_selector),
         "start_timeout": lab.start_timeout_s,
         "http_timeout": lab.start_timeout_s,
@@ -63,24 +67,35 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
 
 
 def lab_environment(settings: HubSettings) -> dict[str, str]:
-    """Return the environment of a lab: where the archive is, and how it is read."""
-    archive = settings.archive
-    found = {"GOZEN_ARCHIVE": DATA if archive.claim else archive.url, **archive.environment}
-    if archive.url.startswith("s3://"):
-        found["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS}/credentials"
-        found["AWS_EC2_METADATA_DISABLED"] = "true"
-        # Gozen has a setting of its own; s3fs and what builds on it read this.
-        found["AWS_ENDPOINT_URL"] = archive.environment.get("GOZEN_STORAGE__ENDPOINT_URL", "")
+    """Return the environment of a lab: the archive, the notebooks, and the service for the user's workers."""
+    found = archive_environment(settings)
     found["GOZEN_NOTEBOOKS"] = str(settings.notebooks)
     found["JUPYTERHUB_ACTIVITY_INTERVAL"] = str(settings.idle.check_s)
-    return {**{name: value for name, value in found.items() if value}, **settings.lab.environment}
+    if settings.workers.url:
+        found["GOZEN_WORKERS_URL"] = settings.workers.url
+    return {**found, **settings.lab.environment}
+
+
+def archive_environment(settings: HubSettings) -> dict[str, str]:
+    """Return where the archive is, and how it is read, as environment variables."""
+    archive = settings.archive
+    found = {"GOZEN_ARCHIVE": DATA if archive.claim else archive.url, **archive.environment}
+    if settings.where == "cluster" and archive.url.startswith("s3://"):
+        found["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS}/credentials"
+        found["AWS_EC2_METADATA_DISABLED"] = "true"
+        # Gozen has a separate setting; s3fs and libraries that use it read this variable.
+        found["AWS_ENDPOINT_URL"] = archive.environment.get("GOZEN_STORAGE__ENDPOINT_URL", "")
+    return {name: value for name, value in found.items() if value}
 
 
 def _volumes(settings: HubSettings) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}},
-        {"name": "tmp", "emptyDir": {}},
-    ]
+    home = {"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}
+    return [home, {"name": "tmp", "emptyDir": {}}, *archive_volumes(settings)]
+
+
+def archive_volumes(settings: HubSettings) -> list[dict[str, Any]]:
+    """Return the volumes of a pod that reads the archive."""
+    found: list[dict[str, Any]] = []
     if settings.archive.url.startswith("s3://"):
         # Not required: without it a lab starts, and says what is missing when the archive is read.
         secret = {"secretName": CREDENTIALS_SECRET, "optional": True, "defaultMode": 0o440}
@@ -92,7 +107,13 @@ def _volumes(settings: HubSettings) -> list[dict[str, Any]]:
 
 
 def _mounts(settings: HubSettings) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [{"name": "home", "mountPath": HOME}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
+    home = {"name": "home", "mountPath": HOME}
+    return [home, {"name": "tmp", "mountPath": "/tmp"}, *archive_mounts(settings)]  # noqa: S108
+
+
+def archive_mounts(settings: HubSettings) -> list[dict[str, Any]]:
+    """Return where a container finds `archive_volumes`."""
+    found: list[dict[str, Any]] = []
     if settings.archive.url.startswith("s3://"):
         found.append({"name": "s3", "mountPath": CREDENTIALS, "readOnly": True})
     if settings.archive.claim:

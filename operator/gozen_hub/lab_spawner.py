@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubespawner import KubeSpawner
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from traitlets import Unicode
 
 _PATIENCE_S = 30
@@ -24,22 +24,23 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
 
     async def _ensure_namespace(self) -> None:
         """Ask the service for the namespace; KubeSpawner itself would make one without limits and policies."""
-        url = f"{self.namespace_service_url}/namespaces/{self.namespace}"
-        # Read at each use: the kubelet renews the file.
-        headers = {"Authorization": f"Bearer {Path(self.namespace_token_file).read_text().strip()}"}
-        request = HTTPRequest(
-            url,
-            method="PUT",
-            body=json.dumps({"user": self.user.name}),
-            headers={**headers, "Content-Type": "application/json"},
-            request_timeout=_PATIENCE_S,
-        )
         try:
-            answer = await AsyncHTTPClient().fetch(request, raise_error=False)
-        except OSError as error:
+            answer = await AsyncHTTPClient().fetch(self._namespace_request(), raise_error=False)
+        except (OSError, HTTPClientError) as error:  # the second is a time-out, as where packets are dropped
             raise _visible(f"the service for namespaces does not answer: {error}; try again in a minute") from error
         if answer.code != HTTPStatus.OK:
             raise _visible(_message(answer))
+
+    def _namespace_request(self) -> HTTPRequest:
+        # Read at each use: the kubelet renews the file.
+        token = Path(self.namespace_token_file).read_text().strip()
+        return HTTPRequest(
+            f"{self.namespace_service_url}/namespaces/{self.namespace}",
+            method="PUT",
+            body=json.dumps({"user": self.user.name}),
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            request_timeout=_PATIENCE_S,
+        )
 
 
 def _message(answer: Any) -> str:

@@ -8,6 +8,9 @@ from typing import Any
 from gozen.errors import BadRequest
 from gozen_hub.hub_settings import HubSettings, OpenIdSettings, TestLoginSettings
 
+USER_LENGTH, ADMIN_LENGTH = 8, 32
+"""Fewest characters of the passwords of JupyterHub's shared log-in."""
+
 
 def configure_login(c: Any, settings: HubSettings) -> None:
     """Set the hub's authenticator.
@@ -39,7 +42,8 @@ def _openid(c: Any, provider: OpenIdSettings, public_url: str) -> None:
     c.GenericOAuthenticator.scope = list(provider.scope)
     c.GenericOAuthenticator.login_service = provider.label
     c.GenericOAuthenticator.logout_redirect_url = provider.logout_url
-    c.GenericOAuthenticator.auth_state_groups_key = f"oauth_user.{provider.groups_claim}"
+    # A function: in a text, dots would separate levels, and claims such as https://example.org/groups contain dots.
+    c.GenericOAuthenticator.auth_state_groups_key = lambda state: state["oauth_user"].get(provider.groups_claim, [])
     c.Authenticator.manage_groups = True
     if provider.allowed_groups:
         c.GenericOAuthenticator.allowed_groups = set(provider.allowed_groups)
@@ -49,19 +53,19 @@ def _openid(c: Any, provider: OpenIdSettings, public_url: str) -> None:
 
 def _test(c: Any, test: TestLoginSettings) -> None:
     c.JupyterHub.authenticator_class = "shared-password"
-    c.SharedPasswordAuthenticator.user_password = secret(test.password_file)
+    c.SharedPasswordAuthenticator.user_password = secret(test.password_file, USER_LENGTH)
     c.Authenticator.allowed_users = set(test.users)
     if test.admin_password_file:
-        c.SharedPasswordAuthenticator.admin_password = secret(test.admin_password_file)
+        c.SharedPasswordAuthenticator.admin_password = secret(test.admin_password_file, ADMIN_LENGTH)
 
 
-def secret(path: Path) -> str:
+def secret(path: Path, length: int = 1) -> str:
     """Return the secret that is the content of a file.
 
     Raises
     ------
     BadRequest
-        The file cannot be read, or is empty.
+        The file cannot be read, or is empty, or has fewer characters than `length`.
     """
     try:
         found = path.read_text(encoding="utf-8").strip()
@@ -69,4 +73,6 @@ def secret(path: Path) -> str:
         raise BadRequest(f"{path}: the secret cannot be read: {error}") from error
     if not found:
         raise BadRequest(f"{path} is empty; it must contain a secret")
+    if len(found) < length:
+        raise BadRequest(f"{path} has a password of {len(found)} characters; it must have {length} or more")
     return found

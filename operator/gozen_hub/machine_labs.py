@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import sys
 from pathlib import Path
 from typing import Any
 
+from gozen.errors import BadRequest
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import lab_environment
 
@@ -21,20 +23,32 @@ def machine_traits(settings: HubSettings) -> dict[str, Any]:
     home = settings.state / "homes" / "{username}"
     return {
         "cmd": [sys.executable, "-m", "gozen_hub.start_lab"],
-        "environment": lab_environment(settings),
+        "environment": {**keys_of_the_store(settings), **lab_environment(settings)},
         "env_keep": ["PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "GOZEN_CACHE"],
         "start_timeout": settings.lab.start_timeout_s,
         "http_timeout": settings.lab.start_timeout_s,
         "notebook_dir": "~",
         # Only the test log-in lets labs run as root; with accounts each lab runs as its user.
-        "args": ["--allow-root"] if settings.login.method != "system" and os.geteuid() == 0 else [],
-        **({} if settings.login.method == "system" else {"home_dir_template": str(home)}),
+        "args": ["--allow-root"] if settings.login.method == "test" and os.geteuid() == 0 else [],
+        **({"home_dir_template": str(home)} if settings.login.method == "test" else {}),
     }
 
 
 def machine_spawner(settings: HubSettings) -> str:
     """Return the name of the spawner."""
-    return "localprocess" if settings.login.method == "system" else "simple"
+    return "simple" if settings.login.method == "test" else "localprocess"
+
+
+def keys_of_the_store(settings: HubSettings) -> dict[str, str]:
+    """Return the variables with which the hub's own account reads the object store; only for the test log-in.
+
+    Its labs run as that user and could read the same files. With accounts, a lab must not get the keys of root.
+    """
+    if settings.login.method != "test" or "://" not in settings.archive.url:
+        return {}
+    found = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    file = Path.home() / ".aws" / "credentials"  # a lab has another home
+    return {"AWS_SHARED_CREDENTIALS_FILE": str(file), **found} if file.exists() else found
 
 
 def check_machine(settings: HubSettings) -> str:
@@ -49,7 +63,27 @@ def check_machine(settings: HubSettings) -> str:
 
 def prepare_state(folder: Path) -> None:
     """Make the folder of the hub's database; only its owner may read it."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
+def hold_state(folder: Path) -> None:
+    """Keep the folder for this process and the program that replaces it.
+
+    Two hubs would write one database, and each would overwrite the other's routes.
+
+    Raises
+    ------
+    BadRequest
+        Another hub uses the folder.
+    """
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise BadRequest(f"another hub uses the folder {folder}; end it, or choose another folder (--state)") from error
+    os.set_inheritable(descriptor, True)
 
 
 def free_port() -> int:

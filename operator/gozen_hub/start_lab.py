@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -26,7 +25,8 @@ def main() -> None:
     if source:
         give_notebooks(Path(source), Path.home() / "notebooks")
     # The extension for activity, no requests for news or updates to hosts outside, and no hidden folder as trash.
-    os.environ["JUPYTER_CONFIG_PATH"] = str(Path(__file__).with_name("jupyter"))
+    paths = [str(Path(__file__).with_name("jupyter")), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)
     command = [sys.executable, "-m", "jupyterhub.singleuser", *sys.argv[1:]]
     os.execv(sys.executable, command)  # noqa: S606 - signals must reach the lab itself
 
@@ -36,26 +36,38 @@ def give_notebooks(source: Path, target: Path) -> list[str]:
 
     A full or read-only home must not keep the lab from starting, so a failure is only logged.
     """
+    if not source.is_dir():
+        _log.warning("there are no notebooks to copy: the folder %s does not exist; see the setting notebooks", source)
     record = target / _RECORD
+    known = _known(record)
+    new = sorted(one.name for one in source.glob("*.ipynb") if one.name not in known)
     try:
-        known = set(json.loads(record.read_text())) if record.exists() else set()
-        new = sorted(one.name for one in source.glob("*.ipynb") if one.name not in known)
         target.mkdir(parents=True, exist_ok=True)
         for name in new:
             if not (target / name).exists():
-                _copy(source / name, target / name)
+                _write(target / name, (source / name).read_bytes())
         if new:
-            record.write_text(json.dumps(sorted(known.union(new))))
-    except (OSError, ValueError) as error:
+            _write(record, json.dumps(sorted(known.union(new))).encode())
+    except OSError as error:
         _log.warning("the notebooks were not copied to %s: %s", target, error)
         return []
     return new
 
 
-def _copy(source: Path, target: Path) -> None:
-    part = target.with_suffix(".part")
-    shutil.copyfile(source, part)
-    part.replace(target)
+def _known(record: Path) -> set[str]:
+    """Return the names in the record; none if it is missing or damaged: notebooks that exist are never overwritten."""
+    try:
+        found = json.loads(record.read_text())
+    except (OSError, ValueError):
+        return set()
+    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
+
+
+def _write(path: Path, data: bytes) -> None:
+    # Complete under its name or not there: a full home must not leave half a file.
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,10 @@ ResourceName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the r
 
 
 def apply(
-    file: Annotated[Path, typer.Argument(help="YAML file of Observations, Exposures or LightCurveJobs; or a recipe.")],
-    night: Annotated[str | None, typer.Option(help="Night YYYYMMDD of a recipe; omit it for YAML.")] = None,
+    file: Annotated[
+        Path, typer.Argument(help="YAML file of Observations, Exposures or LightCurveJobs; or a recipe with --night.")
+    ],
+    night: Annotated[str | None, typer.Option(help="Night YYYYMMDD; give it only if FILE is a recipe.")] = None,
     instrument: Annotated[
         str, typer.Option(help="Instrument profile; its site defines when the night of a recipe begins.")
     ] = "tomoe",

@@ -203,7 +203,7 @@ def test_an_exposure_that_makes_no_sense_says_why(operator: Running, name: str) 
 def test_an_exposure_waits_for_its_raw_data_and_launches_one_job(operator: Running) -> None:
     operator.apply(EXPOSURE, "field-003", **BARE, exposureId=3, sensorsPerPod=2, priorityClass="express", run="r2")
     message = operator.until("exp/field-003", "Succeeded", "WaitingForRaw")
-    assert message == "raw data of 0 of 3 sensors; 111, 112, 121 to come"
+    assert message == "raw data of 0 of 3 sensors have arrived; missing: 111, 112, 121"
     operator.apply(EXPOSURE, "twice", **BARE, exposureId=3, run="r2")
     assert "belongs to field-003" in operator.until("exp/twice", "Accepted", "ExposureIdTaken")
     operator.raw("00000003", *SENSORS)
@@ -245,7 +245,7 @@ def test_an_exposure_that_is_applied_again_has_nothing_of_its_predecessor(operat
     operator.kubectl("delete", "exp/again", check=True)  # nobody collects garbage here: its Job stays
     operator.apply(EXPOSURE, "again", **BARE, exposureId=41)
     message = operator.until("exp/again", "Succeeded", "JobNameTaken")
-    assert message.startswith("Job again belongs to the Exposure again that was deleted")
+    assert message.startswith("Job again belongs to the deleted Exposure again")
     late_requests_change_nothing(operator, Key("Exposure", NAMESPACE, "again"), old)
     operator.kubectl("delete", "job/again", check=True)
     operator.until("exp/again", "Succeeded", "Running")

@@ -22,9 +22,9 @@ from .api_server import ApiServer
 from .processes import wait_until
 
 CHART = Path(__file__).parents[2] / "charts" / "gozen"
-PLACE = "people"
+PLACE = "science"
 """Namespace of the release."""
-NAME = "people-gozen"
+NAME = "science-gozen"
 LOGIN = {"method": "test", "test": {"users": ["ada"], "password_file": "/etc/gozen/login/password"}}
 VALUES = {
     "archive": {"url": "s3://sky/archive"},

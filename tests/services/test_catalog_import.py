@@ -27,13 +27,14 @@ from pyarrow import csv
 from gozen.archive.stores.open_store import Store, open_store
 from gozen.catalog import open_catalog
 from gozen.catalog.format import healpix, manifest, source_ids
+from gozen.catalog.format.manifest import tables
 from gozen.catalog.imports import astropy_tables, table_readers, table_stream
 from gozen.catalog.imports import import_table as importing
 from gozen.catalog.imports.formats.file_request import FileRequest
 from gozen.catalog.imports.import_table import ImportRequest, import_table
 from gozen.catalog.maintain.compact import compact
 from gozen.catalog.maintain.release import release
-from gozen.catalog.maintain.verify import tables, verify
+from gozen.catalog.maintain.verify import verify
 from gozen.catalog.write.append import append_night
 from gozen.catalog.write.table_options import TableOptions
 from gozen.cli.call import run
@@ -357,7 +358,7 @@ def shuffled(store: Store) -> str:
 
 DAMAGES: dict[str, tuple[Callable[[Store], str], str]] = {
     "missing file": (lambda s: damaged_file(s, lambda _: b""), "does not exist, but the manifest names it"),
-    "cut file": (lambda s: damaged_file(s, lambda data: data[:-20]), "cut short"),
+    "cut file": (lambda s: damaged_file(s, lambda data: data[:-20]), "truncated"),
     "changed bytes": (shuffled, "does not have the checksum that is in its name"),
     "no side file": (
         lambda s: s.delete("catalogs/lightcurves/lightcurves.g1/partition_info.csv") or "partition_info.csv",

@@ -133,7 +133,7 @@ def message(kind, data):
     ids=["request", "failure", "size"],
 )
 def test_a_message_that_would_be_right_is_refused_when_it_is_too_long(small, said, name):
-    with pytest.raises(FunctionFailed, match=f"an invalid answer: a message {name} of {len(said) - 16} bytes"):
+    with pytest.raises(FunctionFailed, match=f"an invalid answer: a message {name} has {len(said) - 16} bytes"):
         small.call(PROGRAM, "says", said, refuse_all)
 
 
@@ -163,7 +163,7 @@ def test_answers_without_end_are_read_no_longer_than_the_limit(brief):
 
 def test_an_answer_to_nothing_is_not_taken_for_that_of_the_next_call(small):
     result = message(b"O", encode("first"))
-    with pytest.raises(FunctionFailed, match="an invalid answer: something after it"):
+    with pytest.raises(FunctionFailed, match="an invalid answer: there are bytes after its end"):
         small.call(PROGRAM, "says", result + message(b"O", encode("second")), refuse_all)
     assert small.call(PROGRAM, "echo", "again", refuse_all) == "again"
 
@@ -173,7 +173,7 @@ def test_what_a_process_says_between_two_calls_is_an_answer_to_nothing():
     with theirs, contextlib.closing(ChildSocket(ours, os.getpid(), SMALL)) as connection:
         connection.must_be_silent()
         theirs.sendall(b"O")
-        with pytest.raises(Malformed, match="something after it"):
+        with pytest.raises(Malformed, match="there are bytes after its end"):
             connection.must_be_silent()
 
 

@@ -218,7 +218,7 @@ def test_times_at_the_barycentre_are_those_of_the_site(nights: Path) -> None:
 def test_what_workers_with_other_software_found_is_not_kept(near: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     near.cache_clear()
     monkeypatch.setattr("gozen.quickdb.work.worker.software", lambda: "numpy 0.0.1")
-    with pytest.warns(UserWarning, match=r"a worker has numpy 0\.0\.1, this process python 3"):
+    with pytest.warns(UserWarning, match=r"a worker has numpy 0\.0\.1, this process has python 3"):
         near.mapreduce(lambda p: p.size * 3, add)
     assert near.cache_clear() == 0
 

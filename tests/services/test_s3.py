@@ -97,6 +97,16 @@ def test_lists_are_whole_sorted_and_below_a_folder(store: S3Store) -> None:
     assert not store.exists("top")
 
 
+def test_folders_are_listed_without_what_is_in_them(store: S3Store, s3: S3Server) -> None:
+    keys = [f"many/{number:04d}/{part}" for number in range(5) for part in "ab"]
+    for key in [*keys, "many/top", "many2/a/b"]:
+        store.write(key, b"")
+    before = len(s3.requests())
+    assert [*store.folders("many")] == [f"{number:04d}" for number in range(5)]
+    assert s3.requests()[before:] == ["ListObjectsV2"]
+    assert [*store.folders("nothing")] == []
+
+
 @pytest.mark.parametrize("verb", ["read", "size", "open"])
 def test_an_absent_object_is_named(store: S3Store, verb: str) -> None:
     error = refusal(store, verb, "no/such")

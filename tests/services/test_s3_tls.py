@@ -88,7 +88,7 @@ def test_duckdb_asks_no_server_that_it_does_not_trust(store: S3Store) -> None:
 
 def test_a_file_of_authorities_that_is_not_there_is_named(store: S3Store, tmp_path: Path) -> None:
     access = replace(store.access(), authorities=str(tmp_path / "no.pem"))
-    with pytest.raises(BadRequest, match=r"AWS_CA_BUNDLE: .*no\.pem"):
+    with pytest.raises(BadRequest, match=r"no\.pem, which AWS_CA_BUNDLE names"):
         duckdb_s3.reach(duckdb.connect(), access)
 
 

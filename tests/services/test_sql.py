@@ -103,7 +103,7 @@ def test_names_that_differ_in_case_only_are_two_columns(api: Api) -> None:
     assert "gmag" in kept.column_names
     assert "Gmag" not in kept.column_names
     assert kept["gmag"].to_pylist() == api.sql("SELECT gmag FROM mine")["gmag"].to_pylist()
-    with pytest.raises(BadRequest, match="column 'GMAG' may be Gmag or gmag: write it as it is spelt"):
+    with pytest.raises(BadRequest, match="column 'GMAG' may be Gmag or gmag: write one of these names exactly"):
         api.sql("SELECT GMAG FROM mine")
 
 
@@ -224,7 +224,7 @@ def test_light_curves_exposures_and_nights_are_joined(api: Api) -> None:
         (1, "V"),
     ]
     assert rows(api, "SELECT count(*) FROM Tracklets") == [(0,)]
-    with pytest.raises(TableNotFound, match="no table 'exposure'; there are exposures"):
+    with pytest.raises(TableNotFound, match="no table 'exposure'; try exposures"):
         api.sql("SELECT * FROM exposure")
 
 

@@ -72,9 +72,9 @@ def test_a_commit_goes_where_it_belongs(store):
 
 
 def test_a_rejection_says_why():
-    with pytest.raises(ValidationError, match="says why"):
+    with pytest.raises(ValidationError, match="`rejection` is required"):
         commit(status="rejected")
-    with pytest.raises(ValidationError, match="says why"):
+    with pytest.raises(ValidationError, match="`rejection` is required"):
         commit(rejection=refused().rejection)
 
 

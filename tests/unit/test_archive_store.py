@@ -59,6 +59,15 @@ def test_a_put_replaces_and_a_creation_does_not(store):
     assert store.create("other", b"new")
 
 
+def test_the_folders_directly_below_a_folder(store):
+    for key in ("many/b/x/1", "many/a/1", "many/a/2", "many/file", "many2/c/1"):
+        store.write(key, b"")
+    assert [*store.folders("many")] == ["a", "b"]
+    assert [*store.folders("many/a")] == []
+    assert [*store.folders("nothing")] == []
+    assert [*store.folders("many/file")] == []
+
+
 def test_lists_are_sorted_keys_below_a_folder(store):
     for key in ("t/2", "t/1", "t/sub/3", "top", "tt/4"):
         store.write(key, b"")

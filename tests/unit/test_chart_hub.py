@@ -100,7 +100,10 @@ def test_it_is_clean_and_off_by_default(chart: helm.Chart) -> None:
 
 def test_the_hub_reads_the_settings_that_the_chart_writes(settings_of: Any) -> None:
     values = hub(
-        {"lab": {"start_timeout_s": 1000000, "profiles": [{"title": "Big", "memory": "64G"}]}, "idle": {"lab_s": 60}}
+        {
+            "lab": {"start_timeout_s": 1000000, "profiles": [{"title": "Big", "memory": "64G"}]},
+            "idle": {"lab_s": 60, "check_s": 30},
+        }
     )
     values |= {"images": {"lab": {"tag": "mine"}, "pullPolicy": "Never"}, "settings": {"instrument": "tomoe"}}
     found = settings_of(values)
@@ -163,7 +166,7 @@ def settings_schema() -> Manifest:
     del found["required"]  # where there is no hub, nobody logs in
     given = "where bind public_url user_hosts hub_url proxy_api_url portal_url state lab.image lab.pull_policy"
     given += " lab.pull_secrets namespaces.service_url namespaces.hub_account namespaces.policies namespaces.bindings"
-    given += " archive.url archive.environment credentials.keys"
+    given += " archive.url archive.environment credentials.keys workers.url"
     for word in given.split():
         *groups, name = word.split(".")
         part = found
@@ -185,6 +188,7 @@ def settings_schema() -> Manifest:
         (hub({"lab": {"profiles": [{"title": "a", "memory": "lots"}]}}), "memory"),
         (hub(gateway={"enabled": True}), "hub.gateway: give className"),
         (hub(gateway={"enabled": True, "className": "any"}), "hub.gateway.tlsSecretName"),
+        (hub(gateway={"enabled": True, "className": "any", "parentRefs": [{"name": "b"}]}), "not both"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(chart: helm.Chart, values: Manifest, said: str) -> None:
@@ -249,6 +253,15 @@ def test_nobody_reads_secrets_or_nodes_or_runs_commands_in_pods(manifests: list[
         "escalate",
     ):
         assert f'"{word}"' not in text
+
+
+def test_the_proxy_runs_the_image_of_jupyterhub_and_the_others_that_of_the_hub(manifests: list[Manifest]) -> None:
+    images = {
+        name: pod(manifests, name)["containers"][0]["image"].rpartition(":")[0]
+        for name in ("hub", "portal", "namespaces", "proxy")
+    }
+    assert images.pop("proxy") == "quay.io/jupyterhub/configurable-http-proxy"
+    assert set(images.values()) == {"ghcr.io/gozen-project/gozen-hub"}
 
 
 def test_only_hub_and_namespaces_have_a_token_of_the_cluster(manifests: list[Manifest]) -> None:
@@ -351,6 +364,13 @@ def test_the_portal_is_told_what_the_hub_expects_of_it(chart: helm.Chart, settin
     command = pod(manifests, "proxy")["containers"][0]["command"]
     assert ("--host-routing" in command) == user_hosts
     assert {f"--default-target={settings.hub_url}", f"--error-target={settings.hub_url}/hub/error"} < set(command)
+
+
+@pytest.mark.parametrize("url", ["https://Sky.Example.org:443/", "https://SKY.example.org/"])
+def test_the_public_address_is_the_same_in_every_place(chart: helm.Chart, settings_of: Any, url: str) -> None:
+    values = hub(publicUrl=url)
+    told = environment(one_of(rendered(chart, values), "Deployment", "-portal"))
+    assert settings_of(values).public_url == told["JUPYTERHUB_HOST"] == "https://sky.example.org"
 
 
 @pytest.mark.parametrize("values", [S3, DISK], ids=["s3", "volume"])

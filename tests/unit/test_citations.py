@@ -20,7 +20,7 @@ from gozen_operator.operator_settings import OperatorSettings
 ROOT = Path(__file__).parents[2]
 FOLDERS = (".github", "benchmarks", "charts", "docs", "images", "notebooks", "operator", "pipelines", "tests")
 SUFFIXES = {".ipynb", ".md", ".py", ".sh", ".toml", ".tpl", ".txt", ".yaml"}
-SOURCES = {"gozen": ROOT / "pipelines", "gozen_operator": ROOT / "operator"}
+SOURCES = {"gozen": ROOT / "pipelines", "gozen_operator": ROOT / "operator", "gozen_hub": ROOT / "operator"}
 NOT_MODULES = {"gozen.toml", "gozen.astro", "gozen.commands", "gozen.drivers"}
 """A file of settings, the group of the resources, and groups of entry points."""
 HISTORY = ROOT / "CHANGELOG.md"
@@ -33,7 +33,7 @@ _ELSEWHERE = re.compile(r"\b(?:DESI" + r"GN|CATA" + r"LOG|REV" + r"IEW|OBSER" + 
 _PAGE = re.compile(r"\bdocs/[\w/.-]+\.(?:md|svg|png|py)\b")
 _DECISION = re.compile(r"\b[Dd]ecisions?\s+(\d{4}(?:(?:,\s+|\s+and\s+|\s+to\s+)\d{4})*)")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-_MODULE = re.compile(r"(?:`~?|^::: )(gozen(?:_operator)?(?:\.\w+)+)(?:\(\))?(?:`|$)", re.MULTILINE)
+_MODULE = re.compile(r"(?:`~?|^::: )(gozen(?:_operator|_hub)?(?:\.\w+)+)(?:\(\))?(?:`|$)", re.MULTILINE)
 _IMPORT = re.compile(r"^(?:>>> )?from (gozen[\w.]*) import ([\w, ]+)$", re.MULTILINE)
 _PART = re.compile(r"(?<!`)`~?([a-z_]\w*(?:\.\w+)+)(?:\(\))?`(?!`)")
 _TEST = re.compile(r"`(test_\w+)`")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubespawner import KubeSpawner
 from traitlets.config import Config
 
 from gozen.errors import BadRequest
@@ -19,6 +20,7 @@ from gozen_hub.lab_pods import pod_traits
 def secrets(tmp_path: Path) -> Path:
     (tmp_path / "password").write_text("correct-horse\n")
     (tmp_path / "empty").write_text("\n")
+    (tmp_path / "short").write_text("seven77\n")
     return tmp_path
 
 
@@ -66,9 +68,15 @@ def test_who_renews_credentials_reads_names_and_groups_and_nothing_else(
     assert role["scopes"] == ["list:users", "read:users:groups"]
 
 
+def test_the_metrics_of_the_hub_need_no_log_in(secrets: Path) -> None:
+    assert configured(settings(secrets)).JupyterHub.authenticate_prometheus is False
+
+
 def test_idle_labs_end_after_the_time_that_is_set(secrets: Path) -> None:
-    services = {one["name"]: one for one in configured(settings(secrets, idle={"lab_s": 77})).JupyterHub.services}
-    assert services["idle-culler"]["command"][-2:] == ["--timeout=77", "--cull-every=300"]
+    services = {
+        one["name"]: one for one in configured(settings(secrets, idle={"lab_s": 77, "check_s": 30})).JupyterHub.services
+    }
+    assert services["idle-culler"]["command"][-2:] == ["--timeout=77", "--cull-every=30"]
     c = configured(settings(secrets, idle={"lab_s": 0}))
     assert [one["name"] for one in c.JupyterHub.services] == ["portal"]
     assert [one["name"] for one in c.JupyterHub.load_roles] == ["user"]
@@ -86,6 +94,11 @@ def test_the_openid_provider_decides_who_may_log_in(secrets: Path) -> None:
     assert everyone.GenericOAuthenticator.oauth_callback_url == "https://hub.example.org/hub/oauth_callback"
     assert everyone.GenericOAuthenticator.client_secret == "correct-horse"
     assert everyone.Authenticator.allow_all is True
+    state = {"oauth_user": {"groups": ["a"], "https://example.org/groups": ["b"]}}
+    assert everyone.GenericOAuthenticator.auth_state_groups_key(state) == ["a"]
+    dotted = {**provider, "groups_claim": "https://example.org/groups"}
+    c = configured(settings(secrets, login={"method": "openid", "openid": dotted}))
+    assert c.GenericOAuthenticator.auth_state_groups_key(state) == ["b"]
     some = configured(
         settings(secrets, login={"method": "openid", "openid": {**provider, "allowed_groups": ["astronomers"]}})
     )
@@ -93,7 +106,9 @@ def test_the_openid_provider_decides_who_may_log_in(secrets: Path) -> None:
     assert "allow_all" not in some.Authenticator
 
 
-@pytest.mark.parametrize(("name", "message"), [("empty", "is empty"), ("none", "cannot be read")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("empty", "is empty"), ("none", "cannot be read"), ("short", "it must have 8 or more")]
+)
 def test_a_secret_that_is_missing_is_named(secrets: Path, name: str, message: str) -> None:
     login = {"method": "test", "test": {"users": ["hoshi"], "password_file": str(secrets / name)}}
     with pytest.raises(BadRequest, match=message) as refusal:
@@ -109,6 +124,15 @@ def test_labs_are_restricted_pods_without_a_token(secrets: Path) -> None:
     assert traits["pod_security_context"]["runAsNonRoot"] is True
     assert traits["pod_security_context"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert traits["uid"] == 10001
+
+
+def test_labs_have_the_label_by_which_the_network_policies_select_them(secrets: Path) -> None:
+    # KubeSpawner writes `component_label` over the same label of `common_labels`.
+    assert pod_traits(settings(secrets))["component_label"] == "lab"
+
+
+def test_kubespawner_knows_every_trait_that_it_is_given(secrets: Path) -> None:
+    assert set(pod_traits(settings(secrets))) <= set(KubeSpawner.class_trait_names())
 
 
 def test_homes_are_kept_unless_the_site_says_otherwise(secrets: Path) -> None:
@@ -137,6 +161,28 @@ def test_an_archive_on_a_volume_is_mounted_read_only(secrets: Path) -> None:
     assert volumes["data"]["persistentVolumeClaim"] == {"claimName": "archive", "readOnly": True}
 
 
+def test_labs_read_the_object_store_as_whoever_started_the_hub_and_only_with_the_test_login(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(secrets))
+    monkeypatch.setenv("AWS_PROFILE", "sky")
+    (secrets / ".aws").mkdir()
+    (secrets / ".aws" / "credentials").write_text("[sky]\n")
+    archive = {"url": "s3://sky/archive"}
+    c = configured(settings(secrets, where="machine", archive=archive))
+    portal = c.JupyterHub.services[0]["environment"]
+    for given in (c.Spawner.environment, portal):
+        assert given["AWS_PROFILE"] == "sky"
+        assert given["AWS_SHARED_CREDENTIALS_FILE"] == str(secrets / ".aws" / "credentials")
+    root = configured(settings(secrets, where="machine", archive=archive, login={"method": "system"}))
+    assert not [name for name in root.Spawner.environment if name.startswith("AWS_")]
+
+
+def test_braces_in_a_variable_reach_the_lab(secrets: Path) -> None:
+    traits = pod_traits(settings(secrets, lab={"environment": {"OPTIONS": '{"a": 1}'}}))
+    assert traits["environment"]["OPTIONS"].format() == '{"a": 1}'
+
+
 def test_profiles_are_sizes_and_images_of_the_settings_alone(secrets: Path) -> None:
     assert pod_traits(settings(secrets))["profile_list"] == []
     two = [{"title": "Small"}, {"title": "Large", "cpu": 8, "memory": "32G", "image": "big:1"}]
@@ -154,6 +200,7 @@ def test_on_one_machine_labs_are_processes(secrets: Path) -> None:
     assert c.Spawner.home_dir_template.startswith(str(here.state))
     assert c.Spawner.args == (["--allow-root"] if os.geteuid() == 0 else [])
     assert here.state.stat().st_mode & 0o777 == 0o700
+    assert configured(settings(secrets, where="machine")).JupyterHub.bind_url == "http://127.0.0.1:8000"
     system = configured(settings(secrets, where="machine", login={"method": "system"}))
     assert system.JupyterHub.spawner_class == "localprocess"
     assert system.Spawner.args == []

@@ -12,13 +12,18 @@ from gozen.errors import BadRequest
 from gozen_hub.hub_main import main
 from gozen_hub.hub_settings import VARIABLE
 
-SETTINGS = "login: {method: test, test: {users: [ada], password_file: /etc/gozen/login/password}}\n"
+SETTINGS = "login: {method: test, test: {users: [ada], password_file: PASSWORD}}\nstate: STATE\n"
+
+
+def filled(text: str, folder: Path) -> str:
+    return text.replace("PASSWORD", str(folder / "password")).replace("STATE", str(folder / "state"))
 
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "hub.yaml"
-    path.write_text(SETTINGS)
+    (tmp_path / "password").write_text("correct-horse\n")
+    path.write_text(filled(SETTINGS, tmp_path))
     monkeypatch.setenv(VARIABLE, str(path))
     return path
 
@@ -44,12 +49,28 @@ def test_settings_that_make_no_sense_are_one_line(
     text: str | None,
     said: str,
 ) -> None:
-    settings.unlink() if text is None else settings.write_text(text)
+    settings.unlink() if text is None else settings.write_text(filled(text, settings.parent))
     monkeypatch.setattr(sys, "argv", ["gozen-hub"])
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it starts"))
     with pytest.raises(SystemExit) as ended:
         main()
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"gozen-hub: BadRequest: {settings}: ")
+    assert said in line
+    assert ended.value.code == BadRequest.exit_code
+
+
+@pytest.mark.parametrize(("password", "said"), [(None, "cannot be read"), ("", "is empty"), ("short", "8 or more")])
+def test_a_secret_that_makes_no_sense_is_one_line(
+    settings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], password: str | None, said: str
+) -> None:
+    file = settings.parent / "password"
+    file.unlink() if password is None else file.write_text(password)
+    monkeypatch.setattr(sys, "argv", ["gozen-hub"])
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("it starts"))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"gozen-hub: BadRequest: {file}")
     assert said in line
     assert ended.value.code == BadRequest.exit_code

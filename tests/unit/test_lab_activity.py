@@ -30,6 +30,12 @@ def test_a_process_works_if_it_computes() -> None:
     assert works([IDLE], [ProcessSeen(7, 100, 3.1 + 30 * BUSY)], 30.0)
 
 
+def test_many_small_processes_work_together() -> None:
+    before = [ProcessSeen(pid, 100, 0.0) for pid in range(4)]
+    assert works(before, [ProcessSeen(pid, 100, 0.02 * 30) for pid in range(4)], 30.0)
+    assert not works(before, [ProcessSeen(pid, 100, 0.01 * 30) for pid in range(4)], 30.0)
+
+
 def test_a_new_process_and_one_with_an_old_number_count_from_their_start() -> None:
     assert works([], [ProcessSeen(8, 100, 30.0)], 30.0)
     assert works([IDLE], [ProcessSeen(7, 200, 3.0)], 30.0)
@@ -48,7 +54,7 @@ def test_processes_of_the_lab_are_read_also_with_odd_names(tmp_path: Path) -> No
     found = {one.pid: one for one in processes_of("/user/hoshi/", without=13, proc=tmp_path)}
     assert sorted(found) == [11, 12]
     assert found[11].start == 22
-    assert found[11].used_s == pytest.approx((14 + 15) / os.sysconf("SC_CLK_TCK"))
+    assert found[11].used_s == pytest.approx((14 + 15 + 16 + 17) / os.sysconf("SC_CLK_TCK"))
 
 
 class Kernels:
@@ -88,6 +94,24 @@ def test_a_script_that_computes_is_activity(monkeypatch: pytest.MonkeyPatch) -> 
         try:
             while not any(one.used_s > 0.2 for one in processes_of(lab, os.getpid())):
                 time.sleep(0.01)
+            watch.check()
+        finally:
+            script.kill()
+    assert "gozen_work" in settings["last_activity_times"]
+
+
+def test_a_script_of_short_programs_is_activity(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = f"/user/{uuid.uuid4()}/"
+    monkeypatch.setenv(LAB, lab)
+    settings: dict[str, Any] = {"kernel_manager": Kernels("idle"), "last_activity_times": {}}
+    loop = "import subprocess, sys\nwhile True: subprocess.run([sys.executable, '-S', '-c', 'sum(range(10**6))'])"
+    with subprocess.Popen([sys.executable, "-c", loop]) as script:
+        try:
+            stat = Path(f"/proc/{script.pid}/stat")
+            while int(stat.read_text().rpartition(")")[2].split()[13]) < 20:  # of children that have ended
+                time.sleep(0.01)
+            watch = Watch(settings)
+            watch._seen = []
             watch.check()
         finally:
             script.kill()

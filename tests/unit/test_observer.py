@@ -474,4 +474,4 @@ def test_help_needs_nothing(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
-    assert "neither exposes twice nor forgets" in " ".join(capsys.readouterr().out.split())
+    assert "exposes no number twice" in " ".join(capsys.readouterr().out.split())

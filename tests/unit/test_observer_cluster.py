@@ -94,7 +94,7 @@ def test_with_definitions_of_before_the_mark_all_are_listed_and_one_warning_says
     cost(world, api, observer)
     assert world.cluster.writes <= writes + 5, "a mark that does not stay is not tried for each of them"
     (warning,) = [one.message for one in caplog.records if "CustomResourceDefinitions" in one.message]
-    assert "the observer lists all of them at each check" in warning
+    assert "the observer therefore lists all Observations at each check" in warning
 
 
 def test_what_cannot_be_read_is_left_alone_and_said_once(world, caplog):

@@ -5,12 +5,16 @@ Names in the archive and of users are hostile here. How the page looks is in tes
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.fake_hub import FakeHub, fake_hub
 from tests.portal_samples import PREFIX, browser, log_in, sample_archive, write_night, write_release, write_table
@@ -57,12 +61,12 @@ def test_tables_releases_and_nights_with_rows_and_sizes(hub, tmp_path) -> None:
     sample_archive(tmp_path)
     found = text(page(hub, tmp_path))
     assert "lightcurves light curves 21,180 822 kB 2 2026-01-14 to 2026-01-15" in found
-    assert "objects objects 26 3.6 kB" in found
+    assert "objects list of objects 26 3.6 kB" in found
     assert "dr1 connect(rerun=&#34;dr1&#34;) lightcurves light curves 15,000 600 kB" in found
     assert "2026-01-15 2 12:00–12:14 4 0" in found
     assert "2026-01-14 1 12:00–12:00 2 0" in found
     assert found.index("2026-01-15 2 12:00") < found.index("2026-01-14 1 12:00")
-    assert re.search(r"nights 2 last night 2026-01-15 rows in live tables 21,206", found)
+    assert re.search(r"number of nights 2 latest night 2026-01-15 rows in live tables 21,206", found)
 
 
 def test_sizes_are_given_in_bytes_for_programs(hub, tmp_path) -> None:
@@ -179,6 +183,78 @@ def test_what_is_damaged_is_marked_and_the_rest_is_shown(hub, tmp_path) -> None:
     assert "21,180" in found
 
 
+MANIFEST = {
+    "format": 1, "name": "odd", "version": 1, "kind": "object", "generation": 1, "order": 5, "schema": "s",
+    "index": "i", "coverage": "c", "files": [{"path": "a", "rows": 1, "bytes": 1}], "nights": {}, "journal": 0,
+    "margin": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "null",
+        "[[",
+        "[" * 100_000,
+        json.dumps({**MANIFEST, "kind": "odd"}),
+        json.dumps({**MANIFEST, "kind": None}),
+        json.dumps({**MANIFEST, "nights": None}),
+        json.dumps({**MANIFEST, "files": [{"path": "a", "rows": "1", "bytes": None}]}),
+    ],
+    ids=["null", "text", "deep", "kind", "no kind", "nights", "rows"],
+)
+def test_a_manifest_that_is_not_valid_is_only_marked(hub, tmp_path, content: str) -> None:
+    store = sample_archive(tmp_path)
+    store.write("catalogs/odd/manifest/000000001.json", content.encode())
+    store.write("catalogs/lightcurves/release/dr2.json", content.encode())
+    tables = {"odd": {"collection": "lightcurves", "manifest": "release/dr2.json"}}
+    store.write("releases/dr2.json", json.dumps({"format": 1, "tables": tables}).encode())
+    found = text(page(hub, tmp_path))
+    assert found.count("cannot be read") == 2
+    assert "21,180" in found
+    assert "dr1" in found
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"exposure": "a", "status": "reduced"}],
+        [{"exposure": "a", "status": "reduced", "mjd_start": float("nan")}],
+        [{"exposure": "a", "status": "reduced", "mjd_start": float("inf")}],
+        [{"exposure": "a", "status": "reduced", "mjd_start": "yesterday"}],
+        [{"exposure": ["a"], "status": {"is": 1}, "mjd_start": 1.0}],
+        [{"nothing": 1}],
+    ],
+    ids=["no start", "nan", "inf", "text", "nested", "no columns"],
+)
+def test_a_log_of_other_columns_spoils_no_other_night(hub, tmp_path, rows) -> None:
+    store = sample_archive(tmp_path)
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    store.write("tables/exposures/20260116.parquet", sink.getvalue())
+    found = text(page(hub, tmp_path))
+    assert "2026-01-16" in found
+    assert "2026-01-15 2 12:00–12:14 4 0" in found
+
+
+def test_stray_objects_are_passed_over(hub, tmp_path) -> None:
+    store = sample_archive(tmp_path)
+    for stray in (
+        "catalogs/objects/manifest/.000000002.json.Xy12",
+        "catalogs/README",
+        "releases/.dr2.json.Xy12",
+        "tables/exposures/20260116 (copy).parquet",
+    ):
+        store.write(stray, b"{")
+    (tmp_path / os.fsdecode(b"catalogs/\xff/manifest")).mkdir(parents=True)
+    (tmp_path / os.fsdecode(b"catalogs/\xff/manifest/000000001.json")).write_bytes(b"{")
+    found = text(page(hub, tmp_path))
+    assert "objects list of objects 26 3.6 kB" in found
+    assert "2026-01-15 2 12:00" in found
+    assert found.count("cannot be read") == 1  # the table whose name is not UTF-8
+    assert "copy" not in found
+
+
 def test_thousands_of_nights_come_in_pages(hub, tmp_path) -> None:
     store = sample_archive(tmp_path, nights=())
     nights = [
@@ -231,7 +307,8 @@ def test_names_in_the_archive_and_of_users_are_only_text(hub, tmp_path, language
         (None, "There is none"),
         ("/data/gaia.parquet", "with the file gaia.parquet"),
         ("objects", "with the table objects of this archive"),
-        ("missing", "There is none"),
+        ("missing", "The settings name the table missing, which is not in this archive"),
+        ("gaia.parquet", "with the file gaia.parquet"),
     ],
 )
 def test_the_reference_catalogue_is_named(hub, tmp_path, reference, said: str, monkeypatch) -> None:
@@ -245,4 +322,7 @@ def test_the_reference_catalogue_is_named(hub, tmp_path, reference, said: str, m
 
 def test_gaia_in_the_archive_is_the_reference_catalogue(hub, tmp_path) -> None:
     write_table(sample_archive(tmp_path), "gaia", "object", 1_800_000_000, 250 * 10**9)
-    assert "gaia reference catalogue 1,800,000,000 250 GB" in text(page(hub, tmp_path))
+    found = text(page(hub, tmp_path))
+    assert "gaia reference catalogue 1,800,000,000 250 GB" in found
+    assert "rows in live tables 21,206 size of live tables 826 kB" in found
+    assert "with the table gaia of this archive. It has 1,800,000,000 rows (250 GB)." in found

@@ -105,7 +105,7 @@ def test_a_form_without_log_in_is_refused_and_explained(client, path: str) -> No
     client.cookies.clear()
     answer = send(client, path)
     assert answer.status_code == 401
-    assert "You are not logged in" in answer.text
+    assert "Your session has expired" in answer.text
 
 
 def test_log_out_ends_the_log_in_here_and_at_the_hub(client, hub) -> None:

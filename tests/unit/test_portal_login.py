@@ -131,13 +131,13 @@ def test_a_code_is_accepted_once(client, hub) -> None:
     client.cookies.update(cookies)
     answer = client.get(address, follow_redirects=False)
     assert answer.status_code == 403
-    assert "The hub refused the log-in" in answer.text
+    assert "The log-in step was used or is too old" in answer.text
 
 
 def test_a_log_in_that_the_hub_refuses_is_explained(client) -> None:
     answer = client.get(f"{PREFIX}oauth_callback?error=access_denied")
     assert answer.status_code == 403
-    assert "The log-in was refused" in answer.text
+    assert "The hub did not confirm the log-in" in answer.text
 
 
 def test_two_tabs_log_in_at_the_same_time(client, hub) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import jinja2
 import jupyterhub
 import pytest
 
-from gozen.portal.shell.preferences import LANGUAGES
+from gozen.catalog.format.manifest import Kind
+from gozen.portal.shell.preferences import LANGUAGES, THEMES
 from gozen.portal.shell.render import PORTAL
 from gozen.portal.shell.texts import TEXTS, Text
 from gozen.portal.shell.value_texts import clock_text, night_text, size_text
+from gozen.reduction.shared_inputs import ReferenceChoice
 
 JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 SOURCES = {path: path.read_text(encoding="utf-8") for path in PORTAL.rglob("*") if path.suffix in (".html", ".py")}
@@ -32,20 +35,29 @@ def test_each_text_says_the_same_in_both_languages(key: str) -> None:
     assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", japanese))
 
 
-@pytest.mark.parametrize("key", TEXTS)
-def test_each_text_is_used(key: str) -> None:
-    elsewhere = [text for path, text in SOURCES.items() if path.name != "texts.py"]
-    by_name = [f't("{key}"', f"t('{key}'", f'"{key}" if ']
-    stem, _, end = key.rpartition("_")
-    error = re.fullmatch(r"error_(\w+)_(title|advice)", key)
-    by_parts = [f'"{error[1]}"'] if error else [f'"{stem}_" ~', f"'{stem}_' ~", f'~ "_{end}"', "t(notice.key"]
-    assert any(one in text for text in elsewhere for one in [*by_name, *by_parts])
+def asked_for() -> set[str]:
+    """Return the names of the texts that the pages ask for: written out, or put together from parts."""
+    source = "".join(text for path, text in SOURCES.items() if path.name != "texts.py")
+    whole = re.findall(r"""\bt\(["'](\w+)["'][,)]""", source)
+    either = re.findall(r"""\bt\("(\w+)" if [\w.]+ else "(\w+)"\)""", source)
+    errors = re.findall(r"""(?:ErrorPage\(\d+, |LoginFailed\(|40\d: )"(\w+)\"""", source)
+    notices = re.findall(r"""Notice\("(\w+)\"""", source)
+    ends = ("title", "advice")
+    return {
+        *whole,
+        *(key for pair in either for key in pair),
+        *(f"error_{key}_{end}" for key in [*errors, "bug"] for end in ends),
+        *(f"{key}_{end}" for key in notices for end in ends),
+        *(f"theme_{theme}" for theme in THEMES),
+        *(f"kind_{kind}" for kind in (*get_args(Kind), "reference")),
+        *(f"reference_{where}" for where in get_args(get_type_hints(ReferenceChoice)["where"])),
+    }
 
 
-def test_each_text_that_a_page_asks_for_exists() -> None:
-    asked = {key for text in SOURCES.values() for key in re.findall(r"""\bt\(["'](\w+)["'][,)]""", text)}
-    assert len(asked) > 50
-    assert asked - set(TEXTS) == set()
+def test_the_texts_are_those_that_the_pages_ask_for() -> None:
+    assert len(asked_for()) > 80
+    assert set(TEXTS) - asked_for() == set()
+    assert asked_for() - set(TEXTS) == set()
 
 
 @pytest.mark.parametrize("name", HUB_PAGES)

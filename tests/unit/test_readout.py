@@ -163,7 +163,8 @@ def test_pixels_joined_unequally_are_refused_with_file_word_value_and_what_to_do
     (problem,) = check_file(WORDS | words, (100, 65), camera(f"binning: {rule}"), "a.fits").problems
     assert problem.startswith(f"a.fits: {' and '.join(words)} gives binning 2x1, whose pixels have another shape")
     assert problem.endswith(
-        "use a binning with that ratio, or write another profile with `binning: 2x1` for such frames"
+        "use a binning with the same ratio of x to y as the profile, or write another profile with "
+        "`binning: 2x1` for such frames"
     )
 
 

@@ -248,7 +248,7 @@ def test_a_header_that_contradicts_the_sensor_names_both(night):
         header["DET_ID"] = "112"
         return pixels
 
-    assert_refused(rewritten(night, change), "CorruptFile", "sensor '112'", "'111' is reduced")
+    assert_refused(rewritten(night, change), "CorruptFile", "sensor '112'", "reduced as sensor '111'")
 
 
 def test_a_few_pixels_without_number_are_flagged_and_nothing_else(night, good):

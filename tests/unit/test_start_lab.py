@@ -53,6 +53,20 @@ def test_a_home_that_cannot_be_written_does_not_keep_the_lab_from_starting(
     assert "were not copied" in caplog.text
 
 
-def test_a_damaged_record_does_not_keep_the_lab_from_starting(source: Path, tmp_path: Path) -> None:
-    (tmp_path / ".gozen-notebooks.json").write_text("{")
-    assert give_notebooks(source, tmp_path) == []
+@pytest.mark.parametrize("content", ["", "{", "null", "5", "[{}]", "\udcff"])
+def test_a_damaged_record_is_written_again_and_nothing_is_overwritten(
+    source: Path, tmp_path: Path, content: str
+) -> None:
+    home = tmp_path / "notebooks"
+    home.mkdir()
+    (home / ".gozen-notebooks.json").write_text(content, errors="surrogateescape")
+    (home / "a.ipynb").write_text("mine")
+    assert give_notebooks(source, home) == ["a.ipynb", "b.ipynb"]
+    assert (home / "a.ipynb").read_text() == "mine"
+    assert give_notebooks(source, home) == []
+    assert sorted(one.suffix for one in home.iterdir()) == [".ipynb", ".ipynb", ".json"]
+
+
+def test_a_source_that_does_not_exist_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert give_notebooks(tmp_path / "nowhere", tmp_path / "notebooks") == []
+    assert f"the folder {tmp_path / 'nowhere'} does not exist" in caplog.text

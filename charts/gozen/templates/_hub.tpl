@@ -3,14 +3,15 @@
 http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespace }}.svc:{{ .port }}
 {{- end }}
 
-{{/* The public address without a slash at its end. */}}
+{{/* The public address as browsers write it: small letters, no slash at its end, no port that is the default. */}}
 {{- define "gozen.public-url" -}}
-{{- .Values.hub.publicUrl | trimSuffix "/" -}}
+{{- $url := .Values.hub.publicUrl | trimSuffix "/" | lower -}}
+{{- $url | trimSuffix (ternary ":443" ":80" (hasPrefix "https:" $url)) -}}
 {{- end }}
 
 {{/* The host of the public address. */}}
 {{- define "gozen.public-host" -}}
-{{- (urlParse .Values.hub.publicUrl).hostname -}}
+{{- (urlParse (include "gozen.public-url" .)).hostname -}}
 {{- end }}
 
 {{/* The public address of the portal's host; with hosts of users each service has a host of its own, too. */}}
@@ -42,10 +43,16 @@ http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespac
 {{- define "gozen.user-bindings" -}}
 {{- $name := include "gozen.name" . -}}
 {{- $found := dict "hub" (dict "role" (printf "%s-hub-labs" $name) "service_account" (printf "%s-hub" $name) "namespace" .Release.Namespace) -}}
+{{- if .Values.hub.workers.enabled -}}
+{{- range $component := list "workers" "dask-controller" -}}
+{{- $account := printf "%s-%s" $name $component -}}
+{{- $_ := set $found $component (dict "role" $account "service_account" $account "namespace" $.Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
 {{- if include "gozen.credentials-method" . -}}
 {{- $_ := set $found "credentials" (dict "role" (printf "%s-credentials-labs" $name) "service_account" (printf "%s-credentials" $name) "namespace" .Release.Namespace) -}}
 {{- end -}}
-{{- toJson $found -}}
+{{- $found | toJson -}}
 {{- end }}
 
 {{/* Where the credentials of labs come from: static or sts; empty where labs get none. */}}
@@ -67,8 +74,13 @@ http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespac
 {{- end }}
 
 {{- define "gozen.labs-peer" -}}
-{{- $labels := dict "app.kubernetes.io/part-of" "gozen" "app.kubernetes.io/component" "lab" -}}
-{{- dict "namespaceSelector" (dict "matchLabels" (include "gozen.user-labels" . | fromJson)) "podSelector" (dict "matchLabels" $labels) | toJson -}}
+{{- include "gozen.users-peer" (dict "root" . "component" "lab") -}}
+{{- end }}
+
+{{/* Pods in users' namespaces as a peer of a NetworkPolicy, as JSON. Arguments: root, component. */}}
+{{- define "gozen.users-peer" -}}
+{{- $labels := dict "app.kubernetes.io/part-of" "gozen" "app.kubernetes.io/component" .component -}}
+{{- dict "namespaceSelector" (dict "matchLabels" (include "gozen.user-labels" .root | fromJson)) "podSelector" (dict "matchLabels" $labels) | toJson -}}
 {{- end }}
 
 {{/* NetworkPolicies of each user's namespace, in which everything else is denied. */}}
@@ -89,6 +101,10 @@ labs:
   - to: [{ podSelector: {} }]
   - ports: [{ protocol: TCP, port: 8081 }]
     to: [{{ include "gozen.hub-peer" (dict "root" . "component" "hub") }}]
+  {{- if .Values.hub.workers.enabled }}
+  - ports: [{ protocol: TCP, port: 8080 }]
+    to: [{{ include "gozen.hub-peer" (dict "root" . "component" "workers") }}]
+  {{- end }}
   {{- with .Values.hub.network.outside }}
   - to: {{ toJson . }}
   {{- end }}
@@ -98,6 +114,11 @@ workers:
   policyTypes: [Ingress, Egress]
   ingress:
   - from: [{ podSelector: {} }]
+  {{- if .Values.hub.workers.enabled }}
+  # Dask's controller asks over HTTP whether a cluster is idle. It never reaches 8786: what comes from there is unpickled.
+  - ports: [{ protocol: TCP, port: 8787 }]
+    from: [{{ include "gozen.hub-peer" (dict "root" . "component" "dask-controller") }}]
+  {{- end }}
   egress:
   {{- include "gozen.dns-rule" . | nindent 2 }}
   {{- include "gozen.object-store-rule" . | nindent 2 }}
@@ -130,6 +151,9 @@ workers:
   "namespaces" $namespaces
   "credentials" (dict "keys" "/etc/gozen/keys")
   "archive" (dict "url" .Values.archive.url "environment" $environment) -}}
+{{- if .Values.hub.workers.enabled }}
+{{- $_ := set $known "workers" (dict "url" (include "gozen.hub-address" (dict "root" . "service" "workers" "port" 8080))) -}}
+{{- end }}
 {{- mergeOverwrite (deepCopy .Values.hub.settings) $known | toYaml -}}
 {{- end }}
 
@@ -145,7 +169,7 @@ securityContext: {{- include "gozen.pod-security" .root | nindent 2 }}
 {{/* The same of their containers. Arguments: root, component. */}}
 {{- define "gozen.hub-container" -}}
 name: {{ .component }}
-image: {{ include "gozen.image" (dict "root" .root "image" .root.Values.images.hub) }}
+image: {{ include "gozen.image" (dict "root" .root "image" (ternary .root.Values.images.proxy .root.Values.images.hub (eq .component "proxy"))) }}
 imagePullPolicy: {{ .root.Values.images.pullPolicy }}
 resources: {{- get .root.Values.hub.resources .component | toYaml | nindent 2 }}
 securityContext: {{- include "gozen.container-security" .root | nindent 2 }}

@@ -25,7 +25,7 @@ def make_namespace(connection: ApiConnection, name: str, user: str, settings: Na
     """
     check_name(name, settings)
     found = connection.unless_gone(ApiRequest("GET", f"/api/v1/namespaces/{name}"))
-    check_owner(found, name, user)
+    check_owner(found, name, user, settings.hub_account)
     if found and found["metadata"].get("deletionTimestamp"):
         raise ClusterUnavailable(f"the namespace {name} is being deleted; try again in a minute")
     for one in user_objects(name, user, settings):

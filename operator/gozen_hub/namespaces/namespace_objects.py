@@ -16,6 +16,8 @@ from gozen_hub.hub_settings import NamespaceSettings, QuotaSettings
 
 USER = "gozen.astro/user"
 """Annotation of a namespace: the name of its user, as the hub knows it."""
+HUB = "gozen.astro/hub"
+"""Annotation of a namespace: the account of the hub whose user has it."""
 OWNED = {"app.kubernetes.io/part-of": "gozen", "app.kubernetes.io/component": "user"}
 _SECURITY = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 _LONGEST = 63
@@ -38,31 +40,40 @@ def check_name(name: str, settings: NamespaceSettings) -> None:
     BadRequest
         The name has another prefix, or is not valid in Kubernetes.
     """
-    if not re.fullmatch(rf"{re.escape(settings.prefix)}-[a-z0-9]([a-z0-9-]*[a-z0-9])?", name) or len(name) > _LONGEST:
+    if len(name) > _LONGEST:
+        raise BadRequest(f"{name!r} is not a valid name of a namespace: it has more than {_LONGEST} characters")
+    if not re.fullmatch(rf"{re.escape(settings.prefix)}-[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
         raise BadRequest(f"{name!r} is not a valid name of a user's namespace: it must begin with {settings.prefix}-")
 
 
-def check_owner(found: Manifest | None, name: str, user: str) -> None:
+def check_owner(found: Manifest | None, name: str, user: str, hub: str) -> None:
     """Refuse a namespace that exists already and belongs to another user, or not to Gozen.
 
     Raises
     ------
     BadRequest
-        Two users have names that lead to one namespace, or the namespace was not made for a user.
+        Two users have names that lead to one namespace, or it was made by another hub, or not for a user.
     """
     meta = (found or {}).get("metadata", {})
     labels = meta.get("labels") or {}
-    owner = (meta.get("annotations") or {}).get(USER)
-    if found is None or (owner == user and all(labels.get(key) == value for key, value in OWNED.items())):
+    notes = meta.get("annotations") or {}
+    owner, other = notes.get(USER), notes.get(HUB)
+    ours = all(labels.get(key) == value for key, value in OWNED.items())
+    if found is None or (owner == user and other == hub and ours):
         return
     whose = f"belongs to the user {owner!r}" if owner else "was not made for a user of the hub"
-    raise BadRequest(f"the namespace {name} {whose}; an administrator must delete it or choose another prefix")
+    if owner == user and ours:
+        # Two releases with one prefix: each would overwrite the other's policies under a lab that runs.
+        whose = f"belongs to the hub {other!r}"
+    raise BadRequest(
+        f"the namespace {name} {whose}; an administrator must delete it or choose another namespaces.prefix"
+    )
 
 
 def user_objects(name: str, user: str, settings: NamespaceSettings) -> Iterator[Applied]:
     """Yield the objects of a namespace in the order in which they are applied; the namespace is the first."""
     labels = OWNED | _SECURITY
-    meta = {"name": name, "labels": labels, "annotations": {USER: user}}
+    meta = {"name": name, "labels": labels, "annotations": {USER: user, HUB: settings.hub_account}}
     yield Applied(f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
     # Before anything that may start pods: a pod that is there first would run without limits and without policies.
     yield _object("v1", "resourcequotas", "ResourceQuota", name, "user", {"spec": {"hard": quota(settings.quota)}})

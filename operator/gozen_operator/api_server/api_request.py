@@ -27,7 +27,7 @@ class ApiRequest:
     content, accept
         Content types of the body and of the answer.
     what
-        Description of the request for messages; empty for method and path.
+        Description of the request for messages; if it is empty, messages give method and path.
     """
 
     method: str

@@ -55,7 +55,7 @@ class KubeApi:
                 yield [{**extra, **item} for item in found["items"]]
 
     def pods_of(self, namespace: str, uid: str) -> list[Manifest]:
-        """Return the pods of a Job by its uid: pods of an earlier Job of that name may still be terminating."""
+        """Return the pods of a Job by its uid: pods of an earlier Job with the same name may still be terminating."""
         query = {"labelSelector": f"batch.kubernetes.io/controller-uid={uid}"}
         found: list[Manifest] = self._answer(ApiRequest("GET", path_of("Pod", namespace), query))["items"]
         return found
@@ -149,7 +149,7 @@ class KubeApi:
         return titles, [[row["cells"][place] for place in shown] for row in found.get("rows") or ()]
 
     def events_of(self, key: Key, uid: str) -> list[Manifest]:
-        """Return the Events about a resource, oldest first, without those about earlier resources of its name."""
+        """Return the Events about a resource, oldest first, without those about earlier resources with its name."""
         query = {"fieldSelector": f"regarding.kind={key.kind},regarding.name={key.name}"}
         listed = self._answer(ApiRequest("GET", _events(key.namespace), query))["items"]
         found = [one for one in listed if (one.get("regarding") or {}).get("uid") == uid]

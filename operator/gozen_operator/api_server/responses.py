@@ -98,7 +98,7 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def _is_of_another(found: Mapping[str, Any] | None) -> bool:
-    """Tell whether a change names the uid of an earlier object of its name, which the API server reports as a 422."""
+    """Tell whether a request failed (422) because it names the uid of an earlier object with the same name."""
     details = (found or {}).get("details")
     causes = details.get("causes") if isinstance(details, dict) else None
     return any(isinstance(one, dict) and one.get("field") == "metadata.uid" for one in causes or ())

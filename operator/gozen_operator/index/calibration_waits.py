@@ -20,7 +20,7 @@ _Recipes = dict[str, Mapping[str, tuple[str, float]]]
 
 
 def awaited_calibration(index: Index, namespace: str, entry: ExposureEntry, profile: Profile) -> list[str]:
-    """Return the calibration Exposures that have to be complete before this one is reduced, in their order."""
+    """Return the calibration Exposures that must be complete before this Exposure is reduced, by kind and number."""
     if entry.exposure_id is None:
         return []
     names: list[str] = []
@@ -41,7 +41,7 @@ def awaited_calibration(index: Index, namespace: str, entry: ExposureEntry, prof
 
 
 def _ordered(index: Index, namespace: str, entry: ExposureEntry, profile: Profile, recipes: _Recipes) -> Ordered:
-    """Return the configuration of an Exposure; only its Observation's recipe has gain and exposure time.
+    """Return the camera setup of an Exposure; gain and exposure time are only in the recipe of its Observation.
 
     Parameters
     ----------

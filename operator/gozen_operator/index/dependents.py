@@ -27,7 +27,7 @@ def affected(index: Index, change: ObjectChange, turns: int) -> list[Key]:
     Parameters
     ----------
     turns
-        Limit of active Jobs: further Exposures of the queue cannot start.
+        Limit of active Jobs. Exposures behind this place in the queue cannot start, so they are not returned.
     """
     key, before, after = change
     found = [key] if key.kind != "Job" else []
@@ -67,7 +67,7 @@ def _told(entry: IndexEntry | None) -> object:
 
 
 def _followers(index: Index, namespace: str, entry: IndexEntry | None, turns: int) -> Iterator[Key]:
-    """Return the resources that wait for a resource or Job, or count it."""
+    """Return the resources that wait for a resource or Job, or that count it among the active Jobs."""
     match entry:
         case ExposureEntry():
             if entry.observation is not None:

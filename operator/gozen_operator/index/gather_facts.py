@@ -55,12 +55,12 @@ class ArchiveAnswer:
 
 @dataclass(frozen=True)
 class ExposureAnswers:
-    """What is known about an Exposure from outside the index.
+    """Facts about an Exposure that are not in the index.
 
     Parameters
     ----------
     profile
-        The profile of its instrument, or why there is none for it.
+        The profile of its instrument, or the reason why Gozen has no such profile.
     ends
         How the failed pods of its Job ended.
     confirmed
@@ -154,7 +154,7 @@ def lightcurve_facts(
 
 
 def _awaited(index: Index, namespace: str, choice: Selection) -> list[str]:
-    """Return incomplete Exposures of a selection, as many as a message names."""
+    """Return the first incomplete Exposures of a selection, at most as many as a message can name."""
     index_key = index_entries.not_reduced(namespace, choice.run)
     if not choice.exposures and choice.night is None:
         return index.under(index_key, most=MOST_NAMED)
@@ -176,7 +176,7 @@ def _some_named(index: Index, namespace: str, names: Iterable[str], wanted: Sequ
 
 
 def _writer(index: Index, namespace: str, job: LightCurveJob) -> str | None:
-    """Return another LightCurveJob that writes to the same table now, or waits for it and came first."""
+    """Return another LightCurveJob that writes to the same table now, or that waited for the table earlier."""
     mine, owner = entry_of(job), as_owner(job)
     assert isinstance(mine, LightCurveEntry)
     for name in index.under(index_entries.appending(namespace, mine.table)):

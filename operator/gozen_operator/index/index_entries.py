@@ -39,15 +39,15 @@ class ExposureEntry:
     made
         When it was created, RFC 3339, UTC.
     observation, observation_uid
-        Its Observation; the uid is empty for an Exposure that was made by hand, and only names one.
+        Its Observation. The uid is empty if a person wrote the Exposure: it then only names the Observation.
     refused
         Whether the operator has refused it (`Accepted` is False).
     reason
-        Of the condition Succeeded; empty before the first reconcile.
+        Reason of the condition Succeeded; empty before the first reconcile.
     raw_since
         When its raw data had arrived, s since 1970; None before.
     begun
-        Whether its status names a Job, or its end.
+        Whether its status names a Job, or says that the Exposure has ended.
     going
         Whether it is being deleted, and exists only until its finalizers are removed.
     """
@@ -140,14 +140,14 @@ IndexEntry = ExposureEntry | ObservationEntry | LightCurveEntry | JobEntry
 
 
 def is_parent(entry: IndexEntry | None, exposure: ExposureEntry) -> bool:
-    """Tell whether an Exposure belongs to this Observation, and not to an earlier one of its name."""
+    """Tell whether an Exposure belongs to this Observation, and not to an earlier one with the same name."""
     if not isinstance(entry, ObservationEntry) or entry.name != exposure.observation:
         return False
     return exposure.observation_uid in ("", entry.uid)
 
 
 def is_over(entry: IndexEntry | None) -> bool:
-    """Tell whether a resource is complete, so that only its deletion is left."""
+    """Tell whether a resource is complete, so the operator only waits for its deletion."""
     return entry is not None and not isinstance(entry, JobEntry) and entry.complete
 
 
@@ -201,7 +201,7 @@ def _status(told: dict[str, Condition], type_: str) -> str | None:
 
 
 def of_observation(namespace: str, name: str) -> IndexKey:
-    """Return the key of the Exposures of an Observation, and of earlier ones of its name."""
+    """Return the key of the Exposures of an Observation, and of earlier Observations with the same name."""
     return IndexKey("of the Observation", namespace, (name,))
 
 
@@ -251,7 +251,7 @@ def waiting_for_exposures(namespace: str) -> IndexKey:
 
 
 def filed_under(key: Key, entry: IndexEntry) -> Iterator[tuple[IndexKey, SortKey]]:
-    """Yield the lists of an entry; an object that is being deleted waits in no list, but still has its EXP_ID."""
+    """Yield the lists that contain an entry, with its position. An object that is being deleted waits in no list."""
     here = key.namespace
     if isinstance(entry, ExposureEntry):
         yield from _filed_exposure(here, entry)

@@ -34,7 +34,7 @@ class IndexedObject:
 
 @dataclass(frozen=True, slots=True)
 class SeenResource:
-    """A resource in the index at one moment: model, manifest and Job are of that moment.
+    """A resource in the index at one moment, with the model, the manifest and the Job of that moment.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class SeenResource:
     text
         JSON of its manifest.
     job
-        Uid of the Job that a resource of this name owns, and how that ended; None without such a Job.
+        Uid of the Job that a resource with this name owns, and how the Job ended; None without such a Job.
     """
 
     resource: Resource | ValidationError

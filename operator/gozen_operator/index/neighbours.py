@@ -26,7 +26,7 @@ class ExposureNeighbours:
     parent
         The Observation that it belongs to.
     ahead
-        How many Exposures precede it in the queue.
+        Number of Exposures before it in the queue.
     running
         How many Jobs of other Exposures have not ended.
     first
@@ -42,11 +42,11 @@ class ExposureNeighbours:
     first: ExposureEntry | None
 
     def may_launch(self, settings: OperatorSettings) -> bool:
-        """Tell whether a place among the active Jobs is free for it."""
+        """Tell whether it may start now, because fewer Jobs are active than allowed."""
         return self.running + self.ahead < settings.max_active_jobs
 
     def waits_for_its_turn(self, settings: OperatorSettings) -> bool:
-        """Tell whether it is queued and no place is free for it yet; its raw data have arrived."""
+        """Tell whether its raw data have arrived, but it waits in the queue because too many Jobs are active."""
         return self.entry.reason == "Queued" and not self.may_launch(settings)
 
 
@@ -70,7 +70,7 @@ def neighbours_of(index: Index, exposure: Exposure) -> ExposureNeighbours:
 
 
 def job_of_another(index: Index, mine: Owner, name: str) -> str:
-    """Return the status message about another owner's Job with the name of a resource's own Job; else empty."""
+    """Return the message that another owner's Job has the name that a resource's Job needs; empty if none has."""
     entry = index.job_named(mine.key.namespace, name)
     if entry is None or entry.owner == mine:
         return ""

@@ -39,7 +39,7 @@ _MODELS = 512
 
 
 class ObjectChange(NamedTuple):
-    """The entry of an object before and after a change; None if there is none."""
+    """The entry of an object before and after a change; None if the object did not exist or could not be read."""
 
     key: Key
     before: IndexEntry | None
@@ -73,7 +73,7 @@ class Index:
             return self._replace(key, self._entry(key, uid, version, manifest))
 
     def remove(self, manifest: Manifest) -> ObjectChange | None:
-        """Forget an object that was deleted; None when another of its name has taken its place."""
+        """Forget an object that was deleted and return the change; None if a new object with the same name exists."""
         key, uid = key_of(manifest), manifest["metadata"]["uid"]
         with self._lock:
             # First: a MODIFIED event of it may come after this one.
@@ -100,12 +100,12 @@ class Index:
             return self._replace(key, None) if mine else None
 
     def forget(self, key: Key, uid: str) -> ObjectChange | None:
-        """Forget an object that a listing lacks, unless another of its name was created meanwhile, or is expected.
+        """Forget an object that a listing lacks, unless an object with its name was created since, or is expected.
 
         Parameters
         ----------
         uid
-            As it was known before the list request.
+            The object's uid before the list request was sent.
         """
         with self._lock:
             known = self._objects.get(key)
@@ -121,7 +121,7 @@ class Index:
             yield
 
     def seen(self, key: Key) -> SeenResource | None:
-        """Return a resource and its Job as they are at this moment; None when there is none."""
+        """Return a resource and its Job as they are at this moment; None if the resource does not exist."""
         with self._lock:
             cached = self._objects.get(key)
             if cached is None:
@@ -141,12 +141,12 @@ class Index:
         return None if cached is None else json.loads(cached.text)
 
     def resource(self, key: Key) -> Resource | None:
-        """Return the model of a resource; None when there is none.
+        """Return the model of a resource; None if the resource does not exist.
 
         Raises
         ------
         pydantic.ValidationError
-            The schema of another version has admitted what is invalid for this version.
+            The resource is invalid for this version; another version of its schema has accepted it.
         """
         with self._lock:
             cached = self._objects.get(key)
@@ -161,7 +161,7 @@ class Index:
         return entry.seen if entry is not None and entry.owner == owner and entry.seen.uid else None
 
     def job_named(self, namespace: str, name: str) -> JobEntry | None:
-        """Return the entry of the Job of this name; its owner is not compared."""
+        """Return the entry of the Job with this name, of any owner."""
         entry = self.entry(Key("Job", namespace, name))
         return entry if isinstance(entry, JobEntry) else None
 
@@ -186,7 +186,7 @@ class Index:
             return {key: cached.uid for key, cached in self._objects.items() if key.kind == kind}
 
     def under(self, index_key: IndexKey, begin: SortKey = (), most: int | None = None) -> list[str]:
-        """Return names of a sorted list in their order, from a position on, at most so many."""
+        """Return at most `most` names of a sorted list in their order, from a position on."""
         with self._lock:
             listing = self._listings.get(index_key, [])
             first = bisect_left(listing, begin)

@@ -25,14 +25,14 @@ class Claims:
     Parameters
     ----------
     session
-        Name of this process; no other has the same, and those of later processes sort after it.
+        Unique name of this process; the names of later processes sort after it.
     """
 
     def __init__(self, cluster: Cluster, limits: ObserverSettings, session: str) -> None:
         self._cluster, self._limits, self._session = cluster, limits, session
 
     def take(self, now: datetime) -> Observation | None:
-        """Claim the Observation that comes first; None when there is none, or another process was faster."""
+        """Claim the first Observation of the queue; None if the queue is empty or another process was faster."""
         me, claim_s = self._sign(now), self._limits.claim_s
         known = self._cluster.observations()
         chosen = choose(known, me, claim_s)

@@ -35,13 +35,13 @@ _TIMES = ("creationTimestamp", "deletionTimestamp")
 
 
 class Cluster(Protocol):
-    """The Observations of one namespace and their Exposures. Every verb may raise `ClusterUnavailable`."""
+    """The Observations of one namespace and their Exposures. Every method may raise `ClusterUnavailable`."""
 
     def observations(self) -> list[Observation]:
-        """Return the Observations that are not over, and perhaps some that are."""
+        """Return all Observations that have not ended; the result may also contain some that have."""
 
     def observation(self, name: str) -> Observation | None:
-        """Return one Observation, or None when there is none."""
+        """Return one Observation, or None if it does not exist."""
 
     def claim(self, observation: Observation, claim: Claim | None) -> Observation | None:
         """Write the claim; return the Observation, or None if it was changed since it was read."""
@@ -56,7 +56,7 @@ class Cluster(Protocol):
         """
 
     def create(self, exposure: Exposure) -> Exposure:
-        """Create an Exposure; return it, or the one that has its name already. `BadRequest` if it is invalid."""
+        """Create an Exposure and return it, or the existing one with its name; raise `BadRequest` if it is invalid."""
 
 
 def say(cluster: Cluster, observation: Observation, executed: Known, now: datetime) -> Observation | None:
@@ -74,7 +74,7 @@ class KubernetesCluster:
         self._told: set[str] = set()
 
     def observations(self) -> list[Observation]:
-        """Return the Observations that are not over and can be read."""
+        """Return the Observations that have not ended and can be read."""
         what = "list Observations"
         try:
             items = self._items(what, {"fieldSelector": NOT_OVER, **_REMEMBERED})
@@ -82,7 +82,7 @@ class KubernetesCluster:
             if not refusal.is_final:
                 raise
             self._tell(
-                f"{refusal}; the observer lists all of them at each check. Install the chart's "
+                f"{refusal}; the observer therefore lists all Observations at each check. Install the chart's "
                 "CustomResourceDefinitions"
             )
             items = self._items(what, _REMEMBERED)

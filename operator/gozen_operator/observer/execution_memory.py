@@ -27,11 +27,11 @@ class Work:
     Parameters
     ----------
     observation
-        As it was read last.
+        The Observation as it was last read.
     night_ends
         End of the night in which it was claimed.
     renewed
-        When the claim was renewed last.
+        Time of the last renewal of the claim.
     unsettled
         Exposure steps to look up in the archive first: an earlier process may have opened the shutter for them.
     done
@@ -43,7 +43,7 @@ class Work:
     busy_since
         When a device was first seen to move; None when no device moves.
     began
-        EXP_ID under which this process opened the shutter last.
+        EXP_ID for which this process last opened the shutter.
     said
         The last message that was written into its status.
     is_over
@@ -72,7 +72,7 @@ class Work:
 
     @property
     def coming(self) -> int:
-        """The current step, to which an error of a device is attributed."""
+        """The current step; an error of a device is reported for this step."""
         step = self.unsettled[0] if self.unsettled else next_step(self.recipe, self.done, self.executed)
         return step or self.recipe.steps
 

@@ -18,7 +18,7 @@ from gozen_operator.observer.situation import Attempt, Create
 
 
 def purpose_of(recipe: Recipe, step: int, attempt: int, night: str = "") -> Purpose:
-    """Return the purpose of an EXP_ID; the night matters only for its reservation."""
+    """Return the purpose of an EXP_ID (which step of which Observation); the night is used only for its reservation."""
     meta, exposure = recipe.observation.metadata, recipe.planned[step].exposure.metadata
     return Purpose(meta.namespace or "default", meta.name, meta.uid or "", step, exposure.name, night, attempt)
 
@@ -29,7 +29,7 @@ def read_attempt(store: Store, recipe: Recipe, step: int, most: int) -> Attempt:
     Parameters
     ----------
     most
-        Limit of attempts; the last one is returned even if it was lost.
+        Largest number of attempts; the last attempt is returned even if its data were lost.
     """
     number = 0
     while True:
@@ -69,7 +69,7 @@ def next_attempt(store: Store, work: Work, most: int) -> tuple[int | None, Attem
 
 
 def start_of(store: Store, exposure_id: int, now: datetime, zone: ZoneInfo) -> datetime:
-    """Return when an exposure begins: a simulated camera, faster than real, must not take two at one moment.
+    """Return when an exposure begins: after the end of the previous one, even if a simulated camera was faster.
 
     The archive is read each time: a planned end in memory would outlive the abort of its exposure.
     """
@@ -103,7 +103,7 @@ def order_of(recipe: Recipe, step: int, exposure_id: int, night: str, start: dat
 
 
 def exposure_of(recipe: Recipe, action: Create) -> Exposure:
-    """Return the Exposure of a step whose data were recorded; if a sensor wrote nothing, it names the others."""
+    """Return the Exposure of a step whose data were recorded; it names the sensors if some have no data."""
     planned, meta = recipe.planned[action.step].exposure, recipe.observation.metadata
     all_wrote = set(action.sensors) == set(recipe.sensors_of(action.step))
     changes = {

@@ -199,7 +199,7 @@ def _opened(s: Situation, step: int, number: int) -> Action:
     ours = camera.exposure_id == number
     if ours and camera.phase == "exposing":
         if s.stopping and camera.remaining_s > s.limits.grace_s:
-            return Abort(number, f"the observer was stopped, {camera.remaining_s:.0f} s before the exposure does")
+            return Abort(number, f"the observer was stopped {camera.remaining_s:.0f} s before the end of the exposure")
         return Wait(min(max(camera.remaining_s, POLL_S), s.limits.interval_s))
     written = tuple(sensor for sensor in wanted if sensor in (s.attempt.recorded or ()))
     # A complete record counts whatever the camera says: after a restart it may have forgotten the exposure.
@@ -215,7 +215,7 @@ def _opened(s: Situation, step: int, number: int) -> Action:
 
 
 def _fail(s: Situation, step: int, message: str) -> Action:
-    """Cancel the recipe as a unit, after the exposure is closed; data that were taken stay."""
+    """Close the exposure, then cancel the complete recipe; data that were taken are kept."""
     attempt = s.attempt
     number = attempt.exposure_id
     if number is not None and attempt.opened and attempt.closing is None:

@@ -24,7 +24,7 @@ class Recipe:
     Parameters
     ----------
     planned
-        Its exposures, by step, counted from 1.
+        Its exposures, by the number of the step (from 1).
     pointings
         Pointing of the telescope after each step that moves it.
     sensors
@@ -77,7 +77,7 @@ def read_recipe(observation: Observation, profile: Profile, run: str) -> Recipe:
 
 
 def next_step(recipe: Recipe, done: Collection[int], executed: Collection[int]) -> int | None:
-    """Return the next step; None when none is left.
+    """Return the next step; None if all steps are done.
 
     What a crash made uncertain is repeated: the last focus, pointing and cover steps before the next exposure.
     Assertions and waits before an exposure that was taken are not repeated; if no exposure follows, nothing is.

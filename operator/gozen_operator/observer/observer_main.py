@@ -114,7 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gozen-observer",
         description="Claim the accepted Observation that is next, execute its steps with the telescope and the camera "
-        "of the site, and create its Exposures. It may be killed at any moment: it neither exposes twice nor forgets.",
+        "of the site, and create its Exposures. It may be killed at any moment: a restarted observer "
+        "continues, and exposes no number twice.",
         epilog="Settings: the groups `observer` and `observatory` of gozen.toml or the environment, such as "
         "GOZEN_OBSERVATORY__DRIVER=simulated; `gozen config` lists all of them.",
     )
@@ -122,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--instrument", help="instrument profile: a name from `gozen instrument list`, or a path")
     parser.add_argument("--namespace", help="namespace of the Observations; overrides the setting observer.namespace")
     parser.add_argument(
-        "--name", help="name under which it claims Observations, one for each telescope; overrides observer.name"
+        "--name", help="name under which it claims Observations; each telescope needs its own; overrides observer.name"
     )
     parser.add_argument(
         "--kubeconfig", help="kubeconfig file for the cluster; default: ~/.kube/config, or in a pod its service account"

@@ -20,11 +20,11 @@ class ObservingSite:
     Parameters
     ----------
     profile
-        What the camera is.
+        The profile of the camera.
     settings
         Groups ``observer`` and ``observatory``, and the name of the run.
     session
-        Name of this process; no other has the same, and those of later processes sort after it.
+        Unique name of this process; the names of later processes sort after it.
     """
 
     cluster: Cluster

@@ -12,13 +12,13 @@ _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def choose(observations: Iterable[Observation], me: Claim, claim_s: float) -> Observation | None:
-    """Return the Observation that comes first: begun by this observer, a target of opportunity, by priority, by age.
+    """Return the first Observation: one that this observer has begun, a target of opportunity, by priority, by age.
 
     Parameters
     ----------
     me
-        The claim that this process would write now; claims of earlier processes of its name count as its own. A time
-        window, if there is one, must have begun by the time of this claim.
+        The claim that this process would write now; claims of earlier processes with its name count as its own. If an
+        Observation has a time window, the window must have begun by the time of this claim.
     claim_s
         Seconds of silence after which another observer's claim is void.
     """
@@ -27,7 +27,7 @@ def choose(observations: Iterable[Observation], me: Claim, claim_s: float) -> Ob
 
 
 def over(observations: Iterable[Observation], me: Claim, claim_s: float) -> list[Observation]:
-    """Return Observations that have ended and are not marked as over; parameters as in `choose`.
+    """Return Observations that have ended but are not marked as ended; parameters as in `choose`.
 
     An observer died between the last condition and the mark, the operator refused it, or an older version had no mark.
     """

@@ -22,15 +22,15 @@ class Attempt:
     Parameters
     ----------
     number
-        From 1.
+        Number of the attempt, from 1.
     exposure_id, night
-        Reserved for it; None and empty before.
+        EXP_ID and night that were reserved for it; None and empty before that.
     opened
         Whether its shutter has been opened.
     opened_by
-        Process that opened it, for one that is not closed.
+        Process that opened the shutter, for an attempt that has not ended.
     closing
-        How it ended; None before.
+        How the attempt ended; None if it has not ended.
     recorded
         Sensors that the camera's record names; None without a record.
     """
@@ -69,34 +69,34 @@ class Failure:
 
 @dataclass(frozen=True)
 class Situation:
-    """What the observer knows before it decides.
+    """The situation in which the observer decides what to do next.
 
     Parameters
     ----------
     recipe, uid
-        Of the Observation that it claimed.
+        Recipe and uid of the Observation that it claimed.
     observation
         The present object in the cluster; None if it was deleted.
     session
         This process.
     now, night, night_ends
-        The moment, its night, and the end of the night in which the recipe was claimed.
+        The present time, its night, and the end of the night in which the recipe was claimed.
     step
-        The next step; None when all are done.
+        The next step; None if all steps are done.
     done
         Exposure steps whose Exposures exist.
     moving, busy, busy_since
         The device step in progress, whether any device moves, and when one was first seen to move.
     conditions
-        States that the devices report, by the words of ``assert`` and ``wait``.
+        States that the devices report, by the conditions in ``assert`` and ``wait`` of the recipe.
     camera
         State of the camera, read *before* the archive: a record that is written in between is not missed.
     attempt
-        Of the next step, if it is an exposure.
+        Latest attempt of the next step, if the step is an exposure.
     failure
         The step that has failed.
     began
-        EXP_ID under which this process opened the shutter last.
+        EXP_ID for which this process last opened the shutter.
     stopping
         Whether the process has received a signal to end.
     """
@@ -172,7 +172,7 @@ class Reserve:
 
 @dataclass(frozen=True)
 class Expose:
-    """Open the shutter under a number."""
+    """Open the shutter for an EXP_ID."""
 
     step: int
     exposure_id: int

@@ -18,7 +18,7 @@ from gozen_operator.reconcile.object_fields import Key
 
 
 class LiveObjects(Protocol):
-    """The part of the API that is used here."""
+    """The requests to the API server that this module sends."""
 
     def get(self, key: Key) -> dict[str, Any] | None:
         """Return an object, or None."""
@@ -34,7 +34,7 @@ def confirmed(api: LiveObjects, near: ExposureNeighbours, namespace: str) -> str
 
 
 def unheard_of(api: LiveObjects, index: Index, observation: Observation) -> list[dict[str, Any]]:
-    """Return Exposures of an Observation that the index lacks, if it would be complete without them."""
+    """Return the Exposures of an Observation that the index lacks, if it seems to be complete without them."""
     mine, namespace = entry_of(observation), str(observation.metadata.namespace)
     status = observation.status
     said = [one.model_dump() for one in status.conditions] if status is not None else []

@@ -95,7 +95,7 @@ class Controller:
         return gather(self._sources, resource) if isinstance(resource, Resource) else Answers()
 
     def _decided(self, before: SeenResource | None, seen: SeenResource | None, answers: Answers) -> Plan:
-        """Return the plan for a resource as it is now, from answers about it as it was before."""
+        """Return the plan for a resource in its present state, from answers about the state before."""
         if seen is None:
             return Plan()
         if _asks_otherwise(before, seen):
@@ -170,7 +170,7 @@ class Controller:
 
 
 def _asks_otherwise(before: SeenResource | None, now: SeenResource) -> bool:
-    """Tell whether answers are stale: of an earlier resource of this name, another spec, another state of its Job."""
+    """Tell whether answers are outdated: the resource was created again, or its spec or its Job has changed."""
     # The archive was read before the Job ended, so the commits of its last pods may be missing from the answers.
     if (before.job if before is not None else None) != now.job:
         return True

@@ -50,7 +50,7 @@ class ReconcileSources:
     site
         Settings of the data plane: instrument, run.
     remember
-        Puts an object into the index that no event has reported.
+        Adds an object to the index that no event has reported.
     watched_since
         When this operator began to reconcile, seconds since 1970; 0 before.
     """
@@ -71,7 +71,7 @@ class Answers:
     Parameters
     ----------
     pods
-        Those of its Job.
+        Pods of its Job.
     confirmed
         As `confirm_live.confirmed` returns it.
     """
@@ -91,12 +91,12 @@ class KindSteps(Generic[R, F]):
 
 
 def gather(sources: ReconcileSources, resource: Resource) -> Answers:
-    """Read what the reconcile of a resource needs, and no more."""
+    """Read only the sources that the reconcile of a resource needs."""
     return _TABLE[type(resource)].gather(sources, resource)
 
 
 def plan_for(sources: ReconcileSources, resource: Resource, answers: Answers, now: float) -> Plan:
-    """Return the plan for a resource; `now` is in seconds since 1970."""
+    """Return what the operator must do next for a resource; `now` is in seconds since 1970."""
     steps = _TABLE[type(resource)]
     return steps.reconcile(resource, steps.facts(sources, resource, answers), sources.settings, now)
 
@@ -149,7 +149,7 @@ def _lightcurve_facts(sources: ReconcileSources, resource: LightCurveJob, answer
 
 
 def _pods(sources: ReconcileSources, namespace: str, job: JobSeen | None) -> Sequence[Mapping[str, Any]]:
-    """Return the pods of a Job that has ended or of which a pod has failed; else none."""
+    """Return the pods of a Job if it has ended or one of its pods has failed; otherwise an empty result."""
     if job is None or (job.finished is None and not job.failed):
         return ()
     return sources.api.pods_of(namespace, job.uid)

@@ -33,12 +33,12 @@ _NO_SUCH_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
 def profile_of(name: str) -> Profile | RequestProblem:
-    """Return an instrument profile, or the reason why there is none.
+    """Return an instrument profile, or the reason why it does not exist.
 
     Raises
     ------
     StorageUnavailable
-        It cannot be read now; a request is not refused because of that.
+        The profile cannot be read now. The caller must try again, and must not refuse the request.
     """
     try:
         return _profile(name, _version_of(name))

@@ -54,7 +54,7 @@ class WorkQueue:
         self._changed.set()
 
     def add_later(self, key: Key, delay_s: float) -> None:
-        """Queue a key after a delay; the earliest of several such calls counts."""
+        """Queue a key after a delay. If a key is added several times, the earliest time is used."""
         due = self._clock() + delay_s
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
@@ -62,7 +62,7 @@ class WorkQueue:
             self._changed.set()
 
     async def take(self) -> Key:
-        """Return the next key, and wait until there is one; the worker that has it calls `done`."""
+        """Wait for the next key and return it; the worker calls `done` when it is finished with the key."""
         while True:
             self._move_due()
             lane = self._ready or self._round
@@ -87,7 +87,7 @@ class WorkQueue:
             self.add([key])
 
     def oldest(self) -> tuple[Key, float] | None:
-        """Return the key that a worker has had for longest, and for how many seconds; None when none has any."""
+        """Return the key that a worker has had for the longest time, and the seconds; None if no worker has a key."""
         if not self._busy:
             return None
         key, since = min(self._busy.items(), key=lambda one: one[1])

@@ -16,7 +16,7 @@ LONGEST_MESSAGE = 1024
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one condition."""
+    """Present knowledge of one condition."""
 
     type: str
     status: Literal["True", "False", "Unknown"]
@@ -79,5 +79,5 @@ def reason_of(found: Iterable[Mapping[str, Any]], type_: str) -> str | None:
 
 
 def shortened(text: str, longest: int = LONGEST_MESSAGE) -> str:
-    """Return a text that fits; one that is cut ends with an ellipsis."""
+    """Return a text that is short enough for a status; a text that is cut ends with an ellipsis."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

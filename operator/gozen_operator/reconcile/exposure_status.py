@@ -22,9 +22,9 @@ class ExposureReport:
     Parameters
     ----------
     outcome
-        Of its sensors.
+        Result of its sensors.
     job
-        Its one Job; without it the status keeps the one that it names.
+        Its Job; if it is None, the status keeps the Job that it names.
     completed
         Whether the Exposure is complete.
     """
@@ -43,7 +43,7 @@ def whole_status(
     Parameters
     ----------
     keep_same_reason
-        Whether a change of messages alone is not written: each write costs the API server.
+        Whether a change that affects only messages is not written, because each write costs the API server time.
     """
     old = exposure.status.model_dump(mode="json", exclude_none=True) if exposure.status else {}
     generation = exposure.metadata.generation or 0

@@ -1,4 +1,4 @@
-"""The facts about a resource that its reconcile gets. Plain data."""
+"""The facts about a resource with which its reconcile decides. Plain data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Commit:
     Parameters
     ----------
     reason, message
-        Of the rejection; empty for a sensor that was reduced.
+        Reason and message of the rejection; empty for a sensor that was reduced.
     """
 
     sensor: str
@@ -58,7 +58,7 @@ class PodEnd:
     Parameters
     ----------
     index
-        Its completion index: which group of sensors.
+        Its completion index, which is the number of its group of sensors.
     code
         Exit code; None if the pod ended without one.
     reason
@@ -84,13 +84,13 @@ class JobSeen:
     reason, message
         Why it failed.
     expires
-        Whether it has a TTL: `Plan.expire` was carried out.
+        Whether it has a TTL, because `Plan.expire` was carried out.
     queued
         Whether it waits for a quota (Kueue).
     failed
-        How many pods have failed so far.
+        Number of pods that have failed so far.
     ends
-        How the failed pods ended that still exist.
+        Ends of the failed pods that still exist.
     """
 
     name: str
@@ -106,18 +106,18 @@ class JobSeen:
 
 @dataclass(frozen=True)
 class ExposureFacts:
-    """What a reconcile knows about an Exposure in addition to the object itself.
+    """Facts for the reconcile of an Exposure, in addition to the object itself.
 
     Parameters
     ----------
     known_sensors
-        Of the instrument profile; empty if it cannot be read; `problem` then has the reason.
+        Sensors of the instrument profile; empty if it cannot be read, for the reason in `problem`.
     problem
         Why the request is invalid by the profile and the settings of the site.
     duplicate_of
         Another Exposure that has the same night, EXP_ID and run, and came first.
     duplicate_stays
-        Whether the API server has confirmed that it exists and stays: a watch reports a deletion late.
+        Whether the API server has confirmed that it is not being deleted, because a watch reports a deletion late.
     suspended
         Whether its Observation is suspended.
     raw
@@ -127,17 +127,17 @@ class ExposureFacts:
     trouble
         Why the archive cannot be read now.
     calibration
-        Calibration Exposures of its night that have to come first and are not complete.
+        Calibration Exposures of its night for which it waits, because they are not complete.
     job
         Its own Job.
     job_of_another
-        Message about another owner's Job that has the name of its own Job; empty if there is none.
+        Message that another owner's Job has the name that its Job needs; empty if the name is free.
     may_launch
-        Whether a place among the active Jobs is free for it.
+        Whether its Job may start now, because fewer Jobs are active than allowed.
     ahead
-        How many Exposures precede it in the queue.
+        Number of Exposures before it in the queue.
     held
-        Whether something still needs the finished Exposure: its Observation, which counts it.
+        Whether its Observation still counts the finished Exposure, so it must not be deleted yet.
     watched_since
         Time at which this operator began to reconcile; waiting is counted from then on.
     """
@@ -161,7 +161,7 @@ class ExposureFacts:
 
 @dataclass(frozen=True)
 class ChildExposure:
-    """What an Observation needs to know about one of its Exposures."""
+    """The facts about an Exposure that its Observation needs."""
 
     name: str
     complete: bool
@@ -171,12 +171,12 @@ class ChildExposure:
 
 @dataclass(frozen=True)
 class ObservationFacts:
-    """What a reconcile knows about an Observation in addition to the object itself.
+    """Facts for the reconcile of an Observation, in addition to the object itself.
 
     Parameters
     ----------
     known_sensors
-        Of the instrument profile.
+        Sensors of the instrument profile.
     children
         Its Exposures.
     problem
@@ -194,7 +194,7 @@ class ObservationFacts:
 
 @dataclass(frozen=True)
 class LightCurveFacts:
-    """What a reconcile knows about a LightCurveJob in addition to the object itself.
+    """Facts for the reconcile of a LightCurveJob, in addition to the object itself.
 
     Parameters
     ----------
@@ -202,13 +202,13 @@ class LightCurveFacts:
         Apertures that the reduction measures by the instrument's profile: diameters, pixel, or ``auto``; None if
         there is no such profile.
     writer
-        Another LightCurveJob that writes to the table now or comes first.
+        Another LightCurveJob that writes to the table now, or that waited for it earlier.
     waiting_for
         Exposures of the selection that are not complete yet.
     job, job_of_another
         As in `ExposureFacts`.
     result
-        Result that the finished pod left: exposures, rows, version of the table.
+        Result of the finished pod: exposures, rows, version of the table.
     """
 
     apertures: Apertures | None

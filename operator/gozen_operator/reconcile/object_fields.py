@@ -82,7 +82,7 @@ def essential(manifest: Manifest) -> dict[str, Any]:
 
 
 def parsed(manifest: Manifest) -> Resource:
-    """Return the model of a resource; raises as `gozen.resources.validation.admitted`."""
+    """Return the model of a resource; raises the errors of `gozen.resources.validation.admitted`."""
     return admitted(MODELS[manifest["kind"]], essential(manifest))
 
 

@@ -122,7 +122,7 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
 
 
 def _keeps_its_turn(exposure: Exposure, facts: ExposureFacts) -> bool:
-    """Tell whether it stays queued, for which the archive was not read again."""
+    """Tell whether it remains queued; in this case the archive was not read again."""
     asked = facts.raw is not None or facts.trouble is not None
     return reason_of(stored_conditions(exposure), "Succeeded") == "Queued" and not asked and not facts.suspended
 
@@ -130,7 +130,7 @@ def _keeps_its_turn(exposure: Exposure, facts: ExposureFacts) -> bool:
 def _wait(
     exposure: Exposure, facts: ExposureFacts, wanted: Sequence[str], settings: OperatorSettings, now: float
 ) -> Known | None:
-    """Return what an Exposure waits for before its Job may begin; None when it waits for nothing."""
+    """Return what an Exposure waits for before its Job may begin; None if it does not wait."""
     if facts.duplicate_of is not None:
         going = f"{_taken(exposure, facts)}, which is being deleted; this Exposure starts after that"
         return Known("Succeeded", "Unknown", "ExposureIdTaken", going)

@@ -33,13 +33,13 @@ class Plan:
     Parameters
     ----------
     create
-        A Job, created unless one of its name exists.
+        The Job to create, unless a Job with its name exists.
     status
         The complete status that the operator owns; None changes nothing.
     expire
-        A Job whose outcome is recorded, and which gets a TTL.
+        A Job whose outcome is recorded; it gets a TTL.
     delete
-        Whether the resource is deleted, with what it owns.
+        Whether the resource is deleted, with all objects that it owns.
     events
         Created after the status is written.
     requeue_after_s

@@ -35,7 +35,7 @@ def bucket_of(store: Store) -> S3Store:
     if isinstance(store, S3Store):
         return store
     raise BadRequest(
-        f"{store.url} is not a bucket: only s3:// has lifecycle rules and policies; run `gozen archive expire` instead"
+        f"{store.url} is not in an S3 bucket: it has no life-cycle rules and no policy; use `gozen archive expire`"
     )
 
 
@@ -68,7 +68,7 @@ def rules_for(prefix: str, days: int) -> list[Rule]:
 
 
 def life_cycle(store: S3Store) -> list[Rule]:
-    """Return all life-cycle rules of the bucket; raises as `set_life_cycle`."""
+    """Return all life-cycle rules of the bucket; raises the errors of `set_life_cycle`."""
     rules: list[Rule] = []
     with _asking(store, "read the life cycle of", "a life cycle"):
         rules += store.client.get_bucket_lifecycle_configuration(Bucket=store.bucket).get("Rules", ())
@@ -92,12 +92,15 @@ def set_life_cycle(store: S3Store, days: int) -> list[Rule]:
         store.client.put_bucket_lifecycle_configuration(Bucket=store.bucket, LifecycleConfiguration={"Rules": rules})
     stands = life_cycle(store)
     if names - {rule.get("ID") for rule in stands}:
-        raise BadRequest(f"the server of {store.url} does not keep lifecycle rules: {_INSTEAD['a life cycle']}")
+        raise BadRequest(f"the server of {store.url} does not store lifecycle rules: {_INSTEAD['a life cycle']}")
     return stands
 
 
 def set_policy(store: S3Store, statements: Sequence[Mapping[str, Any]]) -> None:
-    """Set statements in the bucket's policy and replace those with the same ``Sid``; raises as `set_life_cycle`."""
+    """Set statements in the bucket's policy; those with the same ``Sid`` are replaced.
+
+    Raises the errors of `set_life_cycle`.
+    """
     names = {one["Sid"] for one in statements}
     kept: list[Any] = []
     with _asking(store, "read the policy of", "policies"):

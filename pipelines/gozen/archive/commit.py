@@ -66,7 +66,7 @@ class GateRecord(_CommitPart):
     limit: Number = None
     unit: str = ""
     passed: bool
-    message: str | None = Field(None, description="What the numbers do not say, such as what each rule removed")
+    message: str | None = Field(None, description="Further information, such as the number of removed stars")
     frame: int | None = Field(None, ge=0, description="Number of the frame from 0; None for the whole sensor")
 
 
@@ -79,15 +79,15 @@ class FrameRecord(_CommitPart):
     background_adu: Number = None
     noise_adu: Number = None
     seeing_px: Number = Field(None, description="Full width at half maximum of the stars")
-    shift_x_px: Number = Field(None, description="Place on the frame minus place on the stack, along columns")
+    shift_x_px: Number = Field(None, description="Position on the frame minus position on the stack, along x")
     shift_y_px: Number = None
-    shift_residual_px: Number = Field(None, description="Root mean square of the stars about the shift")
+    shift_residual_px: Number = Field(None, description="Root mean square difference of the stars from the shift")
     rotation_deg: Number = Field(
-        None, description="Rotation against the stack, x towards y; None if the stars show none"
+        None, description="Rotation relative to the stack, from x towards y; None if none was measured"
     )
-    scale: Number = Field(None, description="Lengths on the frame over those on the stack; None without a rotation")
+    scale: Number = Field(None, description="Length on the frame divided by that on the stack; None without a rotation")
     n_stars: int | None = Field(None, description="Number of stars from which the shift was computed")
-    elongation: Number = Field(None, description="Length of the stars over their width")
+    elongation: Number = Field(None, description="Length of the stars divided by their width")
     zero_point: Number = Field(None, description="Zero point of this frame, mag")
 
 
@@ -106,14 +106,14 @@ class Summary(_CommitPart):
     wcs_rms_arcsec: Number = None
     n_wcs_stars: int | None = None
     n_sources: int | None = Field(None, description="Sources on the stack")
-    n_detections: int | None = Field(None, description="Rows written, all frames")
+    n_detections: int | None = Field(None, description="Number of rows of all frames")
     n_matched: int | None = Field(None, description="Sources with a star of the reference catalogue")
     n_calibrators: int | None = Field(None, description="Stars kept by the fit of the zero point")
     zero_point: Number = None
     zero_point_err: Number = None
     colour_term: Number = None
     colour_term_err: Number = None
-    aperture_diameter_px: int | None = Field(None, description="Of the calibrated aperture, pixels")
+    aperture_diameter_px: int | None = Field(None, description="Diameter of the calibrated aperture, pixels")
     zero_point_scatter: Number = Field(None, description="Robust scatter of the calibrators, mag")
     limiting_magnitude: Number = None
     n_tracklets: int | None = Field(None, description="Moving objects and streaks; None if `neo` did not run")
@@ -123,7 +123,7 @@ class Summary(_CommitPart):
 class SensorCommit(_CommitPart):
     """The record of one processing of one sensor in one exposure."""
 
-    form: int = Field(FORM, description="Version of this form")
+    form: int = Field(FORM, description="Version of the format of this record")
     night: str
     exposure: str
     run: str
@@ -141,9 +141,9 @@ class SensorCommit(_CommitPart):
     nframe: int = Field(0, ge=0)
     status: Literal["reduced", "rejected"]
     rejection: Rejection | None = None
-    warnings: tuple[str, ...] = Field((), description="What was done without, or with what does not fit exactly")
+    warnings: tuple[str, ...] = Field((), description="Inputs that are missing or do not match exactly")
     retain_raw: bool = Field(False, description="The raw files do not expire")
-    products: Mapping[str, Product] = Field(default_factory=dict, description="By kind: stack, cube, staging, ...")
+    products: Mapping[str, Product] = Field(default_factory=dict, description="Products by kind: stack, cube, ...")
     gates: tuple[GateRecord, ...] = ()
     frames: tuple[FrameRecord, ...] = ()
     summary: Summary = Summary()
@@ -153,7 +153,7 @@ class SensorCommit(_CommitPart):
     @model_validator(mode="after")
     def _says_why(self) -> Self:
         if (self.status == "rejected") != (self.rejection is not None):
-            raise ValueError("a rejected sensor, and no other, says why under `rejection`")
+            raise ValueError("`rejection` is required if the sensor is rejected, and not allowed otherwise")
         return self
 
     @property
@@ -162,7 +162,7 @@ class SensorCommit(_CommitPart):
         return Processing(self.night, self.exposure, self.run)
 
     def lacks(self, files: int) -> bool:
-        """Tell whether the reduction used fewer than ``files`` raw files, because some came later."""
+        """Tell whether the reduction used fewer than ``files`` raw files, because some arrived later."""
         return self.rejection is None and files > max(len(self.provenance.inputs), len(self.frames))
 
     def to_json(self) -> bytes:
@@ -254,18 +254,18 @@ def write_commit(store: Store, processing: Processing, commit: SensorCommit) -> 
 
 
 def read_commit(store: Store, processing: Processing, sensor: str) -> SensorCommit | None:
-    """Return the commit of one sensor, or None if there is none.
+    """Return the commit of one sensor, or None if it does not exist.
 
     Raises
     ------
     UnreadableInput
-        The object is not a valid commit, or has the form of a later version of Gozen.
+        The object is not a valid commit, or a later version of Gozen wrote it in another format.
     """
     return load_commit(store, keys.commit(processing, sensor))
 
 
 def load_commit(store: Store, key: str) -> SensorCommit | None:
-    """Return the commit under a key, or None if there is none; raises as `read_commit`."""
+    """Return the commit under a key, or None if it does not exist; raises as `read_commit`."""
     try:
         data = store.read(key)
     except MissingObject:

@@ -135,7 +135,7 @@ def reserve(store: Store, first_free: int, purpose: Purpose) -> int:
 
 
 def reserved(store: Store, purpose: Purpose) -> int | None:
-    """Return the number of an attempt, or None if it has none; the night does not matter."""
+    """Return the number of an attempt, or None if it has none; the night is not compared."""
     with contextlib.suppress(MissingObject):
         return _exposure_id(store, _name_key(purpose))
     return None
@@ -147,13 +147,13 @@ def read_purpose(store: Store, exposure_id: int) -> Purpose | None:
 
 
 def is_reserved(store: Store, night: str, exposure: str) -> bool:
-    """Tell whether this registry gave an exposure of this night its number: its camera records it, or it is lost."""
+    """Tell whether this registry reserved an exposure's number for this night; its camera records it, or it is lost."""
     purpose = read_purpose(store, int(exposure)) if re.fullmatch("[0-9]{8}", exposure) else None
     return purpose is not None and purpose.night == night
 
 
 def open_shutter(store: Store, exposure_id: int, opening: Opening) -> bool:
-    """Record that the shutter opens; return False if it was opened under this number before."""
+    """Record that the shutter opens for this number; return False if it was opened for it before."""
     return store.create(f"expid/opened/{exposure_id:08d}.json", _bytes(opening))
 
 
@@ -163,7 +163,7 @@ def read_opening(store: Store, exposure_id: int) -> Opening | None:
 
 
 def last_taken(store: Store, before: int) -> Opening | None:
-    """Return the opening of the last exposure before a number that has data, or None.
+    """Return the opening of the last exposure that has data, among those with a smaller number; None without any.
 
     An exposure that was lost, or has no record by the camera, did not use its planned time.
     """

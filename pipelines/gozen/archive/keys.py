@@ -113,7 +113,7 @@ def neo(processing: Processing, frame_id: str) -> str:
 
 
 def staging(processing: Processing, sensor: str) -> str:
-    """Return the key of the calibrated detections of one sensor, before they are appended to the table."""
+    """Return the key of the staged rows of one sensor, which are not yet in the light-curve table."""
     return f"staging/{processing.folder}/{_part('sensor', sensor)}.parquet"
 
 

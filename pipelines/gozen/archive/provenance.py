@@ -22,13 +22,13 @@ Fit = Literal["exact", "scaled", "nearest", "filter not stated"]
 
 
 class MasterMatch(_ProvenancePart):
-    """How well a calibration master matches the frames, and the keywords of its header that decide this."""
+    """How well a calibration master matches the frames, and the values of its header that were compared."""
 
-    fit: Fit = Field(description="Exact; or a dark of another exposure time; or a flat that does not name its filter")
+    fit: Fit = Field(description="Exact match, dark of another exposure time, or flat without filter")
     camera: str = Field("", description="Name of the instrument profile")
     gain: str = ""
     filter: str = ""
-    exposure_s: float | None = Field(None, description="Net exposure of one of its frames, seconds")
+    exposure_s: float | None = Field(None, description="Net exposure time of one of its frames, seconds")
     binning: str = "1x1"
     window: str = Field("", description="FITS section in full pixels; empty for the full frame")
 
@@ -36,9 +36,9 @@ class MasterMatch(_ProvenancePart):
 class CalibrationUsed(_ProvenancePart):
     """A calibration master that was used for a reduction."""
 
-    key: str = Field(description="Key in the archive, or a file's name")
+    key: str = Field(description="Key in the archive, or the name of a file")
     sha256: str = Field(pattern=SHA256)
-    age_days: float | None = Field(None, description="From its exposure to this one, days")
+    age_days: float | None = Field(None, description="Days from the exposure of the master to this exposure")
     match: MasterMatch | None = Field(None, description="None in records of an older version")
 
 
@@ -50,17 +50,15 @@ class ReferenceUsed(_ProvenancePart):
 
 
 class Provenance(_ProvenancePart):
-    """Code, recipe, parameters, calibration and inputs of one processing of one sensor; no time of processing."""
+    """Code, recipe, parameters, calibration and inputs of one processing of one sensor, but not its time."""
 
-    code_version: str = Field(description="Number, commit and digest of the sources, as `gozen --version` says it")
-    image_digest: str = Field("", description="Digest of the container image; empty outside of one")
+    code_version: str = Field(description="Number, commit and digest of the sources, as printed by `gozen --version`")
+    image_digest: str = Field("", description="Digest of the container image; empty outside a container")
     recipe_name: str = ""
     recipe: str = Field("", description="The recipe's text, verbatim")
-    parameters: Mapping[str, Any] = Field(
-        default_factory=dict, description="The settings that shape the result; numbers, text, lists and mappings"
-    )
+    parameters: Mapping[str, Any] = Field(default_factory=dict, description="The settings on which the result depends")
     calibration: Mapping[str, CalibrationUsed] = Field(
-        default_factory=dict, description="By kind: bias, dark, flat; dark2 and so on where frames needed several"
+        default_factory=dict, description="Masters by kind: bias, dark, flat; dark2 and so on if several were needed"
     )
     reference: ReferenceUsed | None = None
     inputs: Mapping[str, str] = Field(default_factory=dict, description="Name of each input and its SHA-256")

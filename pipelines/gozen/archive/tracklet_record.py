@@ -51,14 +51,14 @@ class TrackletPoint(_TrackletPart):
 
 
 class TrackletRecord(_TrackletPart):
-    """One moving object in one cube."""
+    """One moving object in one cube: a tracklet, with its positions."""
 
     tracklet: str = Field(
         description="name, eight letters and digits; the same if the same exposure is reduced again under the same run"
     )
     kind: Kind = Field(description="mover, streak (a trail within a frame) or cosmic (a trail narrower than a star)")
     significance: Number = Field(
-        None, description="minus the decimal logarithm of the number of such lines expected by chance"
+        None, description="minus the decimal logarithm of the number of equally good tracklets expected by chance"
     )
     n_frames: int = Field(ge=1, description="number of frames on which it is measured")
     ra_mid: float = Field(description="deg (ICRS), right ascension on the fitted line at mjd_mid")
@@ -84,7 +84,7 @@ def tracklet_name(frame_id: str, exposure: str, run: str, number: int) -> str:
 
 
 def tracklet_rows(which: dict[str, Any], records: Iterable[TrackletRecord]) -> list[dict[str, Any]]:
-    """Return the rows of a commit's tracklets, one for each point.
+    """Return the rows of a commit's tracklets, one for each position.
 
     Parameters
     ----------

@@ -29,9 +29,9 @@ class Detector:
     overscan
         ``frame`` to use one bias level for all rows; else each row has its own.
     dark
-        Bias and dark level of the active area in ADU, above the reference columns; zeros without a master.
+        Bias and dark level of the active area minus the level of the reference columns, ADU; 0 without a master.
     inverse_flat
-        One over the normalised flat; ones without a master, NaN at dead pixels.
+        1 divided by the normalised flat; 1 without a master, NaN at dead pixels.
     """
 
     active: tuple[slice, slice]

@@ -62,7 +62,7 @@ def _median(values: Image, known: NDArray[np.bool_]) -> Image:
 
 
 def dark_master(cube: RawCube, detector: Detector) -> Image:
-    """Return the master of dark or bias frames: the level of the active area in ADU, above the reference columns."""
+    """Return the master of dark or bias frames: their level minus the level of the reference columns, ADU."""
     return combine(_above_reference(cube, detector))
 
 

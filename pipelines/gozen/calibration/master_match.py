@@ -1,4 +1,4 @@
-"""Decide whether a master fits frames: camera, gain, filter, exposure time, window. No I/O."""
+"""Decide whether a master matches frames: camera, gain, filter, exposure time, window. No I/O."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ class MasterFacts:
 
 
 def differences(kind: Calibration, master: MasterFacts, wanted: CalibrationSetup, profile: Profile) -> set[str]:
-    """Return the properties in which a master does not fit frames; empty if it fits.
+    """Return the properties in which a master does not match frames; empty if it matches.
 
     Camera, gain, binning and window are compared, for a flat also the filter, for a dark also the exposure time. A
-    property that an old master does not state fits, except the filter.
+    property that an old master does not state counts as equal, except the filter.
     """
     own = master.setup
     found = set()
@@ -110,9 +110,9 @@ def differences(kind: Calibration, master: MasterFacts, wanted: CalibrationSetup
 
 
 def nearest_in_time(darks: Iterable[MasterFacts], exposure_s: float) -> MasterFacts | None:
-    """Return the dark whose exposure time has the ratio nearest to 1, or None without darks.
+    """Return the dark whose exposure time is most similar (by the ratio of the times), or None without darks.
 
-    Of darks with the same ratio (within 1 %), it is the latest.
+    If several darks have the same ratio (within 1 %), the latest is returned.
     """
 
     def ratio(dark: MasterFacts) -> float:

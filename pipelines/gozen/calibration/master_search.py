@@ -1,4 +1,4 @@
-"""Find the masters for an exposure: of each kind the latest earlier one that fits, or the profile's substitute."""
+"""Find the masters for an exposure: of each kind the latest earlier match, or a substitute that the profile allows."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Master:
     Parameters
     ----------
     image
-        Cut to the window of the frames that use it.
+        Image of the master, cut to the window of the frames that use it.
     mjd
         Start of the exposure from which the master was made, MJD (UTC).
     age_days
-        Days from then to the exposure that uses the master.
+        Days from that time to the exposure that uses the master.
     used
         Record of its use, for the commit.
     """
@@ -57,7 +57,7 @@ class Master:
 def find_masters(
     store: Store, profile: Profile, sensor: str, night: str, mjd: float, wanted: CalibrationSetup
 ) -> dict[Calibration, Master]:
-    """Return the masters for frames of the sky: of each kind the latest before the exposure that fits.
+    """Return the masters for frames of the sky: of each kind the latest match before the exposure.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ class _Look:
         return None
 
     def but_for(self, kind: Calibration, what: str) -> list[MasterFacts]:
-        """Return the masters before the exposure that do not fit in the property `what` only."""
+        """Return the masters before the exposure that differ only in the property `what`."""
         return [one for one in self.seen[kind] if differences(kind, one, self.wanted, self.profile) == {what}]
 
     def of_night(self, kind: Calibration, night: str) -> Iterator[MasterFacts]:
@@ -307,7 +307,7 @@ def _when(master: MasterFacts) -> tuple[float, str]:
 
 
 def _nights(night: str, days: int) -> Iterable[str]:
-    """Yield a night and the nights before (`days` < 0) or after it; so the cost does not grow with the archive."""
+    """Yield a night and the nights before (`days` < 0) or after it, whether the archive has them or not."""
     first, step = datetime.strptime(night, "%Y%m%d"), 1 if days > 0 else -1
     for number in range(abs(days) + 1):
         yield f"{first + timedelta(days=step * number):%Y%m%d}"

@@ -22,8 +22,8 @@ Name = Annotated[str, typer.Argument(help="Name of the table.")]
 def list_(ctx: typer.Context, json: Json = False) -> None:
     """List the tables and the releases."""
     from gozen.catalog import open_catalog
+    from gozen.catalog.format.manifest import tables
     from gozen.catalog.maintain.release import read_release, releases
-    from gozen.catalog.maintain.verify import tables
 
     store = invocation(ctx).store()
     held = [open_catalog(store, name).info() for name in tables(store)]
@@ -130,10 +130,11 @@ def verify(
 
     The exit code is 65 if there is a problem.
     """
+    from gozen.catalog.format.manifest import tables
     from gozen.catalog.maintain import verify as check
 
     store = invocation(ctx).store()
-    found = [check.verify(store, name) for name in names or check.tables(store)]
+    found = [check.verify(store, name) for name in names or tables(store)]
     if json:
         write_json([{**vars(one), "problems": [vars(p) for p in one.problems]} for one in found])
     else:
@@ -159,7 +160,7 @@ def compact(
     ] = 20_000_000,
     remove_older_than: Annotated[
         float | None,
-        typer.Option(metavar="DAYS", min=0, help="Then delete old generations that have been unused for this time."),
+        typer.Option(metavar="DAYS", min=0, help="Then delete old generations that have been unused for so many days."),
     ] = None,
 ) -> None:
     """Merge the small files of a table, and split large partitions. Other programs can read the table meanwhile.

@@ -106,7 +106,7 @@ def _place(ra: str | None, dec: str | None, source: int | None, radius: float) -
 def _radius(radius: float | None, source: int | None) -> float:
     """Return the radius of the circle, arcsec."""
     if radius is not None and source is not None:
-        raise BadRequest("--radius is that of a circle, which needs --ra and --dec instead of --id")
+        raise BadRequest("--radius needs --ra and --dec, the centre of the circle, instead of --id")
     return _DEFAULT_RADIUS_ARCSEC if radius is None else radius
 
 

@@ -82,7 +82,7 @@ def _circle(ra: float | None, dec: float | None, radius: float | None) -> SkyCir
 
     if ra is None and dec is None:
         if radius is not None:
-            raise BadRequest("--radius is that of a circle, which needs --ra and --dec as well")
+            raise BadRequest("--radius needs --ra and --dec, the centre of the circle")
         return None
     if ra is None or dec is None:
         raise BadRequest("a circle needs both --ra and --dec")
@@ -99,7 +99,7 @@ def show_found(
     selection: LogSelection,
     more: Mapping[str, object] | None = None,
 ) -> None:
-    """Print the rows that a search found; if there are none, say which conditions nothing met.
+    """Print the rows that a search found; if there are none, print the conditions.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def append(
     run_: Annotated[
         str | None,
         typer.Option(
-            "--run", help="Only this run (the name of a processing); default: of each exposure the most complete run."
+            "--run", help="Only this run (the name of a processing); default: for each exposure, the most complete run."
         ),
     ] = None,
     table: Annotated[str, typer.Option(help="Name of the table.")] = "lightcurves",
@@ -43,9 +43,9 @@ def append(
         typer.Option(help="Write the number of exposures and rows and the version of the table to this file, as JSON."),
     ] = None,
 ) -> None:
-    """Append the calibrated measurements of nights to a light-curve table.
+    """Append the measurements of nights to a light-curve table.
 
-    Measurements that are in the table already are skipped. Those of another run replace the earlier ones.
+    Measurements that the table already contains are skipped. Rows of the same exposure from another run are replaced.
     """
     from gozen.archive.stores.output_files import check_output
     from gozen.workflow.append_nights import AppendRequest, append_nights

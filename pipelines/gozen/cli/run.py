@@ -1,4 +1,4 @@
-"""``gozen run``: reduce what a recipe or Observation requests, from raw data to calibrated rows."""
+"""``gozen run``: reduce what a recipe or Observation requests, from raw data to staged rows."""
 
 from __future__ import annotations
 

@@ -16,12 +16,16 @@ def sql(
     query: Annotated[
         str,
         typer.Argument(
-            help="One SELECT in DuckDB's SQL; within(ra, dec, 83.8, -5.4, 10) selects a circle of 10 arcsec."
+            help="One SELECT in DuckDB's SQL; within(ra, dec, 83.8, -5.4, 10) selects rows within 10 arcsec of RA "
+            "83.8, Dec -5.4 degrees."
         ),
     ],
     rerun: Annotated[
         str | None,
-        typer.Option(help="Release to query; default: the setting quickdb.rerun, otherwise the live tables."),
+        typer.Option(
+            help="Name of the release to query; default: the release in the setting quickdb.rerun, or if it is not "
+            "set, the live tables."
+        ),
     ] = None,
     trusted: Annotated[
         bool,

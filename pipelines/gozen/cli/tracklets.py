@@ -56,7 +56,7 @@ Significance = Annotated[
     typer.Option(
         "--significance",
         min=0,
-        help="Minimum significance: -log10 of the number of such lines expected by chance.",
+        help="Minimum significance: -log10 of the number of equally good tracklets expected by chance.",
         rich_help_panel="Selection",
     ),
 ]
@@ -85,7 +85,7 @@ def tracklets(
     dec: log_options.Dec = None,
     radius: log_options.Radius = None,
     points: Annotated[
-        bool, typer.Option("--points", help="Print every point instead of one row for each object.")
+        bool, typer.Option("--points", help="Print one row for each position instead of one for each tracklet.")
     ] = False,
     csv: table_output.Csv = False,
     json: table_output.Json = False,

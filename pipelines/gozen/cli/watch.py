@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def watch(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder into which the camera writes FITS files.")],
-    once: Annotated[bool, typer.Option("--once", help="End when the folder is empty and all work is done.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when all files of the folder are handled and all work is done.")
+    ] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Copy the files into the archive instead of moving them.")
     ] = False,

@@ -33,7 +33,7 @@ class ArchivedExposures:
         self._ahead: dict[str, list[RawExposure]] = {}
 
     def for_files(self, night: str, numbers: Iterable[str | None]) -> list[RawExposure]:
-        """Return the exposures that files of a night may belong to.
+        """Return the exposures to which files of a night may belong.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ def read_frames(
 
 
 def frame_of(header: RawHeader, profile: Profile, shape: tuple[int, ...]) -> FrameFacts:
-    """Return the facts of a raw file that decide which exposure it belongs to.
+    """Return the properties of a raw file that decide to which exposure it belongs.
 
     Parameters
     ----------

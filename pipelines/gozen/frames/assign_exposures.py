@@ -31,7 +31,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A raw file that is not taken into the archive, and why."""
+    """A raw file that is not copied into the archive, and the reason."""
 
     path: Path
     reason: CorruptFile
@@ -39,7 +39,7 @@ class Refusal:
 
 @dataclass
 class Sorted:
-    """Raw files by night and exposure, the refused ones, and changes in the archive."""
+    """The result of sorting: raw files by night and exposure, refused files, and changes in the archive."""
 
     groups: dict[ExposureName, list[Placed]] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
@@ -69,7 +69,7 @@ def sort_arrivals(held: ArchivedExposures, arrivals: Iterable[Arrival], closed: 
 
 
 def other_file(path: Path, key: str) -> CorruptFile:
-    """Return the error for a raw file whose key in the archive belongs to another file."""
+    """Return the error for a raw file if another file has its key in the archive."""
     night, exposure, name = key.split("/")[-3:]
     return CorruptFile(
         f"{path.name}: the archive has another file as {key}, which is not overwritten. If this file replaces a "
@@ -130,7 +130,7 @@ class _Night:
         self._out.notes += filter(None, (self._note(base, raw) for base, raw in self._late.fixed))
 
     def _note(self, base: str, raw: RawExposure) -> str:
-        """Return a note that an exposure keeps its name although earlier files came; empty if all belong to it."""
+        """Return a note that an exposure keeps its name although earlier files came; empty if it has all files."""
         later = {
             name
             for (night, name), placed in self._out.groups.items()

@@ -25,7 +25,7 @@ _COMPARED = ("filter", "gain", "binning", "window")
 
 @dataclass(frozen=True)
 class FrameFacts:
-    """The facts about a raw file that decide which exposure it belongs to."""
+    """The properties of a raw file that decide to which exposure it belongs."""
 
     object: str
     data_type: str
@@ -46,7 +46,7 @@ def slug(text: str) -> str:
 
 
 def number_name(exposure_id: str | None) -> str | None:
-    """Return the name of an exposure by its number (eight digits); None if there is none, or it is not a number."""
+    """Return the name of an exposure with a number (eight digits); None without a number or if it is not valid."""
     if exposure_id is None or not (exposure_id.isascii() and exposure_id.isdigit()):
         return None
     return f"{int(exposure_id):08d}"
@@ -68,7 +68,7 @@ class _Exposure:
 
     @property
     def pause_days(self) -> float:
-        """The longest time after its last frame or before its first in which a file still belongs to it, days."""
+        """Longest time between its frames and the next file that still belongs to it, days."""
         if self.cube_s is not None:
             # Cubes of one exposure start together.
             return self.cube_s / 2 / _DAY_S
@@ -114,7 +114,7 @@ class Exposures:
             self._add_known(one)
 
     def place(self, frame: FrameFacts, source: str) -> str:
-        """Return the name of the exposure that a file belongs to; create the exposure if there is none.
+        """Return the name of the exposure to which a file belongs; create the exposure if it does not exist.
 
         Parameters
         ----------
@@ -140,9 +140,9 @@ class Exposures:
         problem = contradiction(frame, known.object, known.data_type, known.setup)
         if problem:
             raise CorruptFile(
-                f"{source}: {problem}, although other files have the same exposure number {number}; files with one "
-                "number form one exposure, so correct the number or the keyword, or leave out `exposure_id` in the "
-                "profile"
+                f"{source}: {problem} as in the other files of exposure number {number}; files with one number form "
+                "one exposure, so correct the number or that value in the header; if the camera does not number its "
+                "exposures, remove `exposure_id` from the profile"
             )
         if frame.taken.cube_s is not None and frame.sensor in known.first:
             raise CorruptFile(
@@ -218,7 +218,7 @@ class Exposures:
 
 
 def contradiction(frame: FrameFacts, object_: str, data_type: str, setup: Setup) -> str:
-    """Return a message on the first quantity in which a file differs from the others of its number; else an empty text.
+    """Return a message on the first quantity in which a file differs from others with its number; else empty.
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ def _number_key(camera: str, number: str) -> tuple[str, str]:
 
 
 def base_name(frame: FrameFacts) -> str:
-    """Return the name of an exposure by its first file: its number, else its target or kind of calibration."""
+    """Return the name of an exposure from its first file: its number; without one its target or calibration type."""
     number = frame.setup.exposure_id
     if number is not None:
         return number_name(number) or slug(number)

@@ -83,7 +83,9 @@ def unpacked(data: bytes | memoryview, name: str) -> bytes | memoryview:
 
 
 def find_image(data: bytes | memoryview, name: str, hdu: int | str | None) -> ImageUnit:
-    """Return the image of an unpacked file that a profile names, or the first one; the rest of the file is not read.
+    """Return the image that the profile names, or else the first image, of a decompressed file.
+
+    The rest of the file is not read.
 
     Raises
     ------
@@ -108,7 +110,7 @@ def find_image(data: bytes | memoryview, name: str, hdu: int | str | None) -> Im
 
 
 def image_names(data: bytes | memoryview, name: str) -> tuple[str, ...]:
-    """Return number and name of each image of an unpacked file, up to the first unreadable header."""
+    """Return number and name of each image of a decompressed file, up to the first unreadable header."""
     found = []
     with quiet(), opened(data, name, disable_image_compression=True) as hdus, contextlib.suppress(CorruptFile):
         for unit in _images(hdus, data, name):
@@ -117,7 +119,7 @@ def image_names(data: bytes | memoryview, name: str) -> tuple[str, ...]:
 
 
 def opened(data: bytes | memoryview, name: str, **options: Any) -> fits.HDUList:
-    """Open unpacked bytes as FITS, without a copy and without scaling the pixels."""
+    """Open decompressed bytes as FITS, without a copy and without scaling the pixels."""
     memory = memoryview(data)
     file = RangedFile(len(memory), lambda start, stop: memory[start:stop])
     try:

@@ -80,7 +80,7 @@ def _all_digits(card: fits.Card) -> Any:
 
 
 def _mended(line: str) -> str:
-    """Return a card with the space that the standard requires after the equals sign, if the value follows directly."""
+    """Return a card with the space that the standard requires after the equals sign, if the card lacks it."""
     value_follows = line[8:9] == "=" and line[9:10] != " " and line[79:] == " "
     return f"{line[:8]}= {line[9:79]}" if value_follows and line[:8].strip() not in _COMMENTARY else line
 

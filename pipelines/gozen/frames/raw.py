@@ -175,7 +175,7 @@ def read_file(
     Parameters
     ----------
     room
-        Returns memory of a given size for the file's bytes, which the frames are views of; new memory by default.
+        Returns memory of a given size for the bytes of the file; the frames are views of it. Default: new memory.
     hdu
         Number or name of the image; the first one by default.
 
@@ -240,7 +240,7 @@ def as_meant(file: RawFile, profile: Profile) -> RawFile:
     Raises
     ------
     CorruptFile
-        The profile does not set it, and pixels seem to have overflowed.
+        The profile does not set `unsigned`, and pixels seem to have overflowed.
     """
     if file.frames.dtype != STORED or (file.offset, file.scale) != (0, 1) or profile.unsigned is False:
         return file
@@ -251,9 +251,10 @@ def as_meant(file: RawFile, profile: Profile) -> RawFile:
         count = run_over(frame)
         if count:
             raise CorruptFile(
-                f"{file.name}: frame {index} has {count} negative pixels where bright ones are expected, down to "
-                f"{frame.min()} ADU: the camera probably counts to 65535 and the file lacks BZERO = 32768; "
-                f"write `unsigned: true` in the profile {profile.name}, or false if the pixels are really signed",
+                f"{file.name}: frame {index} has {count} negative pixels that bright pixels surround, or a negative "
+                f"sky, down to {frame.min()} ADU: the camera probably counts to 65535 and the file lacks BZERO = "
+                f"32768; write `unsigned: true` in the profile {profile.name}, or false if the pixels are really "
+                "signed",
                 value=count,
                 limit=0,
             )

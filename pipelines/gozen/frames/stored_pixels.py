@@ -109,7 +109,7 @@ def apply_scaling(stored: NDArray[Any], scaling: Scaling, name: str) -> Pixels |
 
 
 def run_over(frame: NDArray[Any]) -> int:
-    """Return how many pixels of a signed frame are probably overflowed values of an unsigned one, above 32767 ADU.
+    """Return the number of pixels of a signed frame that probably overflowed: values above 32767 ADU became negative.
 
     Such a pixel is negative and surrounded by bright ones, as in the middle of a star; or the sky itself is negative.
 
@@ -135,7 +135,7 @@ def run_over(frame: NDArray[Any]) -> int:
 
 
 def far_below(frame: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which pixels are negative, and more than 1000 ADU below the median."""
+    """Return a mask of pixels that are negative and more than 1000 ADU below the median."""
     return np.asarray(frame < min(0.0, float(np.median(frame)) - _FAR_ADU))
 
 

@@ -39,10 +39,10 @@ class WordRule(WordPart):
     value: str | float | int | None = None
     kind: Literal["text", "number", "integer", "hours", "degrees", "utc", "local", "jd", "mjd", "unix"] = "text"
     scale: float = 1.0
-    values: Mapping[str, str] = Field(default_factory=dict, description="Other spellings of a value")
+    values: Mapping[str, str] = Field(default_factory=dict, description="Gozen's name for each value in the file")
     optional: bool = False
-    timesys: TimeScale | None = Field(None, description="Time scale of the word, where the header does not say it")
-    moment: Literal["start", "middle", "end"] = Field("start", description="Which of the exposure a time is")
+    timesys: TimeScale | None = Field(None, description="Time scale of the keyword; it overrides the header's TIMESYS")
+    moment: Literal["start", "middle", "end"] = Field("start", description="Moment that the keyword contains")
 
     @model_validator(mode="after")
     def _timesys_fits_the_kind(self) -> Self:
@@ -74,10 +74,10 @@ class WindowRule(WordRule):
     """The rule for the part of the sensor that was read out: a FITS section, or numbers in four keywords."""
 
     form: Literal["section", "ends", "size"] = Field(
-        "section", description="`ends`: words for x1, x2, y1, y2; `size`: words for x1, y1, columns, rows"
+        "section", description="`ends`: keywords for x1, x2, y1, y2; `size`: keywords for x1, y1, columns, rows"
     )
     first: Literal[0, 1] = Field(1, description="Number of the sensor's first column and row")
-    binned: bool = Field(False, description="Numbers count pixels as they were joined, not those of the sensor")
+    binned: bool = Field(False, description="Whether the numbers count binned pixels, not those of the sensor")
 
 
 class HeaderWords(WordPart):
@@ -85,11 +85,11 @@ class HeaderWords(WordPart):
 
     object: WordRule
     data_type: WordRule
-    utc_start: WordRule = Field(description="When the first pixel of the (first) frame starts")
-    exposure_s: NumberRule = Field(description="Net exposure of one frame")
-    frame_time_s: NumberRule | None = Field(None, description="From frame to frame, in a cube")
-    row_time_s: NumberRule | None = Field(None, description="From row to row, for a rolling shutter")
-    utc_sequence: WordRule | None = Field(None, description="When the sequence starts; must precede utc_start")
+    utc_start: WordRule = Field(description="Time at which the exposure of the first pixel of the first frame starts")
+    exposure_s: NumberRule = Field(description="Net exposure time of one frame, seconds")
+    frame_time_s: NumberRule | None = Field(None, description="Time from frame to frame of a cube, seconds")
+    row_time_s: NumberRule | None = Field(None, description="Time from row to row of a rolling shutter, seconds")
+    utc_sequence: WordRule | None = Field(None, description="Start time of the sequence; not later than utc_start")
     ra: WordRule | None = None
     dec: WordRule | None = None
     sensor: WordRule = WordRule(value="1")
@@ -97,8 +97,8 @@ class HeaderWords(WordPart):
     frame_id: WordRule | None = None
     gain: WordRule | None = Field(None, description="Name of the amplifier setting")
     filter: WordRule | None = None
-    binning: WordRule | None = Field(None, description="Pixels that were joined: `2`, `2x2`, or two words for x and y")
-    window: WindowRule | None = Field(None, description="FITS section of the sensor that was read, in its full pixels")
+    binning: WordRule | None = Field(None, description="Binning of the frame: `2`, `2x2`, or two keywords for x and y")
+    window: WindowRule | None = Field(None, description="FITS section of the sensor that was read, in unbinned pixels")
     pipelines: WordRule | None = None
     project: WordRule | None = None
     observer: WordRule | None = None

@@ -30,7 +30,7 @@ def read_moment(parts: Sequence[Any], rule: WordRule, zone: str, timesys: Any = 
     Parameters
     ----------
     parts
-        Value of one keyword, or the values of those for date, time of day and offset from UTC.
+        Value of one keyword, or the values of the keywords for date, time of day and offset from UTC.
     rule
         A rule of one of `TIME_KINDS`.
     zone

@@ -58,7 +58,7 @@ def joined(parts: Sequence[Any]) -> str:
 
 
 def _of_two(whole: re.Match[str], rest: Sequence[str]) -> str:
-    """Join a complete moment and the next values: an offset, or the time of day once more."""
+    """Join a complete date and time with the next values: an offset, or the time of day again."""
     if re.fullmatch(_OFFSET, rest[0]):
         return " ".join((whole[0], *rest))
     text = f"{whole['date']}T{' '.join(rest)}"

@@ -128,7 +128,7 @@ class Sensor(WordPart):
     id: SensorNumber
     x_arcsec: float = Field(0.0, description="Offset of its centre on the sky, east positive")
     y_arcsec: float = Field(0.0, description="Offset of its centre on the sky, north positive")
-    saturation_adu: float | None = Field(None, gt=0, description="Where it differs from the gain's")
+    saturation_adu: float | None = Field(None, gt=0, description="Only if it differs from that of the gain")
 
 
 class Gain(WordPart):
@@ -136,7 +136,7 @@ class Gain(WordPart):
 
     e_per_adu: float = Field(gt=0, description="Inverse gain, electrons per ADU")
     read_noise_e: float = Field(ge=0, description="Read noise, electrons")
-    saturation_adu: float = Field(gt=0, description="Raw value at which a pixel stops being linear")
+    saturation_adu: float = Field(gt=0, description="Raw value above which a pixel is no longer linear")
 
 
 class Profile(WordPart):
@@ -150,38 +150,38 @@ class Profile(WordPart):
     site: Site
     raw: Literal["cube", "frames"] = Field(description="One file per sensor and exposure, or one per frame")
     raw_names: Annotated[str, AfterValidator(_with_groups)] | None = Field(
-        None, description="Regular expression of raw files' names without ending; its groups, joined, are the sensor"
+        None, description="Regular expression for names of raw files without ending; its joined groups are the sensor"
     )
     hdu: Annotated[int, Field(ge=0)] | str | None = Field(
-        None, description="Number (0: the primary one) or EXTNAME of the image in a file; by default the first"
+        None, description="HDU of the image: number (0: primary) or EXTNAME; default: the first image"
     )
     unsigned: bool | None = Field(
-        None, description="Whether 16-bit pixels without BZERO are unsigned; by default those that look so are refused"
+        None, description="Whether 16-bit pixels without BZERO are unsigned; if not set, files that seem so are refused"
     )
     binning: Annotated[str, AfterValidator(_binning)] = Field(
-        "1x1", description="Pixels joined along x and y in what shape, active, reference and scale describe"
+        "1x1", description="Binning (x, y) for which shape, active, reference and pixel scale are given"
     )
     shape: tuple[int, int] = Field(description="Rows and columns of a raw frame")
     active: Section = Field(description="The pixels that see the sky")
     reference: Section | None = Field(None, description="Reference or overscan columns")
-    overscan: Literal["row", "frame"] = Field("row", description="One bias level per row, or one per frame")
+    overscan: Literal["row", "frame"] = Field("row", description="Whether each row or each frame has one bias level")
     pixel_scale_arcsec: float = Field(gt=0)
-    pixel_scale_uncertainty: float = Field(0.01, gt=0, lt=1, description="Relative")
+    pixel_scale_uncertainty: float = Field(0.01, gt=0, lt=1, description="Relative uncertainty of the pixel scale")
     orientation_deg: float = Field(0.0, description="Position angle of the +y axis, north through east")
-    mirrored: bool = Field(False, description="False: east is left when north is up")
-    pointing_uncertainty_arcsec: float = Field(120.0, gt=0, description="Of the header's coordinates")
+    mirrored: bool = Field(False, description="False: if north is up, east is left")
+    pointing_uncertainty_arcsec: float = Field(120.0, gt=0, description="Largest error of the header's coordinates")
     gains: Mapping[str, Gain] = Field(min_length=1)
     default_gain: str
     masters: tuple[Literal["dark", "bias", "flat"], ...] = Field(
-        ("dark", "flat"), description="Empty: there are no calibration frames, and pixels are measured as they are"
+        ("dark", "flat"), description="Masters to use; empty: Gozen measures uncalibrated pixels"
     )
     dark_mismatch: Literal["scaled", "nearest", "refused"] | None = Field(
-        None, description="Where no dark has the frames' exposure time; by default the sky is refused, flats are not"
+        None, description="What to do if no dark has the exposure time; default: sky is refused, flats are not"
     )
     aperture_diameters_px: Apertures = Field(
-        "auto", description="Of the circles that stars are measured in, the calibrated one first; or by the seeing"
+        "auto", description="Diameters of the apertures, the calibrated one first; auto: by the seeing"
     )
-    stack_skips_frames: int = Field(0, ge=0, description="First frames that are measured but left out of the stack")
+    stack_skips_frames: int = Field(0, ge=0, description="Number of first frames left out of the stack")
     default_pipelines: tuple[PipelineName, ...] = ("wcs", "stack")
     sensors: tuple[Sensor, ...] = Field(min_length=1)
     header: HeaderWords

@@ -23,7 +23,7 @@ from gozen.instrument.readout import read_out
 
 @dataclass(frozen=True)
 class Quantity:
-    """One quantity as a profile reads it.
+    """One quantity that a profile reads from a header.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class QuantityCheck:
     Parameters
     ----------
     night
-        The night that the file belongs to; None if its time cannot be read.
+        The night to which the file belongs; None if its time cannot be read.
     problems
         One sentence for each reason why the file cannot be reduced.
     notes

@@ -92,8 +92,8 @@ def read_out(profile: Profile, binning: str, window: str, shape: tuple[int, int]
         words = " and ".join(profile.header.binning.sources) if profile.header.binning else ""
         raise CorruptFile(
             f"{source}: {words or 'the header'} gives binning {binning}, whose pixels have another shape than those "
-            f"of the profile {profile.name} (binning {profile.binning}); use a binning with that ratio, or write "
-            f"another profile with `binning: {binning}` for such frames"
+            f"of the profile {profile.name} (binning {profile.binning}); use a binning with the same ratio of x to y "
+            f"as the profile, or write another profile with `binning: {binning}` for such frames"
         )
     found = _cut(profile.model_dump_json(), binning, window, shape)
     if found is None:
@@ -145,7 +145,7 @@ def _sides(profile: Profile, binning: str, window: str, *, with_overscan: bool) 
 
 
 def _within(axis: _Axis, window: slice, step: int) -> _Side:
-    """Return the part of an axis that was read, if only the window was read."""
+    """Return the pixels of an axis that the frame has if only the window was read."""
     length, active = (window.stop - window.start) // step, _joined(axis.active, window, step)
     reference = _joined(axis.reference, window, step) if axis.reference else None
     if active is None:
@@ -155,7 +155,7 @@ def _within(axis: _Axis, window: slice, step: int) -> _Side:
 
 
 def _beside(axis: _Axis, window: slice, step: int) -> _Side:
-    """Return the same if the columns outside the active area were read too, with each row of the window."""
+    """Return the pixels of an axis if the columns outside the active area were read too, for each row of the window."""
     before, after = slice(0, axis.active.start), slice(axis.active.stop, axis.length)
     inside = slice(max(window.start, before.stop), min(window.stop, after.start))
     count = max(inside.stop - inside.start, 0) // step

@@ -44,7 +44,7 @@ def staged_commits(store: Store, night: str, exposures: Sequence[str] | None = N
 
 
 def append(store: Store, night: str, table: str = TABLE, progress: Callable[[], None] = lambda: None) -> AppendReport:
-    """Append the calibrated detections of a night to the table, and update the night's observation log.
+    """Append the staged rows of a night to the table, and update the night's observation log.
 
     If nothing was reduced since the last call, nothing changes. Otherwise the rows of new exposures are added, and the
     rows of exposures that were reduced again in a later run are replaced.

@@ -39,7 +39,7 @@ class Calibrators:
     known
         Number of sources with a reference magnitude.
     removed
-        Number of those that each rule removed.
+        Number of these sources that each rule removed.
     """
 
     flux: Floats
@@ -125,16 +125,16 @@ def _limit(strength: Floats) -> float:
 
 
 def _with_blended(alone: Chosen, others: Chosen, share: Floats, minimum: int) -> Chosen:
-    """Return the isolated stars; if they are fewer than `minimum`, add the least blended of the others up to 10 stars.
+    """Return the unblended stars; if they are fewer than `minimum`, add the least blended others, up to 10 in total.
 
     Parameters
     ----------
     alone, others
-        Masks of the isolated stars and of the blended ones.
+        Masks of the unblended stars and of the blended ones.
     share
         Light of neighbours in the aperture, relative to the star's own.
     minimum
-        Number of isolated stars that is enough; if it is above 10, stars are added up to it.
+        Number of unblended stars that is enough; if it is above 10, stars are added up to this number.
     """
     missing = max(minimum, _FEW) - int(alone.sum())
     if alone.sum() >= minimum or missing <= 0:

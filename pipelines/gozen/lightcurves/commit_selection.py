@@ -40,7 +40,7 @@ def selected_commits(
     exposures
         Only commits of these exposures; empty for all.
     run
-        Only commits of this run; None uses the run in force of each exposure.
+        Only commits of this run. None uses, for each exposure, the run of `gozen.archive.keys.runs_in_force`.
     region, reach_deg
         Only sensors whose centre is at most `reach_deg` degrees outside of the circle `region`; use half the diagonal
         of a sensor's field. Without a region, all sensors.

@@ -23,8 +23,8 @@ def match_stars(ra: Floats, dec: Floats, star_ra: Floats, star_dec: Floats, radi
 
     Returns
     -------
-    Index of each source's star, -1 if it has none, shape (N,). If a star is the nearest star of several sources, only
-    the nearest of these gets it; the others get none.
+    Index of the star of each source, -1 without a star, shape (N,). If a star is the nearest star of several sources,
+    only the nearest of these sources gets it; the others get none.
     """
     out = np.full(len(ra), -1, np.intp)
     if len(ra) == 0 or len(star_ra) == 0:

@@ -103,7 +103,7 @@ def fit_zero_point(stars: StarFluxes, settings: CalibrationSettings, name: str, 
     name
         Exposure and sensor, for the messages.
     why
-        Sentence on the stars that were removed before, for the messages.
+        Sentence about the stars that were removed before, for messages.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def _clipped_fit(
         if turn > 0 and (now == kept).all():
             return np.asarray(fit, np.float64), covariance, rest, kept
         kept = now
-    raise TooFewCalibrators(f"{name}: the fit of the zero point does not settle in {_ROUNDS} rounds of clipping")
+    raise TooFewCalibrators(f"{name}: the fit of the zero point does not converge in {_ROUNDS} rounds of clipping")
 
 
 def _enough(count: int, settings: CalibrationSettings, sentence: str, why: str) -> None:

@@ -72,7 +72,7 @@ class Line:
     rms_px
         Root mean square distance of the members from the line, per axis, pixels.
     significance
-        -log10 of the expected number of such lines by chance.
+        -log10 of the number of equally good lines expected by chance.
     """
 
     members: Indices

@@ -78,7 +78,7 @@ class Scene:
 
     @staticmethod
     def diameter_of(fwhm: float) -> float:
-        """Return the diameter of the aperture for movers, pixels."""
+        """Return the diameter of the aperture in which moving objects are measured, pixels."""
         return 2 * _RADIUS_FWHM * fwhm
 
 

@@ -21,7 +21,7 @@ _PAGES_KEPT = 64
 
 @dataclass(frozen=True)
 class Notice:
-    """What is said in place of data: the key of its texts, and details for an administrator."""
+    """A message that the page shows instead of data: the key of its texts, and details for an administrator."""
 
     key: str
     details: str = ""

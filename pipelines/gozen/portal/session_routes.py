@@ -29,7 +29,7 @@ class Session:
         self._cookie: dict[str, Any] = {"httponly": True, "samesite": "lax", "secure": settings.https}
 
     async def user(self, request: Request) -> User | None:
-        """Return the user of a request; raises as `HubLogin.user`."""
+        """Return the user of a request; raises the errors of `HubLogin.user`."""
         return await self.login.user(request.cookies)
 
     def log_in(self, request: Request) -> Response:
@@ -44,7 +44,7 @@ class Session:
         return answer
 
     async def finish(self, request: Request) -> Response:
-        """Answer the browser when it comes back from the hub; raises as `HubLogin.finish`."""
+        """Answer the browser when it comes back from the hub; raises the errors of `HubLogin.finish`."""
         asked = request.query_params
         if "error" in asked:
             raise LoginFailed("login_refused")

@@ -10,7 +10,8 @@ from gozen.archive import keys
 from gozen.archive.stores.open_store import open_archive
 from gozen.errors import BadRequest, MissingObject
 from gozen.lightcurves.barycentric_times import Place
-from gozen.quickdb.engines import Engine
+from gozen.quickdb.engines import Engine, Scalable
+from gozen.quickdb.engines.workers_table import local_table
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.jobs.plan_job import JobRequest, Planner
 from gozen.quickdb.jobs.rerun_tables import Tables
@@ -80,6 +81,37 @@ class Api:
     def close(self) -> None:
         """Stop the workers."""
         self._engine.close()
+
+    def workers(self, number: int | None = None) -> pd.DataFrame:
+        """Return what your own workers are and use; with a number, first set how many there are.
+
+        Parameters
+        ----------
+        number
+            The number of workers, which then stays the same; they start if there are none. By default it follows the
+            work, within the limits of the hub.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each worker: its state, tasks, use of the processor, and memory.
+
+        Raises
+        ------
+        BadRequest
+            The hub does not allow so many, or these are not your own workers in the cluster of a hub.
+        ClusterUnavailable
+            The hub's service for workers cannot answer now.
+        """
+        if isinstance(self._engine, Scalable):
+            if number is not None:
+                self._engine.scale(number)
+            return self._engine.table()
+        if number is not None:
+            raise BadRequest(
+                f"the number of workers ({self._engine.workers}) is fixed here; give another to connect(workers=...)"
+            )
+        return local_table(self._engine.workers)
 
     def map(
         self,

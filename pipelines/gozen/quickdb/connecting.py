@@ -33,11 +33,12 @@ def connect(
     rerun
         The release that jobs read by default; without one they read the live tables.
     engine
-        ``local`` for processes on this machine, ``dask`` for Dask workers on this machine, the address of a Dask
-        scheduler (``tcp://host:8786``), or a ``distributed.Client``.
+        ``local`` for processes on this machine, ``dask`` for Dask workers on this machine, ``workers`` for your own
+        workers in the hub's cluster (the default in a lab that can have them), the address of a Dask scheduler
+        (``tcp://host:8786``), or a ``distributed.Client``.
     workers
-        Number of processes on this machine; 0 runs everything in the current process, where a debugger can stop in
-        the function.
+        Number of processes on this machine, or of your own workers; 0 runs everything in the current process, where a
+        debugger can stop in the function.
     isolate
         Whether functions run isolated: without network, files and credentials, and with limits on memory, time and
         the size of results.
@@ -62,11 +63,16 @@ def connect(
     quickdb = settings.quickdb
     isolate = quickdb.isolate if isolate is None else isolate
     limits = _limits(settings) if isolate else None  # raises before workers start
-    opened = _engine(engine or quickdb.engine, settings.workers if workers is None else workers)
+    opened = _engine(engine or quickdb.engine or _default_engine(), workers, settings)
     return Api(settings, opened, rerun=rerun or quickdb.rerun, limits=limits, place_m=_place(settings))
 
 
-def _engine(wanted: Any, workers: int) -> Engine:
+def _default_engine() -> str:
+    return "workers" if os.environ.get("GOZEN_WORKERS_URL") else "local"
+
+
+def _engine(wanted: Any, given: int | None, settings: Settings) -> Engine:
+    workers = settings.workers if given is None else given
     if workers == 0:
         return Here()
     if wanted == "local":
@@ -75,13 +81,26 @@ def _engine(wanted: Any, workers: int) -> Engine:
         local = LocalEngine(workers)
         local.start()
         return local
+    if wanted == "workers":
+        return _own_workers(given, settings)
     if wanted == "dask" or not isinstance(wanted, str) or "://" in wanted:
         from gozen.quickdb.engines.dask_engine import DaskEngine
 
         return DaskEngine(None if wanted == "dask" else wanted, workers)
     raise BadRequest(
-        f"engine {wanted!r} is not known: write local, dask, or a scheduler's address, such as tcp://host:8786"
+        f"engine {wanted!r} is not known: write local, dask, workers, or a scheduler's address, such as tcp://host:8786"
     )
+
+
+def _own_workers(given: int | None, settings: Settings) -> Engine:
+    """Return the engine of a lab; no request is sent before the first job."""
+    from gozen.quickdb.engines.lab_workers import LabWorkers
+    from gozen.quickdb.engines.workers_service import URL, WorkersService
+
+    service = WorkersService.of_this_lab()
+    if service is None:
+        raise BadRequest(f'the engine "workers" needs a lab of a hub, which sets {URL}; use "local" here')
+    return LabWorkers(service, fixed=given, local=settings.workers, start_s=settings.quickdb.workers_start_s)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -135,7 +135,7 @@ def _of_all(rejections: Mapping[int, Rejected], frame_id: str) -> Rejected:
     first = rejections[min(rejections)]
     if len(kinds) > 1:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        return CorruptFile(f"{frame_id}: all {len(rejections)} frames were refused, for {names}")
+        return CorruptFile(f"{frame_id}: all {len(rejections)} frames were refused, for these reasons: {names}")
     worst = [refusal.value for refusal in rejections.values() if refusal.value is not None]
     value = float(np.median(worst)) if worst else None
     return type(first)(

@@ -66,12 +66,12 @@ class MasterResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Exit code of the error, if any; a rejection is a result and counts as done."""
+        """Exit code of the error; 0 without an error, and also for a rejection, which is a result."""
         return self.error.exit_code if self.error else ExitCode.DONE
 
     @property
     def problem(self) -> str | None:
-        """Why there is no master; None if there is one."""
+        """Reason why no master was made; None if one was made."""
         if self.error is not None:
             return f"{self.error.name}: {self.error}"
         if self.commit and self.camera and self.commit.instrument not in ("", self.camera):

@@ -171,7 +171,7 @@ class Prepared(Stage):
 
 @dataclass(frozen=True)
 class InContext(Stage):
-    """A stage that has the context of the stage before."""
+    """A stage with the same `context` (the inputs that all steps share) as the previous stage."""
 
     before: Prepared | InContext
 

@@ -93,5 +93,5 @@ class SensorResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Exit code of the error, if any; a rejection is a result and counts as done."""
+        """Exit code of the error; 0 without an error, and also for a rejection, which is a result."""
         return self.error.exit_code if self.error else ExitCode.DONE

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Literal
 
 from gozen.archive.keys import catalog
 from gozen.archive.provenance import ReferenceUsed, sha256
@@ -18,6 +21,44 @@ from gozen.settings import ReferenceFileSettings, Settings
 
 DEFAULT_COLLECTION = "gaia"
 SIMULATED_SKY = "truth/reference.parquet"
+
+
+@dataclass(frozen=True)
+class ReferenceChoice:
+    """The reference catalogue with which exposures are matched.
+
+    Parameters
+    ----------
+    where
+        A ``file``; a ``table`` of the archive; ``missing``: the table that the settings name is not in the archive; the
+        catalogue of the ``simulated`` sky; ``none``.
+    name
+        Path of the file, name of the table, or key of the simulated sky.
+    """
+
+    where: Literal["file", "table", "missing", "simulated", "none"]
+    name: str = ""
+
+
+def choose_reference(
+    named: str | None, has_table: Callable[[str], bool], has_object: Callable[[str], bool]
+) -> ReferenceChoice:
+    """Return the reference catalogue that applies.
+
+    Parameters
+    ----------
+    named
+        The setting ``reference``.
+    has_table, has_object
+        Whether the archive has a table of this name, and an object under this key.
+    """
+    if named is not None:
+        if "/" in named or "." in named:
+            return ReferenceChoice("file", named)
+        return ReferenceChoice("table" if has_table(named) else "missing", named)
+    if has_table(DEFAULT_COLLECTION):
+        return ReferenceChoice("table", DEFAULT_COLLECTION)
+    return ReferenceChoice("simulated", SIMULATED_SKY) if has_object(SIMULATED_SKY) else ReferenceChoice("none")
 
 
 def open_shared_inputs(settings: Settings) -> SharedInputs:
@@ -40,32 +81,31 @@ def open_shared_inputs(settings: Settings) -> SharedInputs:
 
 def _reference(store: Store, settings: Settings) -> tuple[StarSource | None, ReferenceUsed | None]:
     named, said = settings.reference, settings.reference_file
-    is_file = named is not None and ("/" in named or "." in named)
-    if said != ReferenceFileSettings() and not is_file:
+    choice = choose_reference(named, lambda name: manifest.current(store, name) is not None, store.exists)
+    if said != ReferenceFileSettings() and choice.where != "file":
         given = ", ".join(f"reference_file.{name}" for name in said.model_dump(exclude_defaults=True))
         raise BadRequest(
             f"{given} applies only to a reference catalogue in a file, but reference = {named!r} is not a path (write "
             "./ before a file name without a dot); for a table of the archive, give these options to `gozen catalog "
             "import`"
         )
-    if named is None:
-        if manifest.current(store, DEFAULT_COLLECTION):
-            return _collection(store, DEFAULT_COLLECTION)
-        if store.exists(SIMULATED_SKY):
+    match choice.where:
+        case "none":
+            return None, None
+        case "missing":
+            raise UnreadableInput(
+                f"the archive has no reference catalogue {named!r} ({store.url_of(catalog(choice.name))}); give the "
+                "name of a catalogue that it has, or the path of a table"
+            )
+        case "table":
+            return _collection(store, choice.name)
+        case "simulated":
             data = store.read(SIMULATED_SKY)
             stars = read_reference(store.url_of(SIMULATED_SKY), data=data)
             return stars, ReferenceUsed(name=SIMULATED_SKY, sha256=sha256(data))
-        return None, None
-    if not is_file:
-        if manifest.current(store, named) is None:
-            raise UnreadableInput(
-                f"the archive has no reference catalogue {named!r} ({store.url_of(catalog(named))}); give the name of "
-                "a catalogue that it has, or the path of a table"
-            )
-        return _collection(store, named)
-    data = read_bytes(named, settings.storage)
-    stars = _read(named, data, said)
-    return stars, ReferenceUsed(name=PurePosixPath(named).name, sha256=sha256(data))
+    data = read_bytes(choice.name, settings.storage)
+    stars = _read(choice.name, data, said)
+    return stars, ReferenceUsed(name=PurePosixPath(choice.name).name, sha256=sha256(data))
 
 
 def _read(url: str, data: bytes, said: ReferenceFileSettings) -> ReferenceCatalogue:

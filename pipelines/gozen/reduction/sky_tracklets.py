@@ -54,7 +54,7 @@ class Place:
 
 
 def records_of(found: Found, place: Place, processing: Processing) -> list[TrackletRecord]:
-    """Return the record of each mover and of each streak, in this order."""
+    """Return the records of all movers, followed by the records of all streaks."""
     records = [_of_track(track, place) for track in found.tracks]
     records += [_of_chain(chain, place) for chain in found.chains]
     frame_id, exposure, run = place.raw.frame_id, processing.exposure, processing.run

@@ -63,7 +63,7 @@ def films(strips: Iterable[Film]) -> str:
 
 
 def headlines(numbers: Iterable[Headline]) -> str:
-    """Return large numbers with their labels, as entries of an HTML list."""
+    """Return the main numbers of the page with their labels, as entries of an HTML list."""
     return "".join(f"<div><dt>{escape(one.label)}</dt><dd>{escape(one.value)}</dd></div>" for one in numbers)
 
 

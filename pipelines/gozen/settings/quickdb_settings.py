@@ -15,7 +15,14 @@ class QuickDBSettings(SettingsSection):
     rerun: str | None = Field(
         None, description="Release that a job reads if the job does not choose one; default: the current tables"
     )
-    engine: str = Field("local", description="local, dask, or the address of a Dask scheduler, such as tcp://host:8786")
+    engine: str | None = Field(
+        None,
+        description="local, dask, workers (your own workers in the cluster of a hub), or the address of a Dask "
+        "scheduler, such as tcp://host:8786; default: workers in a lab that can have them, otherwise local",
+    )
+    workers_start_s: float = Field(
+        300.0, gt=0, description="Longest time to wait for the first of your own workers in the cluster of a hub, s"
+    )
     isolate: bool = Field(
         False, description="true: functions run without network, files and credentials; use it on a shared service"
     )

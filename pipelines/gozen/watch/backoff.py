@@ -55,7 +55,7 @@ class Backoff:
 
 @contextlib.contextmanager
 def waiting_for_repair() -> Iterator[None]:
-    """Turn the error about a damaged or missing object into one after which the watch waits and tries again."""
+    """Convert an error about a damaged or missing object to an error after which the watch waits and tries again."""
     try:
         yield
     except UnreadableInput as error:

@@ -31,7 +31,7 @@ _UNIX_MJD = 40587.0
 
 @dataclass(frozen=True)
 class FileGroup:
-    """New files of one exposure; the last of them came at the time `last`, s of the watch's clock."""
+    """New files of one exposure; the last of them arrived at the time `last`, seconds on the watch's clock."""
 
     night: str
     exposure: str
@@ -78,7 +78,7 @@ class Arriving:
     patience_s
         Seconds without growth after which an incomplete file counts as broken.
     settle_s
-        Seconds without another file after which an exposure without a number is complete.
+        Seconds without a new file after which an exposure without a number is complete.
     closed
         Tells whether a sensor of an exposure accepts no more files; by default if it has a commit.
     renaming
@@ -219,12 +219,12 @@ class Arriving:
         return refused
 
     def _forget(self, entry: FolderEntry) -> None:
-        """Let the next scan read a file again: after one failed read it would be ignored."""
+        """Let the next scan read a file again; without this, a file that could not be read would be ignored."""
         self._seen.pop(entry.path, None)
         self._spooled.discard(entry.path)
 
     def _complete(self, now: float) -> list[FileGroup]:
-        """Return the complete exposures, which then wait no longer.
+        """Return the complete exposures and stop waiting for them.
 
         Files without an exposure number wait until no more files come for their exposure. So the exposures and their
         names do not depend on the order in which the files arrive.
@@ -276,7 +276,7 @@ class Arriving:
         return group.last <= now - self._settle_s and not goes_on
 
     def _give_out(self, group: FileGroup) -> None:
-        """Let an exposure wait no longer, and log a warning if it counted as complete too soon before."""
+        """Stop waiting for an exposure, and log a warning if it was treated as complete too early."""
         frames, closed = [one.arrival.frame for one in group.files], self._closed or self._held.closed
         # First, because it alone reads the archive: after an error the exposure waits as before.
         warning = self._recent.given_out(

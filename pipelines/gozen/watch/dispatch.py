@@ -35,7 +35,7 @@ class Outbound:
     Parameters
     ----------
     quiet_s
-        Seconds without another file after which a cube is complete; 0 if a cube is a single file.
+        Seconds without a new file after which a cube is complete; 0 if a cube is a single file.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Outbound:
         self._reporter.went(now, cube.size)
 
     def _release_held(self) -> None:
-        """Try cubes again that were held and may have needed the new masters."""
+        """Queue suspended cubes again that may have needed the new masters."""
         for cube in self._cubes.values():
             if cube.may_lack_masters:
                 cube.state = State.WAITING

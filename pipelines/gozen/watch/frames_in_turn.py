@@ -46,7 +46,7 @@ class RecentFrames:
     def may_come_again(self, exposure: str, last: FrameFacts, utc_mjd: float) -> bool:
         """Tell whether another frame of an exposure is expected.
 
-        It is expected while the camera is working, if it has taken frames of no other exposure more than once since.
+        It is expected while the camera is working, as long as no other exposure has got a second frame since.
 
         Parameters
         ----------

@@ -186,16 +186,16 @@ def warnings_of(now: Pressure, settings: WatchSettings) -> list[Warned]:
         found.append(
             Warned(
                 "RawRoomUsedUp",
-                f"raw data that are not reduced use {now.waiting_bytes / 1e9:.2f} GB, more than the space for them; "
-                "nothing is deleted, but pause the camera",
+                f"raw data that are not reduced use {now.waiting_bytes / 1e9:.2f} GB, more than the space for raw "
+                "data; Gozen deletes none of them, but pause the camera",
             )
         )
     elif now.room_s is not None and now.room_s < settings.warn_s and now.room_bytes is not None:
         found.append(
             Warned(
                 "RawRoomShort",
-                f"the space for raw data, {now.room_bytes / 1e9:.2f} GB, is used up in {duration(now.room_s)} at this "
-                "rate: use more workers, let reduced raw data expire (gozen archive expire), or pause the camera",
+                f"the space for raw data, {now.room_bytes / 1e9:.2f} GB, will be full in {duration(now.room_s)} at "
+                "this rate: use more workers, let reduced raw data expire (gozen archive expire), or pause the camera",
             )
         )
     if now.pace_out < now.pace_in and now.oldest_s > _LATE_S:

@@ -40,7 +40,7 @@ class Published:
 def publish(what: Publication, shared: SharedInputs) -> Published:
     """Append the portions one after the other and rebuild the log of their nights.
 
-    Each portion is a separate version of the table, so the table does not depend on how often this is called.
+    Each portion makes its own version of the table. So the table is the same, however many portions one call gets.
 
     Raises
     ------

@@ -62,7 +62,7 @@ def fits_files_below(folder: Path, left: list[Path] | None = None) -> list[Folde
 
 
 def look_at_spool(folder: Path) -> list[FolderEntry]:
-    """Return the files that an earlier watch was working on; raises as `fits_files_below`."""
+    """Return the files that an earlier watch was working on; raises the errors of `fits_files_below`."""
     with named_errors(str(folder), "list"):
         spool = folder / SPOOL
         return sorted(_walk(spool, "", set(), []), key=lambda entry: entry.name) if spool.is_dir() else []

@@ -128,7 +128,7 @@ def next_to_run(cubes: Iterable[QueuedCube], quiet_before: float) -> QueuedCube 
     Parameters
     ----------
     quiet_before
-        Cubes whose last file was seen after this time are not complete, and wait.
+        A cube waits if one of its files arrived after this time, because more of its files may follow.
     """
     known = list(cubes)
     calibrating = {cube.sensor for cube in known if cube.calibrates and cube.state in UNDER_WAY}

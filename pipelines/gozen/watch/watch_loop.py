@@ -22,7 +22,7 @@ from gozen.watch.watch_context import WatchContext
 
 @dataclass(frozen=True)
 class WatchClock:
-    """The clock of a watch, s."""
+    """The clock of `gozen watch`, in seconds."""
 
     # Monotonic: if NTP set the clock back, the folder would not be scanned for that long.
     now: Callable[[], float] = time.monotonic

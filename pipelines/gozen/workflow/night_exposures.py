@@ -149,7 +149,7 @@ def part_of(sensors: Sequence[str], profile: Profile, part: int, size: int) -> l
     part
         Number of the group, from 0.
     size
-        Number of sensors in a group.
+        Number of sensors in each group.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How much a night has in the observation log, from the few columns that tell it."""
+"""Count the exposures of a night in the observation log."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from gozen.archive import keys
+from gozen.archive.log.observation_log import read_log_table
 from gozen.archive.stores.open_store import Store
-from gozen.errors import MissingObject, UnreadableInput
-
-_COLUMNS = ("exposure", "status", "mjd_start")
 
 
 @dataclass(frozen=True)
 class NightCounts:
-    """Numbers of one night.
+    """Counts of the exposures of one night.
 
     Parameters
     ----------
@@ -28,7 +24,7 @@ class NightCounts:
     reduced, rejected
         Sensor exposures that were reduced, and that a gate rejected.
     first_mjd, last_mjd
-        Start of the first and of the last exposure, d (UTC); None for a night without exposures.
+        Start of the first and of the last exposure, d (UTC); None if no exposure has a start.
     """
 
     night: str
@@ -49,24 +45,17 @@ def count_night(store: Store, night: str) -> NightCounts:
     StorageUnavailable
         The archive cannot be read.
     """
-    key = keys.log_table("exposures", night)
-    try:
-        with store.open(key) as file:
-            rows = pq.ParquetFile(file, pre_buffer=False).read(columns=list(_COLUMNS), use_threads=False)
-    except (MissingObject, FileNotFoundError):
-        return NightCounts(night)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UnreadableInput(
-            f"{store.url_of(key)} is not a Parquet table ({error}); rebuild it with `gozen archive rebuild {night}`"
-        ) from error
-    status, starts = rows["status"], pc.min_max(rows["mjd_start"]).as_py()
+    # In one read: the table may be rewritten at any time, and ranges of two versions do not fit together.
+    rows = read_log_table(store, "exposures", night)
+    status, starts = rows["status"], rows["mjd_start"]
+    span = pc.min_max(starts.filter(pc.is_finite(starts))).as_py()
     return NightCounts(
         night,
         exposures=len(rows["exposure"].unique()),
         reduced=_number(pc.equal(status, "reduced")),
         rejected=_number(pc.equal(status, "rejected")),
-        first_mjd=starts["min"],
-        last_mjd=starts["max"],
+        first_mjd=span["min"],
+        last_mjd=span["max"],
     )
 
 

@@ -1,7 +1,7 @@
 """Build and read the observation log: three tables for each night, built from its commits.
 
 ``tables/exposures`` has a row for each sensor's commit, ``tables/quality`` one for each gate and each frame, and
-``tables/tracklets`` one for each point of a moving object. `gozen.archive.log.search_log` searches them.
+``tables/tracklets`` one for each position of a moving object. `gozen.archive.log.search_log` searches them.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _WHICH = (
 )
 _REFUSED = (
     ("reason", pa.string(), "name of the rejection; null if there is none"),
-    ("message", pa.string(), "the rejection in a sentence; for a gate, what its numbers do not say"),
-    ("value", pa.float64(), "what the gate measured"),
-    ("limit", pa.float64(), "what the gate allows"),
+    ("message", pa.string(), "the rejection in a sentence; for a gate, further information"),
+    ("value", pa.float64(), "value that the gate measured"),
+    ("limit", pa.float64(), "limit of the gate"),
 )
 
 
@@ -60,16 +60,16 @@ EXPOSURES = _schema(
         *_WHICH,
         ("frame_id", pa.string(), "name of the raw data"),
         ("instrument", pa.string(), "name of the instrument profile"),
-        ("filter", pa.string(), "as the header names it"),
-        ("project", pa.string(), "as the header names it"),
-        ("observer", pa.string(), "as the header names them"),
+        ("filter", pa.string(), "name in the header"),
+        ("project", pa.string(), "name in the header"),
+        ("observer", pa.string(), "names in the header"),
         ("mjd_start", pa.float64(), "d (UTC), start of the first pixel"),
         ("exposure_s", pa.float64(), "s, net exposure of one frame"),
         ("nframe", pa.int32(), "frames read"),
         ("n_rejected_frames", pa.int32(), "frames that a gate refused"),
         ("status", pa.string(), "reduced or rejected"),
         *_REFUSED,
-        ("warnings", pa.string(), "what was done without, or with what does not fit exactly; empty for nothing"),
+        ("warnings", pa.string(), "inputs that are missing or that do not match exactly; empty if all match"),
         *_summary_fields(),
         *((kind, pa.string(), f"key of the {kind} in the archive; null if there is none") for kind in PRODUCTS),
         ("code_version", pa.string(), "version of Gozen"),
@@ -80,20 +80,28 @@ QUALITY = _schema(
         *_WHICH,
         ("frame", pa.int32(), "number of the frame, from 0; null for a gate on the whole sensor"),
         ("gate", pa.string(), "name of the gate; null in the row of a frame's measurements"),
-        ("passed", pa.bool_(), "false when the frame or the sensor was refused"),
+        ("passed", pa.bool_(), "false if the frame or the sensor was refused"),
         *_REFUSED,
-        ("unit", pa.string(), "of `value` and `limit`"),
+        ("unit", pa.string(), "unit of `value` and `limit`"),
         ("mjd", pa.float64(), "d (UTC), start of the frame's first row"),
         ("background_adu", pa.float64(), "ADU, sky level of the frame"),
         ("noise_adu", pa.float64(), "ADU, noise of the sky"),
         ("seeing_px", pa.float64(), "pixel, full width at half maximum of the stars"),
-        ("shift_x_px", pa.float64(), "pixel, place on the frame minus place on the stack, along columns"),
-        ("shift_y_px", pa.float64(), "pixel, the same along rows"),
-        ("shift_residual_px", pa.float64(), "pixel, root mean square of the stars about the shift"),
-        ("rotation_deg", pa.float64(), "deg, rotation against the stack, x towards y; null if the stars show none"),
-        ("scale", pa.float64(), "lengths on the frame over those on the stack; null without a rotation"),
+        ("shift_x_px", pa.float64(), "pixel, position on the frame minus position on the stack, along x"),
+        ("shift_y_px", pa.float64(), "pixel, the same along y"),
+        (
+            "shift_residual_px",
+            pa.float64(),
+            "pixel, root mean square difference between the shifts of stars and that of the frame",
+        ),
+        (
+            "rotation_deg",
+            pa.float64(),
+            "deg, rotation relative to the stack, from x towards y; null if none was measured",
+        ),
+        ("scale", pa.float64(), "length on the frame divided by length on the stack; null without a rotation"),
         ("n_stars", pa.int32(), "number of stars from which the shift was computed"),
-        ("elongation", pa.float64(), "length of the stars over their width"),
+        ("elongation", pa.float64(), "length of the stars divided by their width"),
         ("zero_point", pa.float64(), "mag, zero point of this frame"),
     )
 )

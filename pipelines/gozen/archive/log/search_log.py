@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -67,9 +68,10 @@ class LogSelection:
         for name, words in WORDS.items():
             pattern = getattr(self, name)
             if pattern is not None and not any(_fits(word, pattern) for word in words):
-                raise BadRequest(f"{name} {pattern!r} is unknown; the words are {', '.join(words)}")
+                raise BadRequest(f"{name} {pattern!r} is unknown; give one of {', '.join(words)}")
 
 
+_LOGGED = re.compile(rf"{keys.log_tables('exposures')}/([0-9]{{8}})\.parquet")
 _EXPOSURE_TEXTS = ("exposure", "object", "sensor", "data_type", "filter", "project", "status", "reason")
 _TRACKLET_TEXTS = ("exposure", "object", "sensor")
 _QUALITY_TEXTS = ("exposure", "object", "sensor", "data_type", "reason")
@@ -78,7 +80,8 @@ _QUALITY_TEXTS = ("exposure", "object", "sensor", "data_type", "reason")
 def nights(store: Store, selection: LogSelection | None = None) -> list[str]:
     """Return the nights of the log that the selection includes, in order."""
     selection = selection or LogSelection()
-    logged = (key.rsplit("/", 1)[1].removesuffix(".parquet") for key in store.list("tables/exposures"))
+    # Other objects, such as copies that somebody made there, are not tables of the log.
+    logged = (found[1] for key in store.list(keys.log_tables("exposures")) if (found := _LOGGED.fullmatch(key)))
     first, last = selection.first_night or "00000000", selection.last_night or "99999999"
     return [night for night in logged if first <= night <= last]
 
@@ -108,7 +111,7 @@ def search_tracklets(
     significance: float = 0.0,
     points: bool = False,
 ) -> pa.Table:
-    """Return the moving objects that match, in order of time: one row for each object, or one for each of its points.
+    """Return the tracklets that match, in order of time: one row for each tracklet, or one for each of its positions.
 
     Parameters
     ----------
@@ -117,11 +120,11 @@ def search_tracklets(
     kind
         ``mover``, ``streak`` or ``cosmic``.
     rate
-        Lowest and highest rate, arcsec/min; objects without a rate match only the default.
+        Lowest and highest rate, arcsec/min; tracklets without a rate match only the default.
     significance
-        Lowest significance; objects without one, such as streaks on a single frame, match only 0.
+        Lowest significance; tracklets without one, such as streaks on a single frame, match only 0.
     points
-        Whether to return a row for every point.
+        Whether to return a row for every position.
 
     Raises
     ------
@@ -132,7 +135,7 @@ def search_tracklets(
     asked = [name for name in ("data_type", "filter", "project", "status", "reason") if getattr(selection, name)]
     if asked:
         raise BadRequest(
-            f"the table of tracklets has no {asked[0]}, but the table of exposures has: use `gozen exposures`"
+            f"the table of tracklets has no {asked[0]}, but the table of exposures has it: use `gozen exposures`"
         )
     found = _search(store, "tracklets", selection, _TRACKLET_TEXTS)
     for name, wanted in (("tracklet", tracklet), ("kind", kind)):
@@ -182,7 +185,9 @@ def search_quality(
     selection = selection or LogSelection()
     asked = [name for name in ("filter", "project", "status", "circle") if getattr(selection, name) is not None]
     if asked:
-        raise BadRequest(f"the quality table has no {asked[0]}, but the table of exposures has: use `gozen exposures`")
+        raise BadRequest(
+            f"the quality table has no {asked[0]}, but the table of exposures has it: use `gozen exposures`"
+        )
     found = _search(store, "quality", selection, _QUALITY_TEXTS)
     is_frame = pc.is_null(found["gate"])
     keep = pc.or_(pc.and_(is_frame, frames), pc.and_(pc.invert(is_frame), gates))

@@ -9,10 +9,11 @@ from gozen.archive.stores.open_store import Store
 
 
 def update_log(store: Store, nights: Iterable[str], *, divided: bool = False) -> None:
-    """Rebuild the log of some nights, after a step that wrote their commits or rows; raises as `rebuild_night`.
+    """Rebuild the log of some nights, after a step that wrote their commits or rows.
 
-    Every step calls this at its end. With ``divided`` nothing is rebuilt: if each of several processes reduces some of
-    the sensors, each would rebuild the log of the complete night. The append that follows rebuilds it once.
+    Raises the errors of `rebuild_night`. Every step calls this at its end. With ``divided`` nothing is rebuilt: each
+    process reduces only some of the sensors, but would rebuild the log of the complete night. The append that follows
+    rebuilds it once.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def expire(
     Parameters
     ----------
     now
-        The moment with which the ages are computed, with a time zone.
+        Time from which the ages of files are computed, with a time zone.
     keep_days
         Days to keep raw files after the end of the night (see `night_end`).
     dry_run
@@ -55,7 +55,7 @@ def expire(
     Returns
     -------
     list of RawObject
-        With the fate ``expired`` for files that were deleted, or with ``dry_run`` would be.
+        The fate ``expired`` means that the file was deleted, or would be deleted without ``dry_run``.
     """
     objects: list[RawObject] = []
     for name, held in sorted(exposures_held(store).items()):
@@ -76,7 +76,7 @@ def fate_of(
     Parameters
     ----------
     committed
-        For each FRAME_ID that a commit names, whether a commit retains its raw files.
+        Keys: the FRAME_IDs that commits name. Values: whether a commit retains the raw files.
     marked
         Whether the exposure has the marker that retains its raw files.
     """
@@ -93,7 +93,7 @@ def night_end(night: str) -> datetime:
 
 
 def is_due(night: str, now: datetime, keep_days: float) -> bool:
-    """Tell whether a night ended at least ``keep_days`` ago; with infinite days it never did."""
+    """Tell whether a night ended at least ``keep_days`` ago; always False if ``keep_days`` is infinite."""
     return (now - night_end(night)) / timedelta(days=1) >= keep_days
 
 
@@ -135,7 +135,7 @@ def standing(store: Store, night: str, exposure: str) -> tuple[bool, list[str]]:
 def _removed(
     store: Store, night: str, exposure: str, found: Iterable[RawObject], now: datetime, keep_days: float
 ) -> list[RawObject]:
-    """Delete the expired files of one exposure, each only if it is still expired at its turn; return the fates."""
+    """Delete the expired files of one exposure, and check each again before this; return what became of each."""
     seen: tuple[bool, list[str]] | None = None
     committed: Mapping[str, bool] = {}
     became = []

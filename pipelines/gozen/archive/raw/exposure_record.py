@@ -71,7 +71,7 @@ def change_record(store: Store, night: str, exposure: str, change: RecordChange)
 
 
 def _settled(store: Store, own: str, note: Note) -> RawExposure | None:
-    """Write the note of a change and add the change to the record; return None if it has to be noted again."""
+    """Write the note of a change and add the change to the record; return None if this must be repeated."""
     _HERE.add(own)
     try:
         # Before the record is read, so that every process that reads it from now on includes this change.
@@ -147,7 +147,7 @@ def raw_folders(store: Store, night: str) -> dict[str, list[str]]:
 
 
 def is_recorded(store: Store, night: str, exposure: str) -> bool:
-    """Tell whether there is a record of an exposure."""
+    """Tell whether an exposure has a record."""
     return store.exists(_key(night, exposure))
 
 

@@ -18,14 +18,14 @@ _OVER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class RecordChange:
-    """A change to a record; to apply it twice has the same effect as once.
+    """A change to a record; applying it twice has the same effect as applying it once.
 
     Parameters
     ----------
     leave
         Keys of files to remove from the record without a trace, for example because they were renamed.
     forgotten, recalled
-        Files that are removed from the archive, and earlier entries for such files that are withdrawn.
+        Entries to add for files that are removed from the archive, and earlier such entries to delete.
     add
         A record with the files to add.
     """
@@ -68,7 +68,7 @@ class Note:
     is_ended: bool = field(default=False)
 
     def ended(self) -> Note:
-        """Return the note with the mark that its process has finished."""
+        """Return a copy of the note with `is_ended` set."""
         return replace(self, is_ended=True)
 
     @property

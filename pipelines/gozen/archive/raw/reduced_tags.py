@@ -33,7 +33,7 @@ class Tagged:
 
 
 def mark_reduced(store: Store, commit: SensorCommit, raw: Iterable[str]) -> None:
-    """Tag the raw files that a commit names, unless they are retained; to repeat this changes nothing.
+    """Tag the raw files that a commit names, unless they are retained; a repetition changes nothing.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def mark_reduced(store: Store, commit: SensorCommit, raw: Iterable[str]) -> None
 
 
 def refresh(store: Store, prefix: str = "raw") -> Tagged:
-    """Correct the tags of all raw files: after processes were killed, or a retention was ended.
+    """Correct the tags of all raw files, for example after processes were killed or a retention was ended.
 
     Parameters
     ----------

@@ -63,9 +63,9 @@ def retain(
         if waited >= patience_s:
             count = len(raw_files(store, night, exposure))
             raise StorageUnavailable(
-                f"the exposure {exposure} of {night} is retained, but `gozen archive expire` has been removing its "
-                f"raw files since {since:%Y-%m-%d %H:%M:%S} UTC and has perhaps not noticed the retention yet; "
-                f"{count} exist now: run this command again to see how many remain"
+                f"the exposure {exposure} of {night} is retained, but `gozen archive expire` began to delete its "
+                f"raw files at {since:%Y-%m-%d %H:%M:%S} UTC and may not have noticed the retention; {count} raw files "
+                "exist now; run this command again to see how many remain"
             )
         sleep(_LOOK_S)
         # Counted, not measured, so that a change of the clock makes the wait neither short nor endless.

@@ -127,6 +127,15 @@ class DirectoryStore(Store):
             # Half-written files are left out: the caller would read them before they are complete.
             return sorted(key for key in found if not key.startswith(PARTIAL))
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the sorted names of the folders directly below a prefix."""
+        with named_errors(self.url_of(prefix), "list"):
+            try:
+                with os.scandir(self.path(prefix)) as found:
+                    return tuple(sorted(one.name for one in found if one.is_dir()))
+            except (FileNotFoundError, NotADirectoryError):
+                return ()
+
     def copy(self, key: str, to: str) -> None:
         """Copy an object by a link; an object that exists under the new key is not replaced."""
         self._link(key, to)

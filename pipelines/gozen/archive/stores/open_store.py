@@ -23,7 +23,7 @@ _S3 = re.compile(r"(?:^|(?<=::))s3[an]?://", re.IGNORECASE)
 
 
 def open_archive(settings: Settings) -> Store:
-    """Open the archive of the settings; raises as `open_store`."""
+    """Open the archive of the settings; raises the errors of `open_store`."""
     return open_store(settings.archive, settings.storage)
 
 
@@ -35,7 +35,7 @@ def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store
     url
         A directory, ``s3://bucket/prefix``, a ``file://`` URL or any other fsspec URL.
     storage
-        How to reach the S3 server; Amazon's by default.
+        Address, region and other settings of the S3 server; default: Amazon S3.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Write files outside the archive, under a path that the user gave: if another path is needed, the request is wrong.
+"""Write files outside the archive, under a path that the user gave; a wrong path is reported as a `BadRequest`.
 
-The archive itself differs: it is shared and permanent, so a missing permission in it is a failure of the storage.
+In the archive, the same errors (such as a missing permission) are reported as `StorageUnavailable`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def writing(path: Path) -> Iterator[None]:
     Raises
     ------
     BadRequest
-        Another path helps: the folder does not exist, or the user may not write there.
+        The folder does not exist, or the user may not write there. Another path helps.
     StorageUnavailable
         The disk is full, or does not work.
     """

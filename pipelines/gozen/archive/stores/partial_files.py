@@ -34,9 +34,9 @@ def this_machine() -> str:
 def sweep(folder: Path, left_s: float = LEFT_S) -> int:
     """Remove the half-written files of killed writers from a folder; return the number of files removed.
 
-    Files of this machine are removed if their process has ended. The processes of other machines, and each pod counts
-    as one, cannot be checked: their files are removed when they are old. If such a writer still runs after all, its
-    write fails and leaves no partial object.
+    Files of this machine are removed if their process has ended. The processes of other machines
+    cannot be checked, so their files are removed when they are old. Each pod counts as a machine. If the writer of a
+    removed file still runs, its write fails and leaves no partial object.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from botocore.exceptions import NoCredentialsError
 
 @dataclass(frozen=True)
 class Keys:
-    """The S3 credentials at one moment."""
+    """S3 credentials that belong together."""
 
     key: str
     secret: str = field(repr=False)
@@ -35,7 +35,7 @@ class S3Access:
     region
         Region for which requests are signed.
     keys
-        Credentials at this moment.
+        Current credentials.
     authorities
         File with the CA certificates to trust; None for those of the system.
     """
@@ -72,7 +72,7 @@ class BucketAccess:
         client.meta.events.register("before-send.s3.HeadBucket", self._hold)
 
     def keys(self) -> Keys:
-        """Return the credentials at this moment; raise `NoCredentialsError` if there are none."""
+        """Return the current credentials; raise `NoCredentialsError` if no source has any."""
         current = self._credentials()
         if current is None:
             raise NoCredentialsError
@@ -80,7 +80,7 @@ class BucketAccess:
         return Keys(frozen.access_key, frozen.secret_key, frozen.token)
 
     def access(self) -> S3Access:
-        """Return how to reach the bucket; if the server has redirected botocore to another region, that region."""
+        """Return how to reach the bucket; if the server has redirected botocore to another region, with that region."""
         request = self._signed()
         url = urlsplit(request.url)
         in_path = url.path.startswith(f"/{self._bucket}")
@@ -106,7 +106,7 @@ class BucketAccess:
             return held.request
         finally:
             self._thread.holds = False
-        raise AssertionError("the request is never sent")
+        raise AssertionError("the request was sent although it should only be signed")
 
     def _hold(self, request: Any, **_: Any) -> None:
         if getattr(self._thread, "holds", False):

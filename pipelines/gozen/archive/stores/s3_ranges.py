@@ -67,7 +67,7 @@ class Breaker:
             self._rests_until = self._clock() + REST_S
 
     def went_well(self) -> None:
-        """Note a success: the count of failures begins again at 0."""
+        """Record a success: the count of failures begins again at 0."""
         with self._lock:
             self._failures = 0
 
@@ -78,7 +78,7 @@ class RangeClient:
     Parameters
     ----------
     asked
-        How to reach the bucket.
+        Gives the address, region and credentials of the bucket.
     clock
         A monotonic clock, seconds.
     """

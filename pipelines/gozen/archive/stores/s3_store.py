@@ -46,7 +46,7 @@ class S3Store(Store):
     url
         ``s3://bucket`` or ``s3://bucket/prefix``.
     settings
-        How to reach the server.
+        Address, region and other settings of the server.
     """
 
     def __init__(self, url: str, settings: StorageSettings) -> None:
@@ -150,6 +150,15 @@ class S3Store(Store):
         with s3_errors(self.url_of(prefix), "list"):
             return dict(sorted(self._listed(prefix)))
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the sorted names of the folders directly below a prefix; the server leaves out what is in them."""
+        folder = self._full(f"{prefix}/" if prefix else "")
+        with s3_errors(self.url_of(prefix), "list"):
+            found = [
+                one["Prefix"] for page in self._pages(folder, Delimiter="/") for one in page.get("CommonPrefixes", ())
+            ]
+        return tuple(sorted(name.removeprefix(folder).removesuffix("/") for name in found))
+
     def copy(self, key: str, to: str) -> None:
         """Copy an object; the server copies objects up to 5 GiB itself."""
         if self.size(key) > _COPY_LIMIT:
@@ -230,13 +239,16 @@ class S3Store(Store):
         raise AssertionError("there is at least one attempt")
 
     def _listed(self, prefix: str) -> Iterator[tuple[str, int]]:
-        folder = self._full(f"{prefix}/" if prefix else "")
-        request = {"Bucket": self.bucket, "Prefix": folder}
+        for page in self._pages(self._full(f"{prefix}/" if prefix else "")):
+            for one in page.get("Contents", ()):
+                yield one["Key"].removeprefix(self.prefix), int(one["Size"])
+
+    def _pages(self, folder: str, **more: str) -> Iterator[dict[str, Any]]:
+        request = {"Bucket": self.bucket, "Prefix": folder, **more}
         while True:
             page = self.client.list_objects_v2(**request)
             field(page, "Name")  # otherwise an incomplete answer would pass for a short list
-            for one in page.get("Contents", ()):
-                yield one["Key"].removeprefix(self.prefix), int(one["Size"])
+            yield page
             if not page.get("IsTruncated"):
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]

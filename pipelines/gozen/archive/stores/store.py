@@ -114,8 +114,14 @@ class Store(ABC):
     def list(self, prefix: str) -> list[str]:
         """Return the sorted keys below a prefix (a folder, without the final slash); empty if there are none."""
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the sorted names of the folders directly below a prefix; raises the errors of `list`."""
+        folder = f"{prefix}/" if prefix else ""
+        inside = (key.removeprefix(folder) for key in self.list(prefix) if key.startswith(folder))
+        return tuple(sorted({name.split("/")[0] for name in inside if "/" in name}))
+
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Return the lengths in bytes of the objects below a prefix by their sorted keys; raises as `list`."""
+        """Return the length in bytes of each object below a prefix, by sorted keys; raises the errors of `list`."""
         return {key: self.size(key) for key in self.list(prefix)}
 
     def copy(self, key: str, to: str) -> None:
@@ -129,7 +135,7 @@ class Store(ABC):
         self.write(to, self.read(key))
 
     def copy_all(self, pairs: Mapping[str, str]) -> None:
-        """Copy many objects: each key of the mapping to its value; raises as `copy`."""
+        """Copy many objects: each key of the mapping to its value; raises the errors of `copy`."""
         with ThreadPoolExecutor(COPIES) as pool:
             list(pool.map(self.copy, pairs.keys(), pairs.values()))
 

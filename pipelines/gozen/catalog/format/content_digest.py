@@ -66,7 +66,7 @@ def digest(schema: pa.Schema, parts: Iterable[pa.Table]) -> str:
 def _bytes(column: pa.Array, kind: pa.DataType) -> tuple[bytes | memoryview, bytes]:
     """Return the bytes of a column's values, and those of the lengths of texts.
 
-    A null counts as zero, False or empty, whatever is stored under it.
+    A null is digested as zero, False or empty, even if the array has another value in its place.
     """
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         filled = column.fill_null(False if pa.types.is_boolean(kind) else 0) if column.null_count else column

@@ -112,7 +112,10 @@ def removed(name: str, number: int) -> str:
 
 
 def generation_of(name: str, key: str) -> int | None:
-    """Return the generation to which a key below a collection belongs, or None; margins belong to generations too."""
+    """Return the generation of a file, given its key; None if the key is not in the folder of a generation.
+
+    The folders of margins belong to generations too.
+    """
     folder = key.removeprefix(f"{keys.catalog(name)}/").split("/", 1)[0]
     found = re.fullmatch(rf"{re.escape(name)}(_[0-9.]+arcs)?(\.g(\d+))?", folder)
     if not found or not (found[1] or found[2]):

@@ -7,6 +7,7 @@ the second one rereads and tries again.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from gozen.errors import MissingObject, StorageUnavailable, UnreadableInput
 
 FORMAT = 1
 Kind = Literal["source", "object"]
+_NUMBERED = re.compile(r".*/([0-9]{9})\.json")
 
 
 @dataclass(frozen=True, order=True)
@@ -117,7 +119,7 @@ def read(store: Store, name: str, version: int) -> Manifest:
 
 
 def read_key(store: Store, key: str) -> Manifest:
-    """Read the manifest under a key; raises as `read`."""
+    """Read the manifest under a key; raises the errors of `read`."""
     try:
         content: dict[str, Any] = json.loads(store.read(key))
         written = content.pop("format")
@@ -128,7 +130,7 @@ def read_key(store: Store, key: str) -> Manifest:
             )
         files = tuple(DataFile(**file) for file in content.pop("files"))
         return Manifest(**content, files=files)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableInput(
             f"{store.url_of(key)} is not a valid manifest of a table ({error}); run `gozen catalog verify`, which "
             "gives advice"
@@ -138,22 +140,28 @@ def read_key(store: Store, key: str) -> Manifest:
 def current(store: Store, name: str) -> Manifest | None:
     """Return the manifest of the highest version, or None if there is no such table."""
     # Another writer may commit after this listing. Then the next number is taken, and `commit` returns False.
-    listed = store.list(layout.manifests(name))
-    return read(store, name, max(int(key[-14:-5]) for key in listed)) if listed else None
+    # Other objects, such as those that a copying program has not completed yet, are not manifests.
+    versions = [int(found[1]) for key in store.list(layout.manifests(name)) if (found := _NUMBERED.fullmatch(key))]
+    return read(store, name, max(versions)) if versions else None
 
 
 def current_or_raise(store: Store, name: str) -> Manifest:
     """Return the manifest of the highest version; raise `MissingObject` if there is no such table."""
     manifest = current(store, name)
     if manifest is None:
-        names = sorted({key.split("/")[1] for key in store.list("catalogs") if "/manifest/" in key})
+        names = tables(store)
         remedy = f"its tables are {', '.join(names)}" if names else "`gozen night append` makes it from reduced nights"
         raise MissingObject(f"the archive {store.url} has no table {name!r}; {remedy}")
     return manifest
 
 
+def tables(store: Store) -> list[str]:
+    """Return the names of all tables of an archive, sorted; their data files are not listed."""
+    return [name for name in store.folders("catalogs") if store.list(f"catalogs/{name}/manifest")]
+
+
 def commit(store: Store, manifest: Manifest) -> bool:
-    """Make a version the current one; return False if its number is taken. Raises as `check_not_removed`."""
+    """Make a version the current one; return False if its number is taken. Raises the errors of `check_not_removed`."""
     check_not_removed(store, manifest)
     return store.create(layout.manifest(manifest.name, manifest.version), manifest.to_json())
 

@@ -54,7 +54,7 @@ def own_id_of_position(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.int64]:
     Returns
     -------
     NDArray[np.int64]
-        Different for positions more than 2 mas apart. `own_source_id` never returns one of them for a numbered object.
+        Ids that differ if positions are more than 2 mas apart. `own_source_id` never returns one of these ids.
     """
     cell = healpix.pixels(ra, dec, _CELL_ORDER)
     below = 2 * (_CELL_ORDER - PIXEL_ORDER)

@@ -26,7 +26,7 @@ def kind_of(name: str, head: bytes) -> str:
     Parameters
     ----------
     name
-        The file's name, of which only the ending counts.
+        The file's name; only its ending is used.
     head
         First bytes of the file.
     """

@@ -38,7 +38,7 @@ _IN_BRACKETS = re.compile(r"^(.*[^\s\[(])\s*[\[(]([^\[\]()]+)[\])]\s*$", re.DOTA
 def recognised(names: Sequence[str]) -> dict[str, str]:
     """Return the file's column name for each quantity of `WORDS` that is recognised.
 
-    If several columns have usual names of a quantity, the name that comes first in the lists above wins.
+    If several columns have usual names of a quantity, the name that comes first in the lists above is used.
     """
     lower = {name_without_unit(name).lower(): name for name in reversed(names)}
     any_case = {word: next((lower[n] for n in known if n in lower), None) for word, known in _ANY_CASE.items()}

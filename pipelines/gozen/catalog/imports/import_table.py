@@ -136,7 +136,7 @@ def import_table(
     request: ImportRequest = ImportRequest(),
     options: TableOptions = DEFAULT_OPTIONS,
 ) -> Imported:
-    """Import a table file as a collection; to import the same file again changes nothing.
+    """Import a table file as a collection; importing the same file again changes nothing.
 
     Parquet, Arrow, FITS and CSV are read in batches; only positions and ids are kept in memory, 24 bytes a row. Other
     formats, compressed Parquet files, and FITS tables in ASCII or with arrays of variable length are read into memory

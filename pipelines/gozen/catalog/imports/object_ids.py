@@ -35,7 +35,7 @@ def ids_of(
     place
         Right ascension and declination of the rows, degrees.
     must
-        Whether the user named the column.
+        Whether the user named the column, so unusable ids are an error.
 
     Raises
     ------

@@ -32,7 +32,7 @@ def open_batches(name: str, head: bytes, begin: Open, asked: FileRequest) -> tup
     Parameters
     ----------
     name
-        The file's name, of which only the ending counts.
+        The file's name; only its ending is used.
     head
         First bytes of the file.
     begin

@@ -82,7 +82,7 @@ def compact(
 
     The rows do not change. Readers of the previous generation are not disturbed. Rows that are appended meanwhile are
     included; if rows were replaced meanwhile, the compaction starts again. The process may be killed at any point. If
-    no partition needs it, there is no new generation.
+    no partition has to change, no new generation is written.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class Removal:
     since
         When it was first seen to be unused.
     files
-        Number of objects that were deleted; 0 if its time is not over, or if it came into use again.
+        Number of objects that were deleted; 0 if it has not been unused for long enough, or is used again.
     """
 
     generation: int

@@ -89,7 +89,9 @@ def release(store: Store, rerun: str, tables: Mapping[str, str]) -> Release:
 
 def releases(store: Store) -> list[str]:
     """Return the names of all releases, sorted."""
-    return sorted(key.removeprefix("releases/").removesuffix(".json") for key in store.list("releases"))
+    # Other objects, such as those that a copying program has not completed yet, are not releases.
+    listed = (key.removeprefix("releases/") for key in store.list("releases") if key.endswith(".json"))
+    return sorted(name for key in listed if keys.is_name(name := key.removesuffix(".json")))
 
 
 def read_release(store: Store, rerun: str) -> Release:

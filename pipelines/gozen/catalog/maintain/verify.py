@@ -34,7 +34,7 @@ class Problem:
     key
         The key of the faulty object.
     what
-        The fault; a phrase that continues the key.
+        The fault, in words that a message has after the key.
     remedy
         How to repair it.
     """
@@ -137,7 +137,7 @@ def _sums(version: Manifest, groups: pa.Table, said: Coverage, found: list[Cover
     if lost:
         yield Problem(version.key_of(version.index), f"lists {min(lost)}, which the manifest does not", _RESTORE)
     if len(found) == len(version.files) and not _same(hats_files.add_coverages([(1, one) for one in found]), said):
-        yield Problem(version.key_of(version.coverage), "does not count the rows of the files", _RESTORE)
+        yield Problem(version.key_of(version.coverage), "disagrees with the number of rows in the files", _RESTORE)
 
 
 def _file(
@@ -192,7 +192,7 @@ def _rows(file: DataFile, data: bytes, rows: pa.Table, schema: pa.Schema, groups
 
 
 def _folder(store: Store, version: Manifest) -> Iterator[Problem]:
-    """Check what directory readers find in the generation: its side files, and files that are not in its manifest."""
+    """Check a generation for readers that list folders: its side files, and files that are not in its manifest."""
     folder = layout.generation(version.name, version.generation)
     wanted = {
         "hats.properties": hats_files.properties(version, version.rows, version.kind),
@@ -222,9 +222,3 @@ def _collection(store: Store, newest: Manifest) -> Iterator[Problem]:
 
 def _same(one: Coverage, other: Coverage) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-def tables(store: Store) -> list[str]:
-    """Return the names of all tables of an archive, sorted."""
-    parts = (key.split("/") for key in store.list("catalogs"))
-    return sorted({part[1] for part in parts if len(part) > 3 and part[2] == "manifest"})

@@ -238,7 +238,7 @@ def _blocks(count: int) -> list[slice]:
 def _degrees(radius_arcsec: float) -> float:
     if not 0 < radius_arcsec <= WIDEST_ARCSEC:
         raise BadRequest(
-            f"the radius {radius_arcsec} arcsec is not possible: give more than 0 and at most {WIDEST_ARCSEC:g} arcsec"
+            f"the radius {radius_arcsec} arcsec is not allowed: give more than 0 and at most {WIDEST_ARCSEC:g} arcsec"
         )
     return radius_arcsec / 3600
 

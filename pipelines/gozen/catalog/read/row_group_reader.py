@@ -195,7 +195,7 @@ def window(start: int, data: bytes, size: int) -> RangedFile:
 
     def piece(first: int, last: int) -> memoryview:
         if first < start or last > start + len(memory):
-            raise UnreadableInput(f"bytes {first} to {last} lie outside the row group that was asked for")
+            raise UnreadableInput(f"bytes {first} to {last} are outside the requested row group")
         return memory[first - start : last - start]
 
     return RangedFile(size, piece)

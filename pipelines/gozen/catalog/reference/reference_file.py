@@ -79,7 +79,7 @@ def read_columns(
     data
         The file's bytes, if they have been read already.
     said
-        The table of the file, the unit of positions and the text encoding, if the file does not state them.
+        The user's choices: the table of the file, the unit of positions and the text encoding.
 
     Raises
     ------

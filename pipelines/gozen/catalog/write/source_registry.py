@@ -163,7 +163,7 @@ def _nearest(objects: pa.Table, positions: FloatArray) -> NDArray[np.intp]:
 
 
 def _leaders(vectors: FloatArray) -> NDArray[np.intp]:
-    """Return the indices of unit vectors that become objects: each not within 1 arcsec of an earlier one of them."""
+    """Return the indices of unit vectors that become objects; no two objects are within 1 arcsec of each other."""
     from scipy.spatial import cKDTree
 
     leads = np.ones(len(vectors), bool)

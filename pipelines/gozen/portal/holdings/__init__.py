@@ -1,1 +1,1 @@
-"""What the archive contains, as the first page shows it: tables, releases, nights; and the notebooks."""
+"""Read what the first page shows: tables, releases and nights of the archive, and the notebooks."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Literal
+from typing import get_args
 
 from gozen.archive.log.search_log import nights
 from gozen.archive.stores.open_store import Store, open_archive
 from gozen.catalog.format import manifest
-from gozen.catalog.format.manifest import Manifest
+from gozen.catalog.format.manifest import Kind, Manifest, tables
 from gozen.catalog.maintain.release import read_release, releases
-from gozen.catalog.maintain.verify import tables
-from gozen.errors import GozenError, StorageUnavailable
-from gozen.reduction.shared_inputs import DEFAULT_COLLECTION, SIMULATED_SKY
+from gozen.errors import StorageUnavailable, UnreadableInput, as_gozen_error
+from gozen.reduction.shared_inputs import ReferenceChoice, choose_reference
 from gozen.settings import Settings
 
 LIGHT_CURVES = "lightcurves"
@@ -30,7 +29,7 @@ class TableHolding:
     kind
         ``source`` (light curves), ``object`` or ``reference``; empty for a table that cannot be read.
     size
-        Of its data files, bytes.
+        Total size of its data files, bytes.
     nights
         ``YYYYMMDD``, in order; empty for tables that do not grow by nights.
     problem
@@ -55,21 +54,15 @@ class ReleaseHolding:
 
 
 @dataclass(frozen=True)
-class ReferenceHolding:
-    """The catalogue with which new exposures are matched: where it is, and its name."""
-
-    where: Literal["table", "file", "simulated", "none"]
-    name: str = ""
-
-
-@dataclass(frozen=True)
 class Contents:
-    """What an archive contains at one time.
+    """The contents of an archive at one time.
 
     Parameters
     ----------
     url
         The archive.
+    tables
+        The live tables by name; the reference catalogue comes last.
     nights
         Nights of the observation log, ``YYYYMMDD``, the last one first.
     read_at
@@ -80,27 +73,27 @@ class Contents:
     tables: tuple[TableHolding, ...]
     releases: tuple[ReleaseHolding, ...]
     nights: tuple[str, ...]
-    reference: ReferenceHolding
+    reference: ReferenceChoice
     read_at: datetime
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to show."""
+        """Whether the archive has nothing to show."""
         return not (self.tables or self.releases or self.nights)
 
     @property
     def rows(self) -> int:
-        """Rows of all live tables."""
-        return sum(one.rows for one in self.tables)
+        """Rows of all live tables; those of the reference catalogue are not of this camera."""
+        return sum(one.rows for one in self.tables if one.kind != "reference")
 
     @property
     def size(self) -> int:
-        """Bytes of all live tables."""
-        return sum(one.size for one in self.tables)
+        """Bytes of all live tables, without the reference catalogue."""
+        return sum(one.size for one in self.tables if one.kind != "reference")
 
     @property
     def has_light_curves(self) -> bool:
-        """Whether there is the table that the first notebook reads."""
+        """Whether the archive has the table that the first notebook reads."""
         return any(one.name == LIGHT_CURVES and not one.problem for one in self.tables)
 
 
@@ -123,43 +116,47 @@ class ArchiveContents:
         """
         store = open_archive(self._settings)
         names = tables(store)
-        reference = self._reference(store, names)
-        live = [_live(store, name) for name in names]
+        chosen = choose_reference(self._settings.reference, names.__contains__, store.exists)
+        reference = replace(chosen, name=PurePath(chosen.name).name)  # a path says more than all users need to know
+        live = (_live(store, name) for name in names)
+        marked = (replace(one, kind="reference") if one.kind and _is_table(chosen, one.name) else one for one in live)
         return Contents(
             store.url,
-            tuple(replace(one, kind="reference") if one.name == reference.name and one.kind else one for one in live),
+            tuple(sorted(marked, key=lambda one: (one.kind == "reference", one.name))),
             tuple(self._release(store, name) for name in releases(store)),
             tuple(reversed(nights(store))),
             reference,
             datetime.now(UTC),
         )
 
-    def _reference(self, store: Store, names: list[str]) -> ReferenceHolding:
-        said = self._settings.reference
-        if said is not None and ("/" in said or "." in said):
-            return ReferenceHolding("file", PurePath(said).name)
-        name = said or DEFAULT_COLLECTION
-        if name in names:
-            return ReferenceHolding("table", name)
-        return ReferenceHolding("simulated" if said is None and store.exists(SIMULATED_SKY) else "none")
-
     def _release(self, store: Store, name: str) -> ReleaseHolding:
         if name not in self._releases:
             try:
                 found = read_release(store, name).tables
+                held = tuple(holding(word, found[word]) for word in sorted(found))
             except StorageUnavailable:
                 raise
-            except GozenError as error:
-                return ReleaseHolding(name, problem=str(error))
-            held = tuple(holding(word, found[word]) for word in sorted(found))
+            except Exception as error:  # whatever is wrong with one release, the others are shown
+                return ReleaseHolding(name, problem=str(as_gozen_error(error)))
             self._releases[name] = ReleaseHolding(name, held)
         return self._releases[name]
 
 
 def holding(name: str, version: Manifest) -> TableHolding:
-    """Return what a version of a table contains."""
+    """Return what a version of a table contains.
+
+    Raises
+    ------
+    UnreadableInput
+        The manifest has a kind that is not known.
+    """
+    if version.kind not in get_args(Kind):
+        raise UnreadableInput(
+            f"the manifest of the table {name!r} has the kind {version.kind!r}, but it must be one of "
+            f"{', '.join(get_args(Kind))}; run `gozen catalog verify`, which gives advice"
+        )
     size = sum(file.bytes for file in version.files)
-    return TableHolding(name, version.kind, version.rows, size, tuple(sorted(version.nights)))
+    return TableHolding(name, version.kind, version.rows, size, tuple(sorted(map(str, version.nights))))
 
 
 def _live(store: Store, name: str) -> TableHolding:
@@ -167,5 +164,9 @@ def _live(store: Store, name: str) -> TableHolding:
         return holding(name, manifest.current_or_raise(store, name))
     except StorageUnavailable:
         raise
-    except GozenError as error:
-        return TableHolding(name, problem=str(error))
+    except Exception as error:  # whatever is wrong with one table, the others are shown
+        return TableHolding(name, problem=str(as_gozen_error(error)))
+
+
+def _is_table(chosen: ReferenceChoice, name: str) -> bool:
+    return chosen.where == "table" and chosen.name == name

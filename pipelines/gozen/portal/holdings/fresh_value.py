@@ -20,8 +20,8 @@ _Value = TypeVar("_Value")
 class FreshValue(Generic[_Value]):
     """Keeps what a function returned.
 
-    However many requests come, the function runs once at a time. A request gets a value that is a little old at once,
-    and waits only if there is none.
+    However many requests come, the function runs once at a time. A request gets a value that is a little old at once.
+    It waits only if no value exists yet.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class FreshValue(Generic[_Value]):
         TimeoutError
             It took too long.
         Exception
-            What the function raised. The next request tries again.
+            Any error of the function. The next request calls the function again.
         """
         age = self._clock() - self._kept[1] if self._kept else float("inf")
         if self._kept and age < FRESH_S:

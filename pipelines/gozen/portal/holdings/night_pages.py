@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gozen.archive.log.night_counts import NightCounts, count_night
 from gozen.archive.stores.open_store import open_archive
-from gozen.errors import UnreadableInput
+from gozen.errors import StorageUnavailable, as_gozen_error
 from gozen.settings import Settings
 
 NIGHTS_A_PAGE = 20
@@ -34,7 +34,7 @@ class PageOfNights:
 
 
 def page_of_nights(nights: Sequence[str], wanted: str) -> PageOfNights:
-    """Return the page of nights that an address asks for; the nearest page there is, the first for any other text."""
+    """Return the requested page of nights; the nearest page if its number does not exist, the first for other text."""
     pages = max(1, -(-len(nights) // NIGHTS_A_PAGE))
     page = min(max(int(wanted), 1), pages) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 else 1
     first = (page - 1) * NIGHTS_A_PAGE
@@ -48,8 +48,10 @@ def count_nights(settings: Settings, nights: Sequence[str]) -> list[NightRow]:
     def row(night: str) -> NightRow:
         try:
             return NightRow(night, count_night(store, night))
-        except UnreadableInput as error:
-            return NightRow(night, None, str(error))
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # whatever is wrong with one night, the others are shown
+            return NightRow(night, None, str(as_gozen_error(error)))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(row, nights))

@@ -1,4 +1,4 @@
-"""What happens to every request and every answer: headers and metrics."""
+"""Count every request, and add headers to every answer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gozen.portal.shell.security_headers import PRIVATE
 
 
 class EveryAnswer:
-    """The outermost layer: nothing is answered without passing it, not even an error.
+    """The outermost layer: every answer passes through it, also one about an error.
 
     Parameters
     ----------
     app
         The pages.
     metrics
-        Where requests are counted.
+        Counts the requests.
     headers
         Headers of every answer.
     """

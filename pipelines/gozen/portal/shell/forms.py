@@ -13,15 +13,15 @@ from gozen.portal.shell.portal_settings import PortalSettings
 LONGEST = 4096
 """Most bytes of a form."""
 FIELD = "form_token"
-"""Name of the field with the token of a form."""
+"""Name of the form field that contains the token."""
 
 
 class ForeignForm(Exception):
-    """A form did not come from a page of this portal, or from one of another log-in."""
+    """A form did not come from a page of this portal, or belongs to another log-in."""
 
 
 def form_token(settings: PortalSettings, session: str) -> str:
-    """Return the token of the forms on pages of a log-in."""
+    """Return the token for the forms of a log-in, which other sites cannot know (protection against CSRF)."""
     return hmac.digest(settings.api_token.encode(), f"gozen portal: form of {session}".encode(), "sha256").hex()
 
 

@@ -55,7 +55,7 @@ class User:
 
 @dataclass(frozen=True)
 class StartedLogin:
-    """A log-in that begins.
+    """A log-in that was started.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class HubLogin:
         Raises
         ------
         LoginFailed
-            The hub knows the user, who may not use the portal.
+            The user has an account at the hub, but may not use the portal.
         HubAway
             The hub does not answer.
         """
@@ -166,7 +166,7 @@ class HubLogin:
         return await self.user_of_token(token, cookies.get("jupyterhub-session-id", ""))
 
     async def user_of_token(self, token: str, session_id: str) -> User | None:
-        """Return the user of a token; raises as `user`."""
+        """Return the user of a token; raises the errors of `user`."""
         try:
             found = await _answer(self._hub.user_for_token(token, session_id=session_id, sync=False))
         except HTTPError as error:
@@ -178,12 +178,12 @@ class HubLogin:
         return User(str(found["name"]), hashlib.sha256(token.encode()).hexdigest())
 
     def forget(self) -> None:
-        """Ask the hub again about every token: somebody has logged out."""
+        """Forget which tokens are valid, because somebody has logged out: the hub is asked again."""
         self._hub.cache.clear()
 
 
 async def _answer(request: Awaitable[Any]) -> Any:
-    """Await an answer of the hub; raise `HubAway` if there is none."""
+    """Await an answer of the hub; raise `HubAway` if the hub does not answer."""
     try:
         async with asyncio.timeout(_PATIENCE_S):
             return await request

@@ -11,7 +11,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """Numbers of the requests to one portal."""
+    """Count and time the requests to one portal."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -32,7 +32,7 @@ class Metrics:
         Parameters
         ----------
         route
-            The pattern of the address, never the address itself: strangers could make any number of those.
+            The pattern of the address. With the address itself, strangers could create any number of metrics.
         began
             When it arrived, by `time.perf_counter`.
         """

@@ -1,4 +1,4 @@
-"""What the hub, or the chart, says to the portal: addresses and the token of the service, from the environment."""
+"""The settings of the portal: addresses and a token, which the hub or the chart sets in the environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PortalSettings:
     Parameters
     ----------
     listen_host, listen_port
-        Where this process listens.
+        Address and port on which this process listens.
     public_url
         Address of the portal in the browser, with a final slash.
     hub_url
@@ -96,7 +96,7 @@ class PortalSettings:
 
     @property
     def redirect_uri(self) -> str:
-        """Where the hub sends the browser after log-in, in the form in which the hub knows it."""
+        """Address to which the hub sends the browser after log-in, exactly as the hub knows it."""
         return f"{self.public_url if self.own_host else self.prefix}oauth_callback"
 
 

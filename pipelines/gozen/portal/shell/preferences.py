@@ -20,7 +20,7 @@ REMEMBER_S = 365 * 86400
 
 @dataclass(frozen=True)
 class Preferences:
-    """How pages are shown to a person."""
+    """The language and the theme in which a person sees the pages."""
 
     language: Language = "en"
     theme: Theme = "auto"

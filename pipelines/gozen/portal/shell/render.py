@@ -27,14 +27,14 @@ PORTAL = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class ErrorPage:
-    """What a page about an error says.
+    """The content of a page about an error.
 
     Parameters
     ----------
     status
         The HTTP status.
     key
-        Begin of the names of its texts, ``error_{key}_title`` and ``error_{key}_advice``.
+        First part of the names of its texts, ``error_{key}_title`` and ``error_{key}_advice``.
     again
         Address of a link to try again; empty for the first page.
     """
@@ -62,7 +62,7 @@ class Pages:
             "size": value_texts.size_text,
             "night": value_texts.night_text,
             "clock": value_texts.clock_text,
-            "segment": lambda text: quote(text, safe=""),
+            "segment": lambda text: quote(text, safe="", errors="surrogateescape"),
             "quoted": lambda text: json.dumps(text, ensure_ascii=False),
         }
 
@@ -90,7 +90,8 @@ class Pages:
         }
         found = self._templates.get_template(template).render({**shell, **values})
         headers = {"Content-Language": wanted.language, "Vary": "Cookie, Accept-Language"}
-        return HTMLResponse(found, status, headers)
+        # Names of files need not be UTF-8; such a name is shown with question marks.
+        return HTMLResponse(found.encode("utf-8", "replace"), status, headers)
 
     def error(self, request: Request, what: ErrorPage, user: User | None = None) -> HTMLResponse:
         """Return a page about an error."""

@@ -20,10 +20,9 @@ TEXTS: Mapping[str, Text] = {
     "nav": Text("Pages", "ページ"),
     "nav_data": Text("Data", "データ"),
     "nav_hub": Text("Servers", "サーバー"),
-    "account": Text("Account", "アカウント"),
     "logged_in_as": Text("Logged in as", "ログイン中のユーザー"),
     "log_out": Text("Log out", "ログアウト"),
-    "display": Text("Language and theme", "言語と表示"),
+    "display": Text("Language and theme", "言語と配色"),
     "language": Text("Language", "言語"),
     "theme": Text("Theme", "配色"),
     "theme_auto": Text("Automatic", "自動"),
@@ -32,36 +31,38 @@ TEXTS: Mapping[str, Text] = {
     # the first page
     "data_title": Text("What data are here", "利用できるデータ"),
     "data_lead": Text(
-        "The tables and nights of this archive, and a lab in which they are at hand.",
+        "The tables and nights of this archive. In a lab you can work with them.",
         "このアーカイブにある表と観測夜の一覧です。ラボを開くと、これらのデータをすぐに使えます。",
     ),
     "start": Text("Start", "はじめる"),
     "first_notebook": Text("Open the first notebook", "最初のノートブックを開く"),
     "first_notebook_note": Text(
-        "Your lab starts if it is not running, and shows “{title}”. Its first cell runs without any setting.",
-        "ラボが動いていなければ起動し、「{title}」を開きます。設定なしで最初のセルから実行できます。",
+        "Your lab starts if it is not running, and shows “{title}”. If your lab has access to the archive, the first "
+        "cell runs without any setting.",
+        "ラボが動いていなければ起動し、「{title}」を開きます。"
+        "ラボがアーカイブを読める状態であれば、最初のセルは設定なしで実行できます。",
     ),
     "open_lab": Text("Open my lab", "ラボを開く"),
     "open_lab_note": Text(
         "JupyterLab with your own files, next to the data.",
-        "データのそばで動く JupyterLab です。自分のファイルも保存されます。",
+        "自分のファイルを使える JupyterLab を、データのそばで開きます。",
     ),
     "no_light_curves": Text(
         "The first notebook reads the table {table}, which is not in the archive yet.",
         "最初のノートブックは表 {table} を読みますが、この表はまだアーカイブにありません。",
     ),
-    "fact_nights": Text("nights", "観測夜"),
-    "fact_last_night": Text("last night", "最新の観測夜"),
-    "fact_rows": Text("rows in live tables", "最新の表の行数"),
-    "fact_size": Text("size of live tables", "最新の表のサイズ"),
-    "fact_releases": Text("releases", "リリース"),
+    "fact_nights": Text("number of nights", "観測夜の数"),
+    "fact_last_night": Text("latest night", "最新の観測夜"),
+    "fact_rows": Text("rows in live tables", "更新中の表の行数"),
+    "fact_size": Text("size of live tables", "更新中の表のサイズ"),
+    "fact_releases": Text("number of releases", "リリースの数"),
     "none_yet": Text("none yet", "なし"),
-    "live_title": Text("Live tables", "最新の表"),
+    "live_title": Text("Live tables", "更新中の表"),
     "live_lead": Text(
         "They grow with every night that is appended. In a notebook:",
-        "観測夜が追加されるたびに増えます。ノートブックでは次のように開きます:",
+        "観測夜が追加されるたびに行が増えます。ノートブックでは次のように開きます:",
     ),
-    "live_none": Text("There are no live tables yet.", "最新の表はまだありません。"),
+    "live_none": Text("There are no live tables yet.", "更新中の表はまだありません。"),
     "releases_title": Text("Releases", "リリース"),
     "releases_lead": Text(
         "Named sets of tables that never change: cite them by name.",
@@ -75,7 +76,7 @@ TEXTS: Mapping[str, Text] = {
     "column_nights": Text("Nights", "観測夜"),
     "column_release": Text("Release", "リリース"),
     "kind_source": Text("light curves", "光度曲線"),
-    "kind_object": Text("objects", "天体"),
+    "kind_object": Text("list of objects", "天体の一覧"),
     "kind_reference": Text("reference catalogue", "参照カタログ"),
     "span": Text("{first} to {last}", "{first} から {last} まで"),
     "damaged": Text("cannot be read", "読めません"),
@@ -91,15 +92,22 @@ TEXTS: Mapping[str, Text] = {
         "New exposures are matched with the catalogue of the simulated sky.",
         "新しい露出は、模擬した星空のカタログと照合されます。",
     ),
+    "reference_missing": Text(
+        "The settings name the table {name}, which is not in this archive: new exposures cannot be reduced. An "
+        "administrator can import the table, or change the setting.",
+        "設定にある表 {name} がこのアーカイブにないため、新しい露出を整約できません。"
+        "管理者は、この表を取り込むか、設定を変更してください。",
+    ),
+    "reference_size": Text("It has {rows} rows ({size}).", "{rows} 行 ({size}) あります。"),
     "reference_none": Text(
-        "There is none: new exposures are solved blind, and their fluxes are not calibrated. An administrator can add "
-        "one with {command}.",
-        "ありません。新しい露出の座標は手がかりなしで求められ、フラックスは較正されません。"
+        "There is none. So Gozen finds the position of each new exposure without a catalogue, only from patterns of "
+        "stars, and does not calibrate the fluxes. An administrator can add a catalogue with {command}.",
+        "ありません。新しい露出の座標はカタログを使わずに星の並びだけから求められ、フラックスは較正されません。"
         "管理者は {command} で追加できます。",
     ),
     "nights_title": Text("Nights", "観測夜"),
     "nights_lead": Text(
-        "Nights in the observation log, the last one first. Times are UTC.",
+        "Nights in the observation log, the latest first. Times are UTC.",
         "観測ログにある夜を、新しい順に示します。時刻は UTC です。",
     ),
     "nights_none": Text("There are no nights in the observation log yet.", "観測ログにはまだ夜がありません。"),
@@ -109,7 +117,7 @@ TEXTS: Mapping[str, Text] = {
     "column_sensors": Text("Sensor images reduced", "整約済みのセンサー画像"),
     "column_rejected": Text("Rejected", "除外"),
     "pages_label": Text("Pages of nights", "観測夜のページ"),
-    "page_of": Text("Page {page} of {pages}", "{pages} ページ中 {page} ページ"),
+    "page_of": Text("Page {page} of {pages}", "{pages} ページ中 {page} ページ目"),
     "newer": Text("Newer nights", "新しい夜"),
     "older": Text("Older nights", "古い夜"),
     "notebooks_title": Text("Notebooks", "ノートブック"),
@@ -117,18 +125,18 @@ TEXTS: Mapping[str, Text] = {
         "Each opens in your lab as your own copy: change it as you like.",
         "ラボの中の自分用のコピーが開きます。自由に書き換えられます。",
     ),
-    "as_of": Text("Read from {archive} at {time} UTC.", "{archive} を {time} UTC に読みました。"),
+    "as_of": Text("Read from {archive} at {time} UTC.", "{time} (UTC) に {archive} を読み込みました。"),
     # when there are no data to show
     "empty_title": Text("The archive has no data yet", "アーカイブにはまだデータがありません"),
     "empty_advice": Text(
         "Labs work, and data appear here about a minute after the first night is appended. If you run this platform, "
-        "reduce and append a night ({night}), or make a simulated one ({demo}). If there should be data, check that "
+        "reduce and append a night ({night}), or make a simulated one ({demo}). If you expect data here, check that "
         "{archive} is the right address, and that it is mounted.",
-        "ラボは使えます。最初の夜が追加されると、約 1 分後にここに現れます。管理者の方は、観測夜を整約して追加するか "
-        "({night})、模擬データをつくってください ({demo})。データがあるはずのときは、アドレス {archive} が正しいか、"
-        "マウントされているかを確認してください。",
+        "ラボは使えます。最初の夜が追加されると、約 1 分後にデータがここに表示されます。"
+        "管理者の方は、観測夜を整約して追加するか ({night})、模擬データをつくってください ({demo})。"
+        "データがあるはずのときは、{archive} のアドレスが正しいか、マウントされているかを確認してください。",
     ),
-    "away_title": Text("The archive cannot be read now", "アーカイブを読めません"),
+    "away_title": Text("The archive cannot be read now", "現在、アーカイブを読み込めません"),
     "away_advice": Text(
         "Your lab and its files are not affected, but notebooks cannot read data until the archive is back. Reload "
         "this page in a minute. If it does not help, show the message below to the administrators.",
@@ -142,15 +150,18 @@ TEXTS: Mapping[str, Text] = {
         "{seconds} 秒以内に応答がありませんでした。読み込みは続いています。1 分ほど待って再読み込みしてください。",
     ),
     # log-out and errors
-    "leaving_title": Text("Logging out", "ログアウトしています"),
-    "leaving_advice": Text("You are logged out of this portal.", "このポータルからログアウトしました。"),
+    "leaving_title": Text("Logged out of the portal", "ポータルからログアウトしました"),
+    "leaving_advice": Text(
+        "The browser now continues to the hub, which logs you out, too. If it does not, click the button.",
+        "続いてハブからもログアウトします。ページが切り替わらないときは、ボタンを押してください。",
+    ),
     "leaving_on": Text("Log out of the hub too", "ハブからもログアウトする"),
     "error_home": Text("To the data", "データのページへ"),
     "error_again": Text("Try again", "もう一度試す"),
-    "error_unauthorized_title": Text("You are not logged in", "ログインしていません"),
+    "error_unauthorized_title": Text("Your session has expired", "セッションの有効期限が切れました"),
     "error_unauthorized_advice": Text(
-        "The log-in has ended, so nothing was changed. Log in, and send the form again.",
-        "ログインの有効期限が切れたため、何も変更されていません。ログインしてから、もう一度送信してください。",
+        "You are not logged in any more, so nothing was changed. Log in, and send the form again.",
+        "現在ログインしていないため、何も変更されていません。ログインしてから、もう一度送信してください。",
     ),
     "error_login_state_title": Text("The log-in was not completed", "ログインが完了しませんでした"),
     "error_login_state_advice": Text(
@@ -159,15 +170,17 @@ TEXTS: Mapping[str, Text] = {
         "別のブラウザで始めたか、10 分以上経過したか、このサイトのクッキーが保存されていません。"
         "クッキーを許可して、もう一度ログインしてください。",
     ),
-    "error_login_code_title": Text("The hub refused the log-in", "ハブがログインを拒否しました"),
-    "error_login_code_advice": Text(
-        "A log-in is valid once and for a short time. Log in again.",
-        "ログインの手続きは短時間に一度だけ有効です。もう一度ログインしてください。",
+    "error_login_code_title": Text(
+        "The log-in step was used or is too old", "ログインの手続きが使用済みか、期限切れです"
     ),
-    "error_login_refused_title": Text("The log-in was refused", "ログインが拒否されました"),
+    "error_login_code_advice": Text(
+        "This log-in step can be used once, within a short time. Log in again.",
+        "このログインの手続きは、短時間のうちに一度だけ使えます。もう一度ログインしてください。",
+    ),
+    "error_login_refused_title": Text("The hub did not confirm the log-in", "ハブでログインを確認できませんでした"),
     "error_login_refused_advice": Text(
-        "The hub did not confirm the log-in. Try again; if it happens again, ask an administrator.",
-        "ハブがログインを確認しませんでした。もう一度試しても同じときは、管理者に連絡してください。",
+        "Try again. If it happens again, ask an administrator.",
+        "もう一度試してください。同じことが起きたら、管理者に連絡してください。",
     ),
     "error_login_scope_title": Text("You may not open this portal", "このポータルを開く権限がありません"),
     "error_login_scope_advice": Text(
@@ -176,9 +189,9 @@ TEXTS: Mapping[str, Text] = {
     ),
     "error_foreign_title": Text("The form was not accepted", "送信を受け付けませんでした"),
     "error_foreign_advice": Text(
-        "It did not come from a current page of this portal, so nothing was changed. Open the portal at its usual "
+        "It did not come from an up-to-date page of this portal, so nothing was changed. Open the portal at its usual "
         "address, and try again there.",
-        "このポータルの現在のページから送信されたものではないため、何も変更されていません。"
+        "このポータルの最新のページから送信されたものではないため、何も変更されていません。"
         "通常のアドレスでポータルを開き直し、もう一度試してください。",
     ),
     "error_missing_title": Text("There is no such page", "ページが見つかりません"),
@@ -190,10 +203,10 @@ TEXTS: Mapping[str, Text] = {
     "error_method_advice": Text("Open it in the browser.", "ブラウザで開いてください。"),
     "error_away_title": Text("The hub does not answer", "ハブが応答しません"),
     "error_away_advice": Text(
-        "The portal asks the hub for your name, and the hub is restarting or unreachable. Running labs go on. Try "
-        "again in a minute.",
+        "The portal asks the hub for your name, and the hub is restarting or unreachable. Running labs continue. "
+        "Try again in a minute.",
         "ポータルはハブに問い合わせてユーザーを確認しますが、ハブが再起動中か、接続できません。"
-        "動いているラボはそのまま使えます。1 分ほど待って、もう一度試してください。",
+        "動いているラボは継続します。1 分ほど待って、もう一度試してください。",
     ),
     "error_bug_title": Text("Something went wrong here", "ポータルでエラーが発生しました"),
     "error_bug_advice": Text(

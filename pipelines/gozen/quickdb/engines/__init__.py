@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from gozen.archive.stores import s3_environment
 from gozen.archive.stores.s3_environment import S3Variables
 from gozen.quickdb.work.tasks import Block, Job, TaskResult
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KEPT_BYTES = 128 * 2**20
 """Freed memory that a worker does not return to the system: the columns of the next patch need as much."""
 
 
 class Engine(Protocol):
-    """Runs tasks; the result of a block depends neither on the engine nor on its workers."""
+    """Runs tasks. The results are the same on every engine and with any number of workers."""
 
     least: int
     """Minimum number of patches that a task should have, so that sending it costs little compared with its work."""
@@ -35,16 +38,27 @@ class Engine(Protocol):
         """
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
-        """Call a method of the open job in a worker."""
+        """Call a method of the open job (such as `combine`) in a worker."""
 
     def close(self) -> None:
         """Stop the workers."""
 
 
+@runtime_checkable
+class Scalable(Protocol):
+    """An engine whose number of workers can be changed, and that knows what they use."""
+
+    def scale(self, number: int) -> None:
+        """Set the number of workers."""
+
+    def table(self) -> pd.DataFrame:
+        """Return one row for each worker."""
+
+
 class Here:
     """Runs tasks in this process, for example to step through a function with a debugger.
 
-    Results are encoded and decoded, so that a value that cannot be sent is refused as by the other engines.
+    Results are encoded and decoded here too. So this engine refuses the same values as the engines that send results.
     """
 
     workers = 1
@@ -70,7 +84,7 @@ class Here:
 
 
 def environment_for(job: Job) -> S3Variables | None:
-    """Return this process's S3 environment variables if the job needs them; workers only have those of their start.
+    """Return this process's S3 variables if the job needs them: a worker has only the environment from its start.
 
     They contain keys, so they should be sent only to workers on this machine.
     """

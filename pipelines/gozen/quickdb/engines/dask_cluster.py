@@ -20,7 +20,7 @@ _ENVIRONMENT = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
 
 
 class _Worker(SubprocessWorker):  # type: ignore[misc]  # distributed has no type hints
-    """A worker started as a command: it does not import the user's script, which needs no ``__main__`` guard."""
+    """A worker that a command starts. It does not import the user's script, so this needs no ``__main__`` guard."""
 
     async def _start(self) -> None:
         spec = json.dumps({"cls": self.worker_class, "opts": self.worker_kwargs})

@@ -5,7 +5,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gozen.archive.stores.s3_environment import S3Variables
@@ -20,6 +21,8 @@ _SENT_BYTES = 256 * 1024
 """Largest program of a job that is sent with each task; a larger job is scattered, and can be lost with a worker."""
 
 _CONNECT_S = 20
+_COUNT_S = 1.0
+"""Seconds for which the number of workers is taken to be the same."""
 _START_S = 120
 _END_S = 3
 
@@ -52,6 +55,7 @@ class DaskEngine:
         self._own: list[Any] = []
         self._on_this_machine = where is None
         self._sent: tuple[str, Any] | None = None
+        self._running: list[Any] = []
         if isinstance(where, Client):
             self._client = where
             return
@@ -82,23 +86,48 @@ class DaskEngine:
         ours = environment_for(job) if self._on_this_machine else None
         waiting = iter(tasks)
         pending = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
-        most = AHEAD * self.workers
+        self._running.append(pending)
+        room = _Room(lambda: self.workers)
         try:
             # Not pure: two equal tasks would share a key, and cancelling one would cancel the other.
-            for task in itertools.islice(waiting, most):
+            for task in itertools.islice(waiting, room.take()):
                 pending.add(self._client.submit(_do_task, shared, task, ours, pure=False))
             for future, result in pending:
                 yield received(result if future.status == "finished" else self._result(future))
-                for task in itertools.islice(waiting, 1):
+                room.give()
+                for task in itertools.islice(waiting, room.take()):
                     pending.add(self._client.submit(_do_task, shared, task, ours, pure=False))
         finally:
+            self._running.remove(pending)
             self._client.cancel(list(pending.futures), force=True)
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
-        """Call a method of the open job in a worker."""
+        """Call a method of the open job (such as `combine`) in a worker."""
         shared = self._shared(job)
         given = self._result(self._client.submit(_call, shared, name, arguments, pure=False))
         return received(given).blocks[0][1]
+
+    def used(self) -> dict[str, dict[str, Any]]:
+        """Return what each worker uses now, by its name: tasks, processor in per cent, memory in MB."""
+        info = self._client.scheduler_info(n_workers=-1)["workers"]
+        running = self._client.processing()
+        return {
+            str(one["name"]): {
+                "tasks": len(running.get(address, ())),
+                "processor_percent": round(one["metrics"]["cpu"]),
+                "memory_mb": round(one["metrics"]["memory"] / 1e6),
+            }
+            for address, one in info.items()
+        }
+
+    def is_busy(self) -> bool:
+        """Whether a worker has a task, of this or another client."""
+        return any(self._client.processing().values())
+
+    def give_up(self) -> None:
+        """End the jobs that run with `WorkerLost`; called from another thread."""
+        for pending in list(self._running):
+            self._client.cancel(list(pending.futures), force=True)
 
     def close(self) -> None:
         """Close the client and stop the workers that this engine started, even if they are busy, and no others."""
@@ -139,6 +168,35 @@ class DaskEngine:
                 "same Python in the worker as in this process"
             ) from error
         return found
+
+
+class _Room:
+    """How many more tasks may be submitted; more are allowed when workers start while a job runs.
+
+    Parameters
+    ----------
+    workers
+        Returns the number of workers; it asks the scheduler, so it is not called for each task.
+    """
+
+    def __init__(self, workers: Callable[[], int]) -> None:
+        self._workers = workers
+        self._taken = 0
+        self._known = 0
+        self._known_at = 0.0
+
+    def take(self) -> int:
+        """Return the number of tasks to submit now."""
+        now = time.monotonic()
+        if not self._known or now - self._known_at > _COUNT_S:
+            self._known, self._known_at = self._workers(), now
+        free = max(AHEAD * self._known - self._taken, 0)
+        self._taken += free
+        return free
+
+    def give(self) -> None:
+        """Note that a task has finished."""
+        self._taken -= 1
 
 
 def _do_task(job: Job, task: Sequence[Block], ours: S3Variables | None) -> Sent:

@@ -80,7 +80,7 @@ class LocalEngine:
             self._unawaited = {future for future in pending if not future.cancel()}
 
     def call(self, job: Job, name: str, *arguments: Any) -> dict[str, Any]:
-        """Call a method of the open job in a worker."""
+        """Call a method of the open job (such as `combine`) in a worker."""
         try:
             future = self._opened().submit(_call, job.key, str(self._file_of(job)), name, arguments)
             return received(future.result()).blocks[0][1]

@@ -27,7 +27,7 @@ class Child:
     Parameters
     ----------
     limits
-        Limits of a call.
+        Limits of one call of a user's function.
     preload
         Modules that the process imports before it receives the program.
     """
@@ -48,7 +48,7 @@ class Child:
 
     @property
     def limits(self) -> Limits:
-        """Limits of a call."""
+        """Limits of time, memory and data of one call of a user's function."""
         return self._limits
 
     @property

@@ -76,7 +76,7 @@ class ChildSocket:
         """
         with contextlib.suppress(OSError):
             if self._socket.recv(1, socket.MSG_PEEK):
-                raise Malformed("something after it")
+                raise Malformed("there are bytes after its end")
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:

@@ -47,7 +47,7 @@ def read_seen(stat: bytes, statm: bytes) -> ChildUsage:
     Raises
     ------
     ValueError, IndexError
-        If they are empty, as those of a process that has ended.
+        If they are empty, which means that the process has ended.
     """
     fields = stat.rpartition(b")")[2].split()
     _, resident, shared = (int(one) for one in statm.split()[:3])
@@ -65,7 +65,7 @@ def broken(seen: ChildUsage, begun: float, limits: Limits) -> LimitExceeded | No
     begun
         Its processor time when the call began, in seconds.
     limits
-        Limits of the call.
+        Limits of the call: time, memory and data.
     """
     if seen.threads > limit.THREADS:
         return limit.too_many_threads(seen.threads)
@@ -84,7 +84,7 @@ class Watch:
     pid
         Process id of the child. The child must not be reaped before this object's last use: its id could be reused.
     limits
-        Limits of a call.
+        Limits of one call of a user's function.
     """
 
     def __init__(self, pid: int, limits: Limits) -> None:

@@ -81,7 +81,7 @@ def too_large(found: int, limits: Limits) -> LimitExceeded:
 def too_many_threads(found: int) -> LimitExceeded:
     """Return the error of a call that starts too many threads."""
     return LimitExceeded(
-        f"the function had {found} threads; {THREADS} are allowed. Use NumPy in one thread, which is fastest"
+        f"the function had {found} threads; {THREADS} are allowed. Use NumPy with one thread: workers run in parallel"
     )
 
 

@@ -129,4 +129,4 @@ def _must_be_refused(what: str, attempt: Callable[[], object]) -> None:
         attempt()
     except PermissionError:
         return
-    raise IsolationUnavailable(f"{what} were not taken from the child process; this is a bug in Gozen")
+    raise IsolationUnavailable(f"{what} were not removed from the child process; this is a bug in Gozen")

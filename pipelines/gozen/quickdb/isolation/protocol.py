@@ -31,7 +31,7 @@ _SHOWN = 50_000
 
 
 class Said(Exception):
-    """The function raised an error; its process can be used again."""
+    """An error that the function raised; its process can be used again."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -47,7 +47,7 @@ class Conversation:
     connection
         The worker's end of the socket to it.
     limits
-        Limits of a call.
+        Limits of one call of a user's function.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], connection: ChildSocket, limits: Limits) -> None:
@@ -136,7 +136,7 @@ class Conversation:
         most = self._limits.result_bytes if head.kind is MessageKind.RESULT else _MOST.get(head.kind, -1)
         # Checked before memory is allocated: a head may declare more bytes than the worker has.
         if head.length > most or head.shared:
-            raise Malformed(f"a message {head.kind.name} of {head.length} bytes")
+            raise Malformed(f"a message {head.kind.name} has {head.length} bytes")
         return self.connection.read(head.length)
 
     def end(self) -> Exception:
@@ -185,19 +185,19 @@ def _signal_name(number: int) -> str:
 
 def _digits(data: bytearray) -> int:
     if not (data.isascii() and data.isdigit()):
-        raise Malformed("no size")
+        raise Malformed("the size of a result is not a number")
     return int(data)
 
 
 def _numbers(free: Any) -> list[int]:
     if type(free) is not list or any(type(one) is not int for one in free):
-        raise Malformed("no list of numbers")
+        raise Malformed("a list of released columns is not a list of numbers")
     return free
 
 
 def _checked_failure(value: Any) -> tuple[str, str, str, bool, bool]:
     if type(value) is not tuple or [type(one) for one in value] != [str, str, str, bool, bool]:
-        raise Malformed("no failure")
+        raise Malformed("the description of an error is not valid")
     return value
 
 

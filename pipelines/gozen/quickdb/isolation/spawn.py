@@ -67,7 +67,9 @@ def _await_ready(connection: ChildSocket) -> None:
         head = connection.head()
         said = connection.read(min(head.length, 4096))
     except (Closed, LimitExceeded) as error:
-        raise IsolationUnavailable("the interpreter for the function's process does not start") from error
+        raise IsolationUnavailable(
+            f"the process of the function does not start: it ended, or did not answer within {_START_SECONDS:g} s"
+        ) from error
     if head.kind is not MessageKind.READY:
         raise IsolationUnavailable(
             f"the function's process could not be locked: {printable(str(said, errors='replace'))}"

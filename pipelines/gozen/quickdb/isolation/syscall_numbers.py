@@ -1,4 +1,7 @@
-"""Numbers of the system calls that the filter names or that Gozen makes, for both architectures. Not the allow-list."""
+"""Numbers of the system calls that the filter names or that Gozen makes, for both architectures.
+
+The list of allowed calls is in `seccomp`.
+"""
 
 from __future__ import annotations
 

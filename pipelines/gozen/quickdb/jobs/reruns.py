@@ -71,14 +71,9 @@ class Reruns:
 
     def _current(self, words: Sequence[str]) -> Tables:
         """Return the live tables (all if `words` is empty); if none has changed, return the open ones."""
-        found = {word: manifest.current(self._store, word) for word in words or _live_names(self._store)}
+        found = {word: manifest.current(self._store, word) for word in words or manifest.tables(self._store)}
         versions = {word: version for word, version in found.items() if version is not None}
         return self._live if versions == self._live.versions else Tables(self._store, versions, self._place_m)
-
-
-def _live_names(store: Store) -> list[str]:
-    parts = (key.split("/") for key in store.list("catalogs"))
-    return sorted({part[1] for part in parts if part[2:3] == ["manifest"]})
 
 
 def _named(code: UserCode) -> list[str]:

@@ -41,7 +41,7 @@ class Cache:
         self._added = 0
 
     def get(self, key: str) -> tuple[Any] | None:
-        """Return a value in a tuple, or None if there is none."""
+        """Return a tuple that contains the value of a key, or None if no value is stored."""
         path = self._folder / key
         try:
             value = kept_value(path.read_bytes())
@@ -53,7 +53,7 @@ class Cache:
         return (value,)
 
     def put(self, key: str, data: bytes | None) -> None:
-        """Store the bytes of `kept_bytes` unless they are too many; None marks a value that cannot be cached."""
+        """Store bytes from `kept_bytes`, unless they are too many; None (the value cannot be cached) is ignored."""
         if data is None or len(data) > self._most // _LARGEST_SHARE:
             return
         with contextlib.suppress(OSError):  # on a full disk the job continues without the cache

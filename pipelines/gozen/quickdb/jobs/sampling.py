@@ -38,7 +38,9 @@ class Estimate(NamedTuple):
 
 
 def chosen(patches: Sequence[PatchExtent], fraction: float, seed: int = _SEED) -> list[PatchExtent]:
-    """Return a random sample of the patches in their order: the same each time, and at least 8 patches if there are 8.
+    """Return a random sample of the patches, in their order.
+
+    The same call returns the same sample. It has at least 8 patches, or all patches if there are fewer.
 
     Raises
     ------

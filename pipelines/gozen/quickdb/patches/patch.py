@@ -217,8 +217,8 @@ def check_margin(arcsec: float) -> None:
     """Raise `BadRequest` if a margin is below the error of positions, or too wide."""
     if not SMALLEST_MARGIN_ARCSEC <= arcsec <= WIDEST_MARGIN_ARCSEC:
         raise BadRequest(
-            f"a margin of {arcsec} arcsec: it is above 0 and at most {WIDEST_MARGIN_ARCSEC} arcsec; the smallest is "
-            f"{SMALLEST_MARGIN_ARCSEC}"
+            f"a margin of {arcsec} arcsec is not possible: give {SMALLEST_MARGIN_ARCSEC} to "
+            f"{WIDEST_MARGIN_ARCSEC} arcsec"
         )
 
 

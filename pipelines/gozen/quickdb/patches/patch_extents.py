@@ -134,7 +134,7 @@ def overlapping(patches: Sequence[PatchExtent], ranges: Numbers) -> list[PatchEx
 
 @dataclass(frozen=True)
 class Groups:
-    """Row groups from an index: arrays of equal length, and the files that `file` numbers."""
+    """Row groups from an index, as arrays of equal length. Each number in `file` is a position in the list `files`."""
 
     files: list[str]
     file: Numbers

@@ -27,9 +27,9 @@ class Ahead(Generic[Fetched]):
     Parameters
     ----------
     fetch
-        Returns one object for each of several consecutive pieces of one file, from which these columns can be read.
-        It is called in separate threads and should do little but wait: they share an interpreter with the user's
-        function.
+        Gets consecutive pieces of one file, and names of columns. Returns for each piece an object from which these
+        columns can be read. It is called in separate threads, which share an interpreter with the user's function.
+        So it should do little but wait.
     """
 
     def __init__(self, fetch: Callable[[Sequence[Piece], Columns], list[Fetched]]) -> None:

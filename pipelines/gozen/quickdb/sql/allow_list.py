@@ -86,7 +86,7 @@ _AGGREGATES = """
 _OTHERS = "alias constant_or_null error get_bit set_bit bit_position bitstring typeof within grouping grouping_id"
 
 FUNCTIONS = frozenset(" ".join((_OPERATORS, _NUMBERS, _TEXTS, _TIMES, _LISTS, _JSON, _AGGREGATES, _OTHERS)).split())
-"""In lower case. Not here: functions that make a long text or list from a number, which no limit of DuckDB counts."""
+"""In lower case. Excluded: functions that make a long text or list from a number, which no limit of DuckDB counts."""
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree"})
 """Functions that may be called in FROM."""
 _KINDS = frozenset(
@@ -212,7 +212,7 @@ def _require_few(node: dict[str, Any]) -> None:
     if len(numbers) < len(node["children"]):
         raise BadRequest(
             f"{node['function_name']} as a list: write its arguments as numbers up to {_MOST_COUNTED}; for larger "
-            "numbers write it after FROM"
+            f"numbers write FROM {node['function_name']}(...)"
         )
 
 
@@ -227,7 +227,9 @@ def _require_narrow(node: dict[str, Any]) -> None:
     pattern = node["children"][0] if node["children"] else {}
     written = pattern.get("value", {}).get("value") if pattern.get("class") == "CONSTANT" else None
     if not isinstance(written, str) or _WIDE.search(written):
-        raise BadRequest(f"{node['function_name']}: write the format as a text, with widths below 1000 and as numbers")
+        raise BadRequest(
+            f"{node['function_name']}: write the format as a constant text, in which all widths are numbers below 1000"
+        )
 
 
 def _require_table_function(function: dict[str, Any]) -> None:

@@ -75,6 +75,6 @@ def _load(connection: duckdb.DuckDBPyConnection) -> None:
     if path is None:
         raise BadRequest(
             "the package duckdb-extension-httpfs has no extension for this version of DuckDB: install the version "
-            "that belongs to it"
+            "of the package that belongs to this DuckDB"
         )
     connection.execute(f"LOAD '{path}'")

@@ -1,7 +1,8 @@
 """Pickle the values that a function refers to, in order to send them, and to detect changes by a call.
 
-The bytecode shows changes of a named variable (`lasting_changes`). Other changes, for example of an element that a
-method returns, or of an argument that was passed through three functions, are detected here after the call.
+The bytecode shows changes of a named variable, also in global functions to which it is passed (`lasting_changes`).
+Other changes are detected here after the call. Examples are a change of an element that a method returned, and a change
+in a method or lambda to which the variable is passed.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ _WHOLE = 1 << 20
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no type annotations
-    """Pickles like cloudpickle, and also functions with `functools.lru_cache` and `functools.cached_property` by value.
+    """Pickles like cloudpickle; `functools.lru_cache` and `functools.cached_property` functions are pickled by value.
 
-    The standard pickle writes the former only by name, and the latter contains a lock in Python 3.11.
+    The standard pickle writes a function with a cache by its name only. It cannot write a cached property, because
+    this contains a lock in Python 3.11.
     """
 
     def __init__(

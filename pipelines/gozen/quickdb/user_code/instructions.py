@@ -150,12 +150,12 @@ def _is_set(step: dis.Instruction, sets: Collection[str]) -> bool:
 
 
 def is_of_numbers(values: Collection[object]) -> bool:
-    """Return whether a set contains only numbers; made in the same way, it has the same order in each process."""
+    """Return whether a set contains only numbers: if built in the same way, it has the same order in each process."""
     return all(type(one) in (int, bool) or (type(one) is float and one == one) for one in values)
 
 
 def _is_orderless(steps: Steps, made: int, ends: Mapping[int, str], sets: _Sets, *, stored: bool = False) -> bool:
-    """Return whether the order of a set, which step `made` leaves on the stack, does not matter to its use."""
+    """Return whether a set, which step `made` leaves on the stack, is used in a way that ignores its order."""
     found = consumer(steps, made)
     if found is None:
         return False

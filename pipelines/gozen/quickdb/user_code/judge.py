@@ -1,8 +1,8 @@
 """Decide whether a function's results may be cached: check all code that it can reach against an allow-list.
 
 A function may use data, the user's code and the objects that `pure_names` lists. Each attribute name in its code must
-be harmless on every object on which it may be looked up, so these lead to nothing else. A library that reads a file is
-found even if it is compiled, because the function needs a name that is not listed in order to reach it.
+be safe for every type of object that may have it, so no attribute leads to other code. A compiled
+library that reads a file is found too, because the function can reach it only by a name that is not listed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gozen.quickdb.user_code.pure_names import ATTRIBUTES
 
 
 def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A002 its name in the API
-    """Return why the results of functions may differ in the next run; empty text if they cannot.
+    """Return the reason why results of functions may differ in the next run; empty text if they cannot differ.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A0
 
 
 class _Judge:
-    """Walks through everything that functions can reach; `reasons` lists why results may not be cached."""
+    """Checks everything that functions can reach; `reasons` lists why results must not be cached."""
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
@@ -110,7 +110,7 @@ class _Judge:
                 self._refuse(f".{name}")
 
     def _is_hidden(self, name: str) -> bool:
-        """Return whether an object of a library may have another attribute of the same name as the user's."""
+        """Return whether objects of a library may have an attribute with the same name as one of the user's objects."""
         return name in pure.hidden() or any(hasattr(kind, name) for kind in self._library)
 
     def _key(self, holder: Any, name: str) -> tuple[int, str, bool]:

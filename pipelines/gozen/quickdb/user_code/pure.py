@@ -57,7 +57,7 @@ def is_known_module(name: str) -> bool:
 
 
 def known_in(module: types.ModuleType, name: str) -> list[Any]:
-    """Return the listed object of a module under a name, in a list; the list is empty if there is none."""
+    """Return a list with the object that a module has under a listed name; an empty list if the name is not listed."""
     found = getattr(module, name, None) if name in MODULES[module.__name__].split() else None
     if isinstance(found, types.ModuleType):
         return [found] if found is sys.modules.get(f"{module.__name__}.{name}") else []

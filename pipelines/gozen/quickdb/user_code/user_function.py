@@ -62,7 +62,13 @@ class UserCode:
 
     @classmethod
     def of(cls, *functions: Any, shared: Any = None) -> UserCode:
-        """Inspect functions, and the value that is shared with the first of them."""
+        """Return what is known about functions: digest, names, files, and whether their results can be cached.
+
+        Parameters
+        ----------
+        shared
+            The second argument of the first function, or None.
+        """
         found = cls(why_not_kept=why_not_kept(*functions, shared=shared) if functions else "")
         found._add(code_version(), software(), _settings_of_process())
         for value in (*functions, shared):

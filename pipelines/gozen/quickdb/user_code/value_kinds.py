@@ -49,7 +49,7 @@ CONTAINERS = (
 
 
 def items_of(container: Any) -> Iterable[Any]:
-    """Return the objects in a container; an array of numbers gives none."""
+    """Return the objects in a container; an empty result for an array of numbers."""
     if isinstance(container, np.ndarray):
         return tuple(container.ravel().tolist()) if container.dtype.hasobject else ()
     if isinstance(container, dict):
@@ -80,7 +80,7 @@ def is_computed(value: object) -> bool:
 
 
 def held_by(computed: object) -> list[Any]:
-    """Return the values of the attributes of a tree or interpolator, without SciPy's private functions in it."""
+    """Return the attribute values of a tree or interpolator, without the private functions of SciPy."""
     attributes = getattr(computed, "__dict__", {})
     return [one for name, one in attributes.items() if not (name.startswith("_") and _is_of_scipy(one))]
 

@@ -125,7 +125,7 @@ def _columns(value: Any) -> dict[str, Any] | None:
 
 
 def _at(values: Sequence[Any], key: Any) -> list[Any]:
-    """Return the items at a key, of those values that have it."""
+    """Return the items at a key, of all values that have this key."""
     found = []
     for value in values:
         with contextlib.suppress(Exception):

@@ -91,7 +91,7 @@ class FileSource:
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
         """Open the margin of a patch, `arcsec` wide; return its number for later requests, and its number of rows."""
         if patch not in self._patches:
-            raise BadRequest("a margin has no margin: request a wider margin from the patch")
+            raise BadRequest("a margin has no margin itself: request a wider margin of the patch")
         inner = self._patches[patch]
         known = self._margins.get((patch, arcsec))
         if known is not None and known in self._data:

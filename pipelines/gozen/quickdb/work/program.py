@@ -68,7 +68,7 @@ class Program:
         Parameters
         ----------
         mode
-            ``map`` returns the value of each patch, ``reduce`` the reduced value, ``both`` both.
+            ``map`` returns the value of each patch, ``reduce`` the reduced value, and ``both`` returns both.
         runs
             The patches of the block, by runs.
         source
@@ -136,7 +136,7 @@ class Program:
             return failed(text_of(error))
 
     def tried(self, values: Sequence[Any]) -> dict[str, Any]:
-        """Try `reduce` on values; the total of the result tells whether the trial is conclusive."""
+        """Test `reduce` on values; the total of the result says whether the test was conclusive."""
         try:
             return {"total": tree_reduce.checked(self._reduced, values)}
         except FunctionFailed as error:

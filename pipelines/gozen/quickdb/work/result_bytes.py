@@ -79,7 +79,7 @@ def received(given: Sent) -> TaskResult:
     Raises
     ------
     GozenError
-        If the worker raised an error: one with the same name and message.
+        If the worker raised an error. It has the same name and message.
     """
     if given.error is not None:
         name, message = given.error

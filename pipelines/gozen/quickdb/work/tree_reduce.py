@@ -141,7 +141,8 @@ def checked(reduce: Reduce, values: Sequence[Any]) -> bool:
     Returns
     -------
     bool
-        Whether no further test is needed. Three equal values, such as zeros, cannot reveal a difference or a mean.
+        Whether no further test is needed. False if the three values are equal, such as zeros: then the test cannot show
+        that `reduce` subtracts or averages.
 
     Raises
     ------
@@ -163,8 +164,8 @@ def checked(reduce: Reduce, values: Sequence[Any]) -> bool:
         return True  # values cannot be copied or compared, or reduce fails, which the job itself reports
     if not same:
         raise FunctionFailed(
-            "reduce is not associative: reduce(reduce(a, b), c) differs from reduce(a, reduce(b, c)) on three of the "
-            "values, so the result would depend on the grouping of the patches. For a mean, for example, return a "
-            "sum and a number, and divide in finalize="
+            "reduce is not associative: for three values a, b, c of your data, reduce(reduce(a, b), c) differs from "
+            "reduce(a, reduce(b, c)), so the result would depend on the grouping of the patches. For a mean, for "
+            "example, return the sum and the count, and divide in finalize="
         )
     return says_something

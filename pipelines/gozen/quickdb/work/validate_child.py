@@ -128,7 +128,7 @@ def checked_total(found: Any, limits: Limits) -> dict[str, Any]:
 
 
 def checked_state(found: Any, limits: Limits) -> bytes | None:
-    """Return the digest of an isolated program's state, None if it is not known; raise as `checked_total`."""
+    """Return the digest of an isolated program's state, None if unknown; raises the errors of `checked_total`."""
     state = _with_keys(found, ("total",), (), limits).get("total")
     return state if type(state) is bytes else None
 

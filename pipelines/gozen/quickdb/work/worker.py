@@ -95,7 +95,7 @@ class OpenJob:
         return self.program.combine(one, other) if self.program else self._apart("isolated_combine", (one, other))
 
     def tried(self, values: Sequence[Any]) -> dict[str, Any]:
-        """Try `reduce` on values in the program's process; an exceeded limit or a crash also ends the trial."""
+        """Test `reduce` on values in the program's process; an exceeded limit or a crash also ends the test."""
         if self.program is not None:
             return self.program.tried(values)
         try:

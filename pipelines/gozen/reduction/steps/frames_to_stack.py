@@ -88,10 +88,10 @@ def read_files(unread: Unread) -> Opened:
 def _check_header(read: Read) -> HeaderChecked:
     cube, work, profile = read.cube, read.work, read.shared.profile
     if cube.header.sensor != work.sensor or profile.sensor(work.sensor) is None:
-        known = ", ".join(sensor.id for sensor in profile.sensors[:8])
+        known = ", ".join(sensor.id for sensor in profile.sensors[:8]) + (", ..." if len(profile.sensors) > 8 else "")
         raise CorruptFile(
-            f"{cube.frame_id}: the header says sensor {cube.header.sensor!r}, where {work.sensor!r} is reduced; "
-            f"the profile {profile.name} has {known}{', ...' if len(profile.sensors) > 8 else ''}"
+            f"{cube.frame_id}: its header names the sensor {cube.header.sensor!r}, but it is reduced as sensor "
+            f"{work.sensor!r}; the profile {profile.name} has the sensors {known}"
         )
     check_coordinates(cube.header, cube.frame_id)
     gate = GateRecord(name="InconsistentTime", value=check_time(cube), limit=0.0, unit="s", passed=True)

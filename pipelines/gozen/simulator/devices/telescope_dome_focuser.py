@@ -43,8 +43,8 @@ class Faults:
             verb, has_number, number = word.partition("@")
             if verb not in VERBS or (has_number and not (number.isdecimal() and int(number))):
                 raise BadRequest(
-                    f"setting observatory.faults: {word!r} is not one of {', '.join(VERBS)}; a name can end in @2 for "
-                    "the second call"
+                    f"setting observatory.faults: {word!r} is not one of {', '.join(VERBS)}; append @2 for a "
+                    f"fault at the second call, as in {VERBS[0]}@2"
                 )
 
     def check(self, verb: str) -> None:

@@ -22,13 +22,13 @@ _KEY = (
     Column("dec", pa.float64(), "deg", "position", "split", True),
 )
 _OBJECT = (
-    Column("isprimary", pa.bool_(), "", "no parent of a blend, and not in an overlap of two pieces", "plain", True),
-    Column("parent_id", pa.int64(), "", "the blend that it was a part of; 0 where it stood alone", "dictionary", True),
-    Column("deblend_nchild", pa.int16(), "", "parts into which a blend was separated", "dictionary", True),
+    Column("isprimary", pa.bool_(), "", "not the parent of a blend, and not a duplicate in an overlap", "plain", True),
+    Column("parent_id", pa.int64(), "", "the blend to which it belonged; 0 if isolated", "dictionary", True),
+    Column("deblend_nchild", pa.int16(), "", "number of parts into which a blend was separated", "dictionary", True),
 )
 _FORCED = (
     Column("cmodel_flag", pa.bool_(), "", "the fit of the model failed", "plain"),
-    Column("sdsscentroid_flag", pa.bool_(), "", "the centre is not to be trusted", "plain"),
+    Column("sdsscentroid_flag", pa.bool_(), "", "the position is unreliable", "plain"),
     Column("pixelflags_edge", pa.bool_(), "", "at the edge of the image", "plain"),
     Column("pixelflags_interpolatedcenter", pa.bool_(), "", "a pixel at the centre was interpolated", "plain"),
     Column("pixelflags_saturatedcenter", pa.bool_(), "", "a pixel at the centre is saturated", "plain"),
@@ -45,7 +45,7 @@ _MEAS = (
     Column("sdssshape_shape11", pa.float32(), "arcsec2", "second moment along x"),
     Column("sdssshape_shape22", pa.float32(), "arcsec2", "second moment along y"),
     Column("sdssshape_shape12", pa.float32(), "arcsec2", "mixed second moment"),
-    Column("base_blendedness_abs", pa.float32(), "", "share of the flux that is its neighbours'"),
+    Column("base_blendedness_abs", pa.float32(), "", "share of the flux that belongs to neighbours"),
 )
 _PAIRS = pa.schema(
     [("source_id_a", pa.int64()), ("source_id_b", pa.int64())]

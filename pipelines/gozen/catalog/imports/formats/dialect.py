@@ -196,7 +196,7 @@ def _is_units(row: list[str], names: list[str]) -> bool:
 def _has_no_position(row: list[str], names: list[str]) -> bool:
     """Return whether a row has no values of positions, so that it may be a row of units.
 
-    The dashes below it do not show that: they may also be a row of missing values below a row of values.
+    A row of dashes below it is not enough to decide this: the dashes may be missing values below a row of values.
     """
     of_positions = _of_positions(names)
     places = [one for name, one in zip(names, row, strict=False) if name in of_positions]

@@ -50,8 +50,8 @@ class FitsTable:
 def open_fits_table(begin: Open, asked: FileRequest, batch: int) -> tuple[tuple[pa.Schema, Batches] | None, FitsTable]:
     """Choose a table of a FITS file; return its columns with a batch reader, and the table.
 
-    The first is None for a table that cannot be read in batches: an ASCII table, or one with arrays of variable
-    length, whose values are stored behind all rows.
+    None takes the place of columns and reader if the table cannot be read in batches. This is an ASCII table, or a
+    table with arrays of variable length, whose values are stored behind all rows.
 
     Parameters
     ----------

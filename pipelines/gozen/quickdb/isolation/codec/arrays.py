@@ -37,18 +37,20 @@ def from_bytes(
         If the data end before the array does, or the shape is too large.
     """
     if len(shape) > _DIMENSIONS or math.prod(max(one, 1) for one in shape) * dtype.itemsize > _MOST:
-        raise Malformed("an array of a shape that cannot be")
+        raise Malformed("the shape of an array is too large, or has too many dimensions")
     end = offset + math.prod(shape) * dtype.itemsize
     if end > len(data):
-        raise Malformed(f"an array of {math.prod(shape)} elements, and {max(len(data) - offset, 0)} bytes for them")
+        raise Malformed(
+            f"an array has {math.prod(shape)} elements, but {max(len(data) - offset, 0)} bytes are left for it"
+        )
     if offset > len(data):  # an array without elements, beyond the last byte
-        raise Malformed("an array that begins after the end")
+        raise Malformed("an array begins after the last byte")
     if order == "F":
         array: np.ndarray[Any, Any] = np.ndarray(shape[::-1], dtype, data, offset).T
     else:
         array = np.ndarray(shape, dtype, data, offset)
     if has_many_empty_parts(array.shape):  # a dtype with a subarray adds dimensions
-        raise Malformed("an array without elements that has too many empty parts")
+        raise Malformed("an array without elements has too many empty parts")
     return array, end
 
 
@@ -65,4 +67,4 @@ def check_text(array: np.ndarray[Any, Any]) -> None:
     if dtype.kind == "U" and array.size:
         order = dtype.str[0]
         if int(array.view(np.dtype((f"{order}u4", (dtype.itemsize // 4,)))).max()) > _LAST_CHARACTER:
-            raise Malformed("text with characters that do not exist")
+            raise Malformed("a text has characters that do not exist")

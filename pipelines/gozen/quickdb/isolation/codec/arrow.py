@@ -113,19 +113,19 @@ def read(described: Any, charge: Charge) -> Any:
     Raises
     ------
     ValueError, pyarrow.ArrowException
-        If `describe` cannot have returned it.
+        If it is not a description that `describe` can return.
     """
     kind, schema, rows, columns = _parts(described, str, tuple, int, list)
     schema = read_schema(schema)
     if kind not in _KINDS or not 0 <= rows <= _MOST or len(columns) != len(schema):
-        raise Malformed("Arrow data of another form")
+        raise Malformed("the description of Arrow data is not valid")
     if not columns:
         charge(rows)
     arrays = [_chunked(field.type, chunks, rows, charge) for field, chunks in zip(schema, columns, strict=True)]
     if kind in ("chunked", "array") and len(arrays) != 1:
-        raise Malformed("an Arrow array of several columns")
+        raise Malformed("an Arrow array has several columns")
     if kind in ("batch", "array") and any(one.num_chunks != 1 for one in arrays):
-        raise Malformed("an Arrow batch in pieces")
+        raise Malformed("an Arrow record batch has several chunks")
     if kind in ("chunked", "array"):
         return arrays[0] if kind == "chunked" else arrays[0].chunk(0)
     if not columns:
@@ -139,10 +139,10 @@ def read(described: Any, charge: Charge) -> Any:
 
 def _chunked(kind: pa.DataType, described: Any, rows: int, charge: Charge) -> pa.ChunkedArray:
     if type(described) is not list:
-        raise Malformed("an Arrow column of another form")
+        raise Malformed("the description of an Arrow column is not a list")
     chunks = [_array(kind, one, charge) for one in described]
     if sum(map(len, chunks)) != rows:
-        raise Malformed("an Arrow column of another length")
+        raise Malformed("an Arrow column has another length than its table")
     for one in chunks:
         one.validate(full=True)  # the remaining checks: characters, keys, digits
     return pa.chunked_array(chunks, kind)
@@ -151,7 +151,7 @@ def _chunked(kind: pa.DataType, described: Any, rows: int, charge: Charge) -> pa
 def _array(kind: pa.DataType, described: Any, charge: Charge) -> pa.Array:
     length, bitmap, buffers, children, dictionary = _parts(described, int, object, list, list, object)
     if not 0 <= length <= _MOST:
-        raise Malformed("an Arrow array of a length that cannot be")
+        raise Malformed("the length of an Arrow array is not valid")
     if pa.types.is_null(kind):
         charge(length)
         return pa.nulls(length)
@@ -194,7 +194,7 @@ def _counted(
     offsets = _checked(buffers[0], (length + 1) * width)
     places = offsets.view(f"<i{width}")[: length + 1]
     if places[0] < 0 or np.any(places[1:] < places[:-1]):
-        raise Malformed("an Arrow array whose offsets do not rise")
+        raise Malformed("the offsets of an Arrow array decrease")
     end = int(places[-1])
     if not nested:
         text = _checked(buffers[1], end)
@@ -223,7 +223,7 @@ def _checked_indices(
         return memory
     outside = (numbers < 0) | (numbers >= words)
     if valid is None or np.any(outside & np.unpackbits(valid, count=length, bitorder="little").astype(bool)):
-        raise Malformed("an Arrow dictionary that lacks a word")
+        raise Malformed("an Arrow column has an index without a value in its dictionary")
     inside: np.ndarray[Any, Any] = np.where(outside, numbers.dtype.type(0), numbers).view(np.uint8)
     return inside
 
@@ -231,7 +231,7 @@ def _checked_indices(
 def _checked(memory: Any, count: int) -> np.ndarray[Any, Any]:
     """Return a buffer; raise `Malformed` if it has fewer than `count` bytes."""
     if type(memory) is not np.ndarray or memory.dtype != np.uint8 or memory.ndim != 1 or memory.size < count:
-        raise Malformed("an Arrow buffer that is too short, or is not one")
+        raise Malformed("an Arrow buffer is too short, or does not consist of bytes")
     return memory
 
 
@@ -246,12 +246,12 @@ def _only(parts: list[Any]) -> Any:
 
 def _must(holds: bool) -> None:
     if not holds:
-        raise Malformed("an Arrow array whose parts do not fit together")
+        raise Malformed("the parts of an Arrow array contradict each other")
 
 
 def _parts(described: Any, *kinds: type) -> tuple[Any, ...]:
     if type(described) is not tuple or len(described) != len(kinds):
-        raise Malformed("Arrow data with parts that they do not have")
+        raise Malformed("the description of Arrow data has too many or too few parts")
     if any(kind is not object and type(one) is not kind for one, kind in zip(described, kinds, strict=True)):
-        raise Malformed("Arrow data with parts of other kinds")
+        raise Malformed("the description of Arrow data has a part of the wrong type")
     return described

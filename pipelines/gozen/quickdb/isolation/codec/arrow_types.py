@@ -1,4 +1,4 @@
-"""Encode Arrow types as trees of plain values: an allow-list, every number checked.
+"""Encode Arrow types as trees of plain values. Only listed types are allowed, and every number is checked.
 
 Unions, run-end encoding and views are not allowed, because their arrays contain further kinds of numbers that would
 have to be checked. Extension types are not allowed, because they run the code that is registered for their name.
@@ -39,7 +39,7 @@ def is_nested(kind: pa.DataType) -> bool:
 
 
 def _is_word(kind: pa.DataType) -> bool:
-    """Tell whether a dictionary may have values of a type; Arrow cannot write and read again all of the others."""
+    """Tell whether the values of a dictionary may have a type; some nested types cannot be read after a write."""
     return not (is_nested(kind) or pa.types.is_null(kind))
 
 
@@ -64,7 +64,7 @@ def describe(kind: pa.DataType) -> tuple[Any, ...]:
         return ("fixed_size_binary", kind.byte_width)
     if pa.types.is_dictionary(kind):
         if not _is_word(kind.value_type):
-            raise ValueError("Arrow data with a dictionary of other than plain values")
+            raise ValueError("Arrow data with a dictionary of nested or null values")
         return ("dictionary", describe(kind.index_type), describe(kind.value_type), kind.ordered)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return ("list_" if pa.types.is_list(kind) else "large_list", describe_field(kind.value_field))
@@ -103,22 +103,22 @@ def read_schema(described: Any) -> pa.Schema:
 def read_type(described: Any, level: int = 0) -> pa.DataType:
     """Return the type of a description that may be hostile; raise `ValueError` if it is not valid."""
     if level > _LEVELS or type(described) is not tuple or not described or type(described[0]) is not str:
-        raise Malformed("an Arrow type that is nested too deep, or has no name")
+        raise Malformed("an Arrow type is nested too deep, or has no name")
     name, rest = described[0], described[1:]
     if name in PLAIN:
         _parts(rest)
         return PLAIN[name]
     reader = _NESTED.get(name) or _PARAMETRIC.get(name)
     if reader is None:
-        raise Malformed("an Arrow type that is not allowed")
+        raise Malformed("an Arrow type is not allowed")
     return reader(name, rest, level)
 
 
 def _parts(described: Any, *kinds: type) -> tuple[Any, ...]:
     if type(described) is not tuple or len(described) != len(kinds):
-        raise Malformed("an Arrow type with parts that it does not have")
+        raise Malformed("the description of an Arrow type has too many or too few parts")
     if any(kind is not object and type(one) is not kind for one, kind in zip(described, kinds, strict=True)):
-        raise Malformed("an Arrow type with parts of other kinds")
+        raise Malformed("the description of an Arrow type has a part of the wrong type")
     return described
 
 
@@ -131,35 +131,35 @@ def _metadata(described: Any) -> dict[bytes, bytes] | None:
     if described is None:
         return None
     if type(described) is not list:
-        raise Malformed("Arrow metadata that are not pairs")
+        raise Malformed("Arrow metadata are not a list of pairs")
     pairs = dict(_parts(one, bytes, bytes) for one in described)
     if any(key.startswith(_EXTENSION) for key in pairs):
-        raise Malformed("Arrow data with an extension type")
+        raise Malformed("Arrow data have an extension type")
     return pairs
 
 
 def _time(name: str, rest: Any, _level: int) -> pa.DataType:
     unit, *zone = _parts(rest, str, object) if name == "timestamp" else _parts(rest, str)
     if unit not in _TIMES[name]:
-        raise Malformed("an Arrow time of an unknown unit")
+        raise Malformed("the unit of an Arrow time is unknown")
     if name != "timestamp":
         return getattr(pa, name)(unit)
     if zone[0] is not None and (type(zone[0]) is not str or _ZONE.fullmatch(zone[0]) is None):
-        raise Malformed("an Arrow time zone that cannot be")
+        raise Malformed("an Arrow time zone is not valid")
     return pa.timestamp(unit, zone[0])
 
 
 def _decimal(name: str, rest: Any, _level: int) -> pa.DataType:
     precision, scale = _parts(rest, int, int)
     if not 1 <= precision <= _DIGITS[name] or abs(scale) > _MOST_SCALE:
-        raise Malformed("an Arrow decimal that cannot be")
+        raise Malformed("the digits of an Arrow decimal are not valid")
     return getattr(pa, name)(precision, scale)
 
 
 def _bytes(_name: str, rest: Any, _level: int) -> pa.DataType:
     (width,) = _parts(rest, int)
     if not 0 <= width <= _LARGEST:
-        raise Malformed("an Arrow width that cannot be")
+        raise Malformed("the width of an Arrow type is not valid")
     return pa.binary(width)
 
 
@@ -168,7 +168,7 @@ def _dictionary(_name: str, rest: Any, level: int) -> pa.DataType:
     of_index = read_type(index, level + 1)
     of_value = read_type(value, level + 1)
     if not pa.types.is_integer(of_index) or not _is_word(of_value):
-        raise Malformed("an Arrow dictionary without numbers, or without plain words")
+        raise Malformed("the indices of an Arrow dictionary are not integers, or its values are not plain")
     return pa.dictionary(of_index, of_value, ordered)
 
 
@@ -178,7 +178,7 @@ def _list(name: str, rest: Any, level: int) -> pa.DataType:
         return getattr(pa, name)(_field(of, level))
     of, size = _parts(rest, tuple, int)
     if not 0 <= size <= _LARGEST:
-        raise Malformed("an Arrow list of a size that cannot be")
+        raise Malformed("the size of an Arrow list is not valid")
     return pa.list_(_field(of, level), size)
 
 
@@ -191,7 +191,7 @@ def _map(_name: str, rest: Any, level: int) -> pa.DataType:
     key, item, is_sorted = _parts(rest, tuple, tuple, bool)
     of_key = _field(key, level)
     if pa.types.is_null(of_key.type):
-        raise Malformed("an Arrow map without keys")
+        raise Malformed("an Arrow map has no keys")
     return pa.map_(of_key.with_nullable(False), _field(item, level), is_sorted)
 
 

@@ -34,7 +34,7 @@ class Reader:
     Raises
     ------
     ValueError, struct.error, TypeError, KeyError, IndexError, OverflowError, RecursionError, pyarrow.ArrowException
-        From every method, if the bytes are not a valid value.
+        Every method may raise these errors, if the bytes are not a valid value.
     """
 
     def __init__(self, data: memoryview, plain: bool = False, shown: bool = False, seconds: float = math.inf) -> None:
@@ -44,7 +44,7 @@ class Reader:
         self._ends = time.thread_time() + seconds
         magic, length = HEAD.unpack_from(data)
         if magic != MAGIC or length > len(data) - HEAD.size:
-            raise Malformed("they do not begin as one")
+            raise Malformed("the first bytes are not those of an encoded value")
         self.at = HEAD.size
         self.tree = data[: self.at + length]
         self.memory = self.at + length
@@ -55,7 +55,7 @@ class Reader:
         """Return the value that all the bytes encode; nothing may follow it."""
         value = self.read()
         if self.at != len(self.tree) or self.memory != len(self.data):
-            raise Malformed("there are bytes after its end")
+            raise Malformed("there are bytes after the end of the value")
         return value
 
     def read(self) -> Any:
@@ -77,7 +77,7 @@ class Reader:
     def _take(self, count: int) -> memoryview:
         end = self.at + count
         if end > len(self.tree):
-            raise Malformed("it ends too early")
+            raise Malformed("the bytes end before the value")
         taken = self.tree[self.at : end]
         self.at = end
         return taken
@@ -102,7 +102,7 @@ class Reader:
         for _ in range(self._count()):
             key = self.read()
             if not is_key(key):
-                raise Malformed(f"a key of type {type(key).__name__}")
+                raise Malformed(f"a dict has a key of type {type(key).__name__}")
             found[key] = self.read()
         return found
 

@@ -51,14 +51,14 @@ def describe(dtype: np.dtype[Any]) -> str:
 
 def _described(dtype: np.dtype[Any], level: int) -> object:
     if level > _LEVELS:
-        raise Malformed("nested too deep")
+        raise Malformed("it is nested too deep")
     if dtype.subdtype is not None:
         return [_described(dtype.subdtype[0], level + 1), list(dtype.subdtype[1])]
     if dtype.names is None or dtype.fields is None:
         return dtype.str
     fields = [(name, dtype.fields[name]) for name in dtype.names]
     if any(len(field) != 2 for _, field in fields):  # the third is a title, a second name for the same bytes
-        raise Malformed("a field with a title")
+        raise Malformed("it has a field with a title")
     return {
         "size": dtype.itemsize,
         "fields": [[name, _described(field[0], level + 1), field[1]] for name, field in fields],
@@ -83,7 +83,7 @@ def _read(text: bytes) -> np.dtype[Any]:
     size = _check_element(described)
     dtype = _made(described)
     if dtype.itemsize != size or dtype.hasobject:  # refused if NumPy computes another size
-        raise Malformed("a dtype of another size")
+        raise Malformed("a dtype has another size than its description says")
     return dtype
 
 
@@ -93,7 +93,7 @@ _kept = lru_cache(maxsize=256)(_read)
 def _check_element(described: Any) -> int:
     size, _ = _checked(described, 0)
     if size == 0:
-        raise Malformed("a dtype has zero bytes")
+        raise Malformed("a dtype has no bytes")
     return size
 
 
@@ -103,7 +103,7 @@ def _checked(described: Any, level: int) -> tuple[int, int]:
     A field without bytes counts by its number of elements. The sum is limited if the dtype itself has bytes.
     """
     if level > _LEVELS:
-        raise Malformed("a dtype that is nested too deep")
+        raise Malformed("a dtype is nested too deep")
     if type(described) is str:
         size = shown = _plain_size(described)
     elif type(described) is list:
@@ -111,7 +111,7 @@ def _checked(described: Any, level: int) -> tuple[int, int]:
     else:
         size, shown = _checked_fields(described, level)
     if size > _LARGEST or (size and shown > _OVERLAP * size):
-        raise Malformed("a dtype that is too large, or shows its bytes many times")
+        raise Malformed("a dtype is too large, or too many of its fields overlap")
     return size, shown
 
 
@@ -123,20 +123,20 @@ def _plain_size(text: str) -> int:
         return int(text[2:])
     if _TIME.fullmatch(text) is not None:
         return 8
-    raise Malformed("no dtype of numbers, text, bytes or times")
+    raise Malformed("a dtype is not one of numbers, text, bytes or times")
 
 
 def _checked_subarray(described: list[Any], level: int) -> tuple[int, int]:
     if len(described) != 2 or type(described[1]) is not list or not 0 < len(described[1]) <= _DIMENSIONS:
-        raise Malformed("a dtype that is neither a name, nor a shape, nor fields")
+        raise Malformed("a dtype is not described by a name, a shape or fields")
     inner, shown = _checked(described[0], level + 1)
     count = largest = 1
     for one in described[1]:
         if type(one) is not int or not 0 <= one <= _LARGEST:
-            raise Malformed("a shape in a dtype that cannot be")
+            raise Malformed("the shape of a dtype has an invalid number")
         count, largest = count * one, largest * max(one, 1)
     if largest * max(inner, 1) > _LARGEST:  # also if a dimension of 0 hides the size of the others
-        raise Malformed("a shape in a dtype that is too large")
+        raise Malformed("the shape of a dtype is too large")
     if inner * count:
         return inner * count, shown * count
     return 0, largest * (1 if inner else max(shown, 1))
@@ -144,17 +144,17 @@ def _checked_subarray(described: list[Any], level: int) -> tuple[int, int]:
 
 def _checked_fields(described: Any, level: int) -> tuple[int, int]:
     if type(described) is not dict or described.keys() != {"size", "fields"} or type(described["fields"]) is not list:
-        raise Malformed("a dtype that is neither a name, nor a shape, nor fields")
+        raise Malformed("a dtype is not described by a name, a shape or fields")
     size, names, shown = described["size"], set(), 0
     if type(size) is not int or not 0 <= size <= _LARGEST:
-        raise Malformed("the size of a dtype cannot be")
+        raise Malformed("the size of a dtype is not valid")
     for field in described["fields"]:
         if type(field) is not list or len(field) != 3 or type(field[0]) is not str or field[0] in names:
-            raise Malformed("a field of a dtype has no name, or the name of another field")
+            raise Malformed("a field of a dtype has no name, or two fields have the same name")
         names.add(field[0])
         inner, of_field = _checked(field[1], level + 1)
         if type(field[2]) is not int or not 0 <= field[2] <= size - inner:
-            raise Malformed("a field of a dtype is outside its element")
+            raise Malformed("a dtype with a field that extends beyond its element")
         shown += of_field
     return size, shown
 

@@ -59,7 +59,7 @@ def read_head(data: bytes) -> Head:
     tag, shared, length = HEAD.unpack(data)
     kind = _KINDS.get(tag)
     if kind is None:
-        raise Malformed("a message of an unknown kind")
+        raise Malformed("the kind of a message is unknown")
     return Head(kind, shared, length)
 
 
