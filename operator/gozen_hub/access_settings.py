@@ -1,4 +1,4 @@
-"""Settings of what users may read: who is a member, and how labs get credentials for the object store."""
+"""Settings of access to the archive: which users are members, and how labs get credentials for the object store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Group(BaseModel):
 
 
 class AccessSettings(Group):
-    """Who reads all tables; everybody else reads releases, and nobody raw data."""
+    """The members, who read all tables; all other users read only releases. No user reads raw data."""
 
     users: frozenset[str] = Field(frozenset(), description="Users who are members, by their names at the hub")
     groups: frozenset[str] = Field(frozenset(), description="Groups of the hub whose users are members")
@@ -27,7 +27,7 @@ class AccessSettings(Group):
 
     @property
     def members(self) -> Members:
-        """The members, as the archive's rules take them."""
+        """The members, in the form of the archive's rules."""
         return Members(self.users, self.groups, self.everyone)
 
 

@@ -17,7 +17,7 @@ _CULLER = "idle-culler"
 
 
 def services(settings: HubSettings, portal_token: str, credentials_token: str = "") -> list[dict[str, Any]]:
-    """Return the services of the hub; the tokens are those of services that run in pods of their own."""
+    """Return the services of the hub; the tokens are those of services that run in separate pods."""
     found: list[dict[str, Any]] = [_portal(settings, portal_token)]
     if credentials_token:
         found.append({"name": CREDENTIALS, "api_token": credentials_token})
@@ -36,7 +36,7 @@ def roles(settings: HubSettings, credentials_token: str = "") -> list[dict[str, 
         "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
         "services": [_CULLER],
     }
-    # Who is in which group, for the level of each user's credentials.
+    # The groups of users decide the level of their credentials.
     reader = {"name": CREDENTIALS, "scopes": ["list:users", "read:users:groups"], "services": [CREDENTIALS]}
     return [user, *([culler] if settings.idle.lab_s else []), *([reader] if credentials_token else [])]
 

@@ -193,19 +193,21 @@ class ArchiveAccess(Group):
 class WorkersSettings(Group):
     """The Dask workers that users start from their labs, each in the namespace and the quota of its user."""
 
-    url: str = Field("", description="Address of the service for workers; empty: there are none; the chart sets it")
-    least: int = Field(1, ge=1, description="Workers that remain between two jobs")
-    most: int = Field(4, ge=1, description="Most workers of a user")
-    cpu: float = Field(1.0, gt=0, description="Most processors that a worker may use")
-    cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves for each")
-    memory: str = Field("4G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Most memory that a worker may use")
+    url: str = Field(
+        "", description="Address of the service for workers; empty: users have no workers; the chart sets it"
+    )
+    least: int = Field(1, ge=1, description="Number of workers that remain between two jobs")
+    most: int = Field(4, ge=1, description="Maximum number of workers of a user")
+    cpu: float = Field(1.0, gt=0, description="Maximum number of processors of a worker")
+    cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves for each worker")
+    memory: str = Field("4G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Maximum memory of a worker")
     memory_guarantee: str = Field(
-        "512M", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Memory that Kubernetes reserves for each"
+        "512M", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Memory that Kubernetes reserves for each worker"
     )
     scheduler_memory: str = Field(
-        "1G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Most memory that Dask's scheduler may use"
+        "1G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Maximum memory of the scheduler of Dask"
     )
-    scratch: str = Field("8Gi", description="Most space that a worker may use in /tmp")
+    scratch: Quantity = Field("8Gi", description="Maximum space of a worker in /tmp")
     idle_s: int = Field(600, ge=30, description="Seconds without work after which scheduler and workers end")
 
     @model_validator(mode="after")

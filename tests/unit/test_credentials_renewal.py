@@ -316,7 +316,7 @@ def test_only_namespaces_of_users_count() -> None:
     ("more", "said"),
     [
         ({"archive": {"url": "/data"}, "credentials": {"method": "static"}}, "only one in a bucket"),
-        ({"archive": {"url": "s3://sky"}}, "credentials.method is none"),
+        ({"archive": {"url": "s3://sky"}}, "credentials.method is 'none'"),
     ],
 )
 def test_settings_without_credentials_are_refused(more: dict[str, Any], said: str) -> None:

@@ -1,7 +1,7 @@
-"""Decide whose credentials are due, from what is wanted and what was given. No I/O; the time is an argument.
+"""Decide whose credentials are due: compare the wanted ones with the written ones. No I/O; the time is an argument.
 
-What was given is kept in memory, because the service may not read Secrets. After a restart it gives all credentials
-again; labs do not notice.
+The service may not read Secrets, so it remembers in memory which credentials it has written. After a restart it writes
+all of them again; labs do not notice.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Given:
-    """What was written into the Secret of a namespace.
+    """The credentials that were written into the Secret of a namespace.
 
     Parameters
     ----------
     wanted
-        For whom, and for which level.
+        The namespace and the level.
     mark
         Changes with the key from which the credentials come.
     renew_at
-        When they are to be renewed, s since the epoch.
+        Time of the next renewal, s since the epoch.
     """
 
     wanted: Wanted
@@ -92,7 +92,7 @@ def due(
     marks: Mapping[Level, str],
     now: float,
 ) -> list[Wanted]:
-    """Return whose credentials must be written now; those of whom nothing was given yet, first.
+    """Return the namespaces whose credentials must be written now; those without credentials come first.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ def due(
 def after_failure(before: Failed | None, now: float) -> Failed:
     """Return when to try again: after a quarter of a second, then twice as long each time, at most a minute."""
     attempts = (before or _NEVER_FAILED).attempts + 1
-    # The exponent is limited too: after days of failures the power would not be a float any more.
+    # The exponent is limited too: after days of failures the power would not be a valid float.
     return Failed(attempts, now + min(_LAST_RETRY_S, _FIRST_RETRY_S * 2.0 ** min(attempts - 1, 10)))
 
 
 def renewal_time(now: float, lifetime_s: float) -> float:
-    """Return when credentials are renewed: after half of their life, so that a failure has the other half to pass."""
+    """Return when credentials are renewed: after half of their life, which leaves time for further attempts."""
     return now + lifetime_s / 2
 
 

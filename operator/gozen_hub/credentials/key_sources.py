@@ -39,7 +39,7 @@ class KeySource(Protocol):
         Raises
         ------
         BadRequest, StorageUnavailable
-            There are none; the message says why.
+            No credentials can be made; the message says why.
         """
 
 
@@ -63,7 +63,7 @@ class StaticKeys:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadRequest(
-                f"{path}: the key for {level} cannot be read: {error}; make the Secret that is mounted there"
+                f"{path}: the key for {level} cannot be read: {error}; create the Secret that is mounted there"
             ) from error
         return Issued(read_credentials(text, str(path)), _AGAIN_S)
 
@@ -103,9 +103,9 @@ class AssumedRoles:
         except (ClientError, BotoCoreError, KeyError, ValueError) as error:
             raise StorageUnavailable(
                 f"STS gave no credentials for the user {namespace.user} with the role {role}: {error}; check the role, "
-                "who may assume it, and hub.settings.credentials.lifetime_s"
+                "its trust policy, and hub.settings.credentials.lifetime_s"
             ) from error
-        # A server whose clock is behind would name a time that is past already; then its word is not taken.
+        # If the clock of the server is slow, its time of expiry may be in the past. Such a time is not used.
         return Issued(keys, min(valid_s, self._lifetime_s) if valid_s > 0 else self._lifetime_s, expires)
 
 
@@ -122,7 +122,7 @@ def key_source(settings: HubSettings, environment: Mapping[str, str] = os.enviro
     if chosen.method == "static":
         return StaticKeys(chosen.keys)
     if chosen.roles is None:
-        raise BadRequest("credentials.method is none: there are no credentials to renew; give static or sts")
+        raise BadRequest("there are no credentials to renew, because credentials.method is 'none'; write static or sts")
     policies = {level: session_policy(level, bucket, prefix) for level in LEVELS}
     client = _sts(chosen, {**settings.archive.environment, **environment})
     return AssumedRoles(client, chosen.roles, policies, chosen.lifetime_s)

@@ -70,7 +70,7 @@ class Renewal:
         self._failed: dict[str, Failed] = {}
 
     def run(self) -> None:
-        """Renew for ever."""
+        """Renew without end."""
         while True:
             seconds = self._guarded_round()
             try:
@@ -82,12 +82,12 @@ class Renewal:
     def _guarded_round(self) -> float:
         try:
             return self.round()
-        except GozenError as error:  # the API server: what was given stays valid meanwhile
+        except GozenError as error:  # the API server; the written credentials are valid meanwhile
             _log.warning("%s", error)
             return 1.0
 
     def round(self) -> float:
-        """Give what is due; return for how many seconds nothing else will be due.
+        """Write the credentials that are due; return for how many seconds no others will be due.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class Renewal:
             try:
                 self._groups = self._ask_groups()
             except GozenError as error:
-                _log.warning("%s; who is a member is not known anew", error)
+                _log.warning("%s; until the hub answers, users keep their levels", error)
         return self._groups
 
     def _renew(self, wish: Wanted, mark: str) -> bool:
@@ -119,7 +119,7 @@ class Renewal:
         try:
             issued = self._source.issue(where, wish.level)
             self._cluster.give(where, wish.level, issued)
-        except Exception as error:  # whatever one user's renewal meets, those of all others go on
+        except Exception as error:  # a fault in the renewal for one user must not stop the others
             failed = after_failure(self._failed.get(where.uid), self._clock())
             self._failed[where.uid] = failed
             self._metrics.failures.inc()

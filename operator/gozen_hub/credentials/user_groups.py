@@ -1,4 +1,4 @@
-"""Ask the hub for the groups of its users, with a token that may read names and groups and nothing else."""
+"""Ask the hub for the groups of its users, with a token that can read only names and groups."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ class HubGroups:
                 "GET", self._url, fields=fields, headers=self._headers, timeout=_TIMEOUT, retries=False
             )
             if answer.status != HTTPStatus.OK:
-                raise ClusterUnavailable(f"the hub answers {answer.status} to {self._url}: check its service's token")
+                raise ClusterUnavailable(
+                    f"the hub answers {answer.status} to {self._url}: check the token of its service credentials"
+                )
             return json.loads(answer.data)
         except (HTTPError, ValueError) as error:
-            raise ClusterUnavailable(f"the hub at {self._url} does not say who is in which group: {error}") from error
+            raise ClusterUnavailable(
+                f"the hub at {self._url} does not report the groups of users: {error}; check that the hub runs"
+            ) from error

@@ -32,7 +32,7 @@ LISTS: Mapping[Level, Sequence[str]] = {"members": (), "others": (*_MANIFESTS, _
 
 @dataclass(frozen=True)
 class Members:
-    """Who is a member.
+    """The users who are members.
 
     Parameters
     ----------
