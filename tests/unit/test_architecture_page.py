@@ -19,7 +19,7 @@ PLANES = ("pipelines/gozen", "operator/gozen_operator", "operator/gozen_hub")
 TASKS = [line.split("|")[1:-1] for line in PAGE.split("## Where do I put")[1].splitlines() if line.startswith("| ")]
 MADE_UP = {"exposure.json", "gozen.toml"}
 """Objects of an archive, and a file of users."""
-BASES = [ROOT, *(ROOT / plane for plane in PLANES), ROOT / "operator" / "gozen_hub", ROOT / "tests"]
+BASES = [ROOT, *(ROOT / plane for plane in PLANES), ROOT / "tests"]
 PATH = re.compile(r"`([a-z_]\w*(?:/\w[\w.-]*)*\.(?:py|toml|ya?ml|json)|[a-z]+/[a-z]\w*/Dockerfile)`")
 
 
