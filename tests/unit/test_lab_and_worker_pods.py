@@ -104,6 +104,7 @@ def test_both_find_the_files_that_the_service_for_credentials_writes(manifests: 
 
 def test_the_scheduler_has_no_credentials(manifests: list[Manifest], tmp_path: Path) -> None:
     scheduler = pod_spec(settings_in(manifests, tmp_path), "scheduler")
+    assert [one["name"] for one in scheduler["volumes"]] == ["tmp"]
     assert sources(scheduler["volumes"], scheduler["containers"][0]["volumeMounts"]) == {}
     assert not [name for name in variables(scheduler) if name.startswith("AWS_")]
 
