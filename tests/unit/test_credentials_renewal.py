@@ -346,5 +346,5 @@ def test_metrics_count_users_renewals_and_failures_and_health_wants_rounds() -> 
 
 
 def test_a_hub_that_is_away_is_named() -> None:
-    with pytest.raises(ClusterUnavailable, match=r"http://127\.0\.0\.1:9/hub/api/users does not say"):
+    with pytest.raises(ClusterUnavailable, match=r"http://127\.0\.0\.1:9/hub/api/users does not report"):
         HubGroups("http://127.0.0.1:9", "token").read()
