@@ -55,13 +55,13 @@ http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespac
 {{- $found | toJson -}}
 {{- end }}
 
-{{/* Where the credentials of labs come from: static or sts; empty where labs get none. */}}
+{{/* Where the credentials of labs come from: static or sts; empty if labs get none. */}}
 {{- define "gozen.credentials-method" -}}
 {{- $method := dig "credentials" "method" "none" .Values.hub.settings -}}
 {{- if and .Values.hub.enabled (ne $method "none") }}{{ $method }}{{ end -}}
 {{- end }}
 
-{{/* Not empty where the service for credentials asks the hub for the groups of users. */}}
+{{/* Not empty if the service for credentials asks the hub for the groups of users. */}}
 {{- define "gozen.credentials-groups" -}}
 {{- if and (include "gozen.credentials-method" .) (dig "access" "groups" list .Values.hub.settings) }}true{{ end -}}
 {{- end }}
@@ -157,7 +157,7 @@ workers:
 {{- mergeOverwrite (deepCopy .Values.hub.settings) $known | toYaml -}}
 {{- end }}
 
-{{/* What the pods of hub, proxy, portal and of the services for namespaces and credentials have in common. Arguments: root, component, token. */}}
+{{/* What all pods of the hub, its services and Dask's controller have in common. Arguments: root, component, token. */}}
 {{- define "gozen.hub-pod" -}}
 serviceAccountName: {{ include "gozen.name" .root }}-{{ .component }}
 automountServiceAccountToken: {{ .token }}
@@ -175,7 +175,7 @@ resources: {{- get .root.Values.hub.resources .component | toYaml | nindent 2 }}
 securityContext: {{- include "gozen.container-security" .root | nindent 2 }}
 {{- end }}
 
-{{/* Name of the Secret with the tokens of proxy and portal. */}}
+{{/* Name of the Secret with the tokens of proxy, portal and the service for credentials. */}}
 {{- define "gozen.hub-secret" -}}
 {{- .Values.hub.secretName | default (printf "%s-hub" (include "gozen.name" .)) -}}
 {{- end }}
