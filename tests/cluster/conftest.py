@@ -7,10 +7,12 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from tests.services.small_demo import demo_folder
 
 from .api_server import ApiServer
 from .guarded import Guarded, guarded
 from .node import Node, programs_of_a_node
+from .platform_release import Platform, platform
 from .tools import ToolMissingError, tool
 
 
@@ -67,4 +69,12 @@ def node(root: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]
 def gozen_guarded(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """Return Gozen on the node where its NetworkPolicies are enforced, with intruders."""
     with guarded(node, tmp_path_factory.mktemp("guarded")) as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def gozen_platform(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Return the science platform on the node, with the archive of the demo."""
+    archive = demo_folder(tmp_path_factory) / "archive"
+    with platform(node, tmp_path_factory.mktemp("platform"), archive) as place:
         yield place

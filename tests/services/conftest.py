@@ -7,7 +7,6 @@ import itertools
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -20,11 +19,10 @@ from .kept_apart import brief, lasting, small  # noqa: F401 fixtures of the modu
 from .made_once import made_once, shared_folder
 from .quickdb_surveys import kept, nights, survey  # noqa: F401 fixtures of every module here
 from .s3_server import S3Server, s3_server
+from .small_demo import CAMERA, demo_folder, started
 
-GOZEN = Path(sys.executable).parent / "gozen"
 _BUCKETS = itertools.count(1)
 Server = TypeVar("Server", bound=S3Server)
-CAMERA = Path(__file__).parent / "small_camera.yaml"
 NIGHT = "20260115"
 RECIPE = """\
 Observer: Tester
@@ -65,13 +63,6 @@ def command(forks: ForkServer) -> Callable[..., subprocess.CompletedProcess[str]
     return run
 
 
-def started(*words: str | Path, cwd: Path) -> None:
-    """Run the installed command as a user does, its start included."""
-    environment = {**os.environ, "GOZEN_INSTRUMENT": str(CAMERA), "GOZEN_WORKERS": "2"}
-    done = subprocess.run([GOZEN, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory, command: Callable[..., object]) -> Path:
     """Return a folder with a recipe and the raw data, truth and masters of a night; not to be changed."""
@@ -106,9 +97,7 @@ def reduced(simulated: Path, tmp_path_factory: pytest.TempPathFactory, command: 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the smallest demo, made by the command line; not to be changed."""
-    folder = tmp_path_factory.mktemp("demo") / "small"
-    started("demo", "--folder", folder, "--sensors", "1", "--dithers", "1", "--nframe", "12", cwd=folder.parent)
-    return folder
+    return demo_folder(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

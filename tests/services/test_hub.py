@@ -1,6 +1,6 @@
-"""``gozen hub`` on one machine in a real browser: two people log in, get a lab beside the archive, and nobody else's.
+"""``gozen hub`` on one machine in a real browser: two people log in, and each gets only their own lab with the archive.
 
-The hub of a cluster is not here: its rights are in tests/cluster/test_user_namespaces.py.
+The hub of a cluster is in tests/cluster/test_platform.py.
 """
 
 from __future__ import annotations
@@ -13,23 +13,19 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-import websocket
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from gozen.errors import ClusterUnavailable
 from gozen_hub.credentials.credentials_main import TOKEN as CREDENTIALS_TOKEN
 from gozen_hub.credentials.user_groups import HubGroups
 
 from .chromium import chromium
+from .hub_client import HubClient, answers, called, executed, run_all, status
 
 GOZEN = Path(sys.executable).parent / "gozen"
 START_S = 90
@@ -39,29 +35,10 @@ pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)
-class Hub:
-    """A running hub."""
+class Hub(HubClient):
+    """A hub that runs on this computer."""
 
-    port: int
-    state: Path
     process: subprocess.Popen[bytes]
-
-    @property
-    def url(self) -> str:
-        return f"http://localhost:{self.port}"
-
-    @property
-    def password(self) -> str:
-        return (self.state / "password").read_text().strip()
-
-    def user_url(self, name: str) -> str:
-        return f"http://{name}.localhost:{self.port}/user/{name}"
-
-    def log_in(self, page: Page, name: str, password: str | None = None) -> None:
-        page.goto(f"{self.url}/hub/login")
-        page.fill("#username_input", name)
-        page.fill("#password_input", password or self.password)
-        page.click("#login_submit")
 
 
 def free_port() -> int:
@@ -82,21 +59,12 @@ def started(folder: Path, archive: Path, *words: str, port: int | None = None) -
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             start_new_session=True,
         )
-    hub = Hub(port, folder / "state", process)
     end = time.monotonic() + START_S
-    while not answers(f"{hub.url}/hub/health"):
+    while not answers(f"http://localhost:{port}/hub/health"):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()
         time.sleep(0.2)
-    return hub
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    return Hub(port, (folder / "state" / "password").read_text().strip(), process)
 
 
 def stopped(hub: Hub) -> list[int]:
@@ -160,48 +128,11 @@ def test_a_user_lands_on_the_data_and_runs_the_first_notebook(hub: Hub, browser:
     page = browser.new_context(locale="en-GB").new_page()
     hub.log_in(page, "hoshi")
     page.wait_for_url("**/services/portal/**")
-    page.goto(f"{hub.url}/hub/user-redirect/lab/tree/notebooks/light-curve.ipynb")
-    page.wait_for_selector(".jp-Notebook", timeout=120_000)
+    hub.open_notebook(page, "light-curve.ipynb")
     assert page.url.startswith(hub.user_url("hoshi"))
-    page.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=60_000)
     assert page.locator("text=Jupyter news").count() == 0
-    page.click("text=Run >> nth=0")
-    page.click("text=Run All Cells")
-    page.wait_for_selector(".jp-OutputArea-output img", timeout=60_000)
-    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0
+    run_all(page)
     page.context.close()
-
-
-def token_of(hub: Hub, page: Page, name: str) -> str:
-    """Return an API token of a user who is logged in at `page`, made on the hub's page for tokens."""
-    page.goto(f"{hub.url}/hub/token")
-    page.wait_for_load_state("networkidle")  # a click before the page's scripts have loaded does nothing
-    page.click("#request-token-form button[type=submit]")
-    page.wait_for_selector("#token-result", state="visible")
-    return page.inner_text("#token-result").strip()
-
-
-def status(url: str, token: str) -> int:
-    try:
-        with urllib.request.urlopen(request(url, token), timeout=20) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
-def request(url: str, token: str, method: str = "GET", content: object = None) -> urllib.request.Request:
-    """Return a request to the hub or a lab; browsers know all names below localhost, Python does not."""
-    data = None if content is None else json.dumps(content).encode()
-    parts = urlsplit(url)
-    headers = {"Authorization": f"token {token}", "Content-Type": "application/json", "Host": parts.netloc}
-    address = urlunsplit(parts._replace(netloc=f"127.0.0.1:{parts.port}"))
-    return urllib.request.Request(address, data, headers, method=method)
-
-
-def called(url: str, token: str, method: str = "GET", content: object = None) -> Any:
-    """Return the answer of an API in JSON."""
-    with urllib.request.urlopen(request(url, token, method, content), timeout=60) as answer:
-        return json.load(answer)
 
 
 def open_lab(hub: Hub, browser: Browser, name: str) -> None:
@@ -219,7 +150,7 @@ def test_a_user_cannot_reach_the_lab_of_another(hub: Hub, browser: Browser) -> N
     page = browser.new_context().new_page()
     hub.log_in(page, "sora")
     page.wait_for_url("**/services/portal/**")
-    token = token_of(hub, page, "sora")
+    token = hub.token_of(page)
     assert status(f"{hub.url}/hub/api/user", token) == 200
     assert status(f"{hub.user_url('hoshi')}/api/contents", token) == 403
     assert status(f"{hub.url}/hub/api/users/hoshi", token) == 404
@@ -276,35 +207,11 @@ def impatient(demo: Path, tmp_path: Path) -> Iterator[Hub]:
     assert stopped(hub) == []
 
 
-def executed(url: str, token: str, code: str) -> str:
-    """Run code in a kernel without any request meanwhile; return ``ok`` or ``error``."""
-    asked = request(url, token)
-    headers = {name: value for name, value in asked.header_items() if name.lower() in ("authorization", "host")}
-    message = {
-        "header": {"msg_id": "1", "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"},
-        "parent_header": {},
-        "metadata": {},
-        "content": {"code": code, "silent": False, "store_history": False, "allow_stdin": False},
-        "channel": "shell",
-    }
-    address = asked.full_url.replace("http", "ws", 1)
-    host = headers.pop("Host")
-    connection = websocket.create_connection(address, header=headers, host=host, timeout=60)
-    try:
-        connection.send(json.dumps(message))
-        while True:
-            answer = json.loads(connection.recv())
-            if answer["header"]["msg_type"] == "execute_reply":
-                return str(answer["content"]["status"])
-    finally:
-        connection.close()
-
-
 def test_a_lab_ends_when_it_is_idle_and_not_while_a_silent_cell_computes(impatient: Hub, browser: Browser) -> None:
     page = browser.new_context().new_page()
     impatient.log_in(page, "hoshi")
     page.wait_for_url("**/services/portal/**")
-    token = token_of(impatient, page, "hoshi")
+    token = impatient.token_of(page)
     page.goto(f"{impatient.url}/hub/user-redirect/api/status")
     page.wait_for_url(f"{impatient.user_url('hoshi')}/api/status**", timeout=60_000)
     page.context.close()
