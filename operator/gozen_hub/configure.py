@@ -38,8 +38,9 @@ def configure(c: Any, settings: HubSettings) -> None:
     c.JupyterHub.db_url = f"sqlite:///{settings.state / 'jupyterhub.sqlite'}"
     c.JupyterHub.cookie_secret_file = str(settings.state / "cookie_secret")
     c.JupyterHub.default_url = portal_page(settings)
-    c.JupyterHub.services = services(settings, os.environ.get("GOZEN_HUB_PORTAL_TOKEN", ""))
-    c.JupyterHub.load_roles = roles(settings)
+    token = os.environ.get("GOZEN_HUB_CREDENTIALS_TOKEN", "")
+    c.JupyterHub.services = services(settings, os.environ.get("GOZEN_HUB_PORTAL_TOKEN", ""), token)
+    c.JupyterHub.load_roles = roles(settings, token)
     c.JupyterHub.authenticate_prometheus = False
     # The hub's own pages look like the portal's, and contain its stylesheet: they work while the portal is away.
     c.JupyterHub.template_paths = [str(_PORTAL / "hub_templates"), str(_PORTAL / "static")]

@@ -12,12 +12,15 @@ from gozen_hub.hub_settings import HubSettings
 from gozen_hub.machine_labs import free_port, keys_of_the_store
 
 PORTAL = "portal"
+CREDENTIALS = "credentials"
 _CULLER = "idle-culler"
 
 
-def services(settings: HubSettings, portal_token: str) -> list[dict[str, Any]]:
-    """Return the services of the hub."""
+def services(settings: HubSettings, portal_token: str, credentials_token: str = "") -> list[dict[str, Any]]:
+    """Return the services of the hub; the tokens are those of services that run in separate pods."""
     found: list[dict[str, Any]] = [_portal(settings, portal_token)]
+    if credentials_token:
+        found.append({"name": CREDENTIALS, "api_token": credentials_token})
     if settings.idle.lab_s:
         command = [sys.executable, "-m", "jupyterhub_idle_culler"]
         times = [f"--timeout={settings.idle.lab_s}", f"--cull-every={settings.idle.check_s}"]
@@ -25,7 +28,7 @@ def services(settings: HubSettings, portal_token: str) -> list[dict[str, Any]]:
     return found
 
 
-def roles(settings: HubSettings) -> list[dict[str, Any]]:
+def roles(settings: HubSettings, credentials_token: str = "") -> list[dict[str, Any]]:
     """Return what users and services may do; each has only what it needs."""
     user = {"name": "user", "scopes": ["self", f"access:services!service={PORTAL}"]}
     culler = {
@@ -33,7 +36,9 @@ def roles(settings: HubSettings) -> list[dict[str, Any]]:
         "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
         "services": [_CULLER],
     }
-    return [user, *([culler] if settings.idle.lab_s else [])]
+    # The groups of users decide the level of their credentials.
+    reader = {"name": CREDENTIALS, "scopes": ["list:users", "read:users:groups"], "services": [CREDENTIALS]}
+    return [user, *([culler] if settings.idle.lab_s else []), *([reader] if credentials_token else [])]
 
 
 def portal_page(settings: HubSettings) -> str:

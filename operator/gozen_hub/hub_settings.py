@@ -7,25 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from gozen.errors import BadRequest
 from gozen.resources.yaml_document import parse
+from gozen_hub.access_settings import AccessSettings, CredentialSettings, Group
 
 VARIABLE = "GOZEN_HUB_SETTINGS"
 """Environment variable with the path of the file."""
-
-
-class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _name(name: str) -> str:
@@ -38,7 +27,7 @@ Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?([KMGTP]i|[kMGTP])?$")]
 """A number of bytes as Kubernetes writes it, such as ``10Gi``."""
 
 
-class OpenIdSettings(_Group):
+class OpenIdSettings(Group):
     """An OpenID Connect provider, such as Keycloak, Dex or the institute's own."""
 
     client_id: str = Field(description="Identifier of the hub at the provider")
@@ -56,7 +45,7 @@ class OpenIdSettings(_Group):
     scope: tuple[str, ...] = Field(("openid", "profile", "email"), description="Scopes that the hub requests")
 
 
-class TestLoginSettings(_Group):
+class TestLoginSettings(Group):
     """Log-in with one shared password, for tests and demonstrations."""
 
     __test__ = False  # pytest would take it for a class of tests
@@ -68,7 +57,7 @@ class TestLoginSettings(_Group):
     )
 
 
-class LoginSettings(_Group):
+class LoginSettings(Group):
     """How people log in."""
 
     method: Literal["openid", "system", "test"] = Field(
@@ -91,7 +80,7 @@ class LoginSettings(_Group):
         return self
 
 
-class Profile(_Group):
+class Profile(Group):
     """A size of lab that users can choose."""
 
     title: str = Field(description="Name on the page")
@@ -111,7 +100,7 @@ class Profile(_Group):
     )
 
 
-class HomeSettings(_Group):
+class HomeSettings(Group):
     """The home folder of each user, which outlives the lab."""
 
     size: Quantity = Field("10Gi", description="Size of the volume, as Kubernetes writes it: `Gi` is 1024³ bytes")
@@ -124,7 +113,7 @@ class HomeSettings(_Group):
     )
 
 
-class LabSettings(_Group):
+class LabSettings(Group):
     """The lab of each user."""
 
     image: str = Field("ghcr.io/gozen-project/gozen-lab:latest", description="Image of the lab")
@@ -143,7 +132,7 @@ class LabSettings(_Group):
     node_selector: dict[str, str] = Field({}, description="Labels of the nodes that run labs")
 
 
-class IdleSettings(_Group):
+class IdleSettings(Group):
     """When a server that nobody uses ends: no request, no busy kernel, no running command, no connection."""
 
     lab_s: int = Field(3600, ge=0, description="Seconds without activity after which a lab ends; 0: never")
@@ -160,7 +149,7 @@ class IdleSettings(_Group):
         return self
 
 
-class QuotaSettings(_Group):
+class QuotaSettings(Group):
     """The most that the pods of one user may use together."""
 
     cpu: float = Field(8.0, gt=0, description="Sum of the processor limits of all pods")
@@ -172,7 +161,7 @@ class QuotaSettings(_Group):
     secrets: int = Field(10, ge=1, description="Number of Secrets")
 
 
-class Binding(_Group):
+class Binding(Group):
     """An account that gets a ClusterRole in each namespace of a user."""
 
     role: str = Field(description="Name of the ClusterRole")
@@ -180,7 +169,7 @@ class Binding(_Group):
     namespace: str = Field(description="Namespace of the service account")
 
 
-class NamespaceSettings(_Group):
+class NamespaceSettings(Group):
     """The namespaces of users; the chart writes all but the quota."""
 
     prefix: str = Field("gozen-user", pattern=r"^[a-z]([a-z0-9-]{0,12}[a-z0-9])?$", description="Prefix of each name")
@@ -193,7 +182,7 @@ class NamespaceSettings(_Group):
     bindings: dict[str, Binding] = Field({}, description="Accounts that may act in each namespace, by name")
 
 
-class ArchiveAccess(_Group):
+class ArchiveAccess(Group):
     """How labs reach the archive, only for reading."""
 
     url: str = Field("", description="The archive: a folder, or s3://bucket/prefix")
@@ -201,22 +190,24 @@ class ArchiveAccess(_Group):
     claim: str = Field("", description="PersistentVolumeClaim with the archive; labs mount it read-only at /data")
 
 
-class WorkersSettings(_Group):
+class WorkersSettings(Group):
     """The Dask workers that users start from their labs, each in the namespace and the quota of its user."""
 
-    url: str = Field("", description="Address of the service for workers; empty: there are none; the chart sets it")
-    least: int = Field(1, ge=1, description="Workers that remain between two jobs")
-    most: int = Field(4, ge=1, description="Most workers of a user")
-    cpu: float = Field(1.0, gt=0, description="Most processors that a worker may use")
-    cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves for each")
-    memory: str = Field("4G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Most memory that a worker may use")
+    url: str = Field(
+        "", description="Address of the service for workers; empty: users have no workers; the chart sets it"
+    )
+    least: int = Field(1, ge=1, description="Number of workers that remain between two jobs")
+    most: int = Field(4, ge=1, description="Maximum number of workers of a user")
+    cpu: float = Field(1.0, gt=0, description="Maximum number of processors of a worker")
+    cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves for each worker")
+    memory: str = Field("4G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Maximum memory of a worker")
     memory_guarantee: str = Field(
-        "512M", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Memory that Kubernetes reserves for each"
+        "512M", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Memory that Kubernetes reserves for each worker"
     )
     scheduler_memory: str = Field(
-        "1G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Most memory that Dask's scheduler may use"
+        "1G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Maximum memory of the scheduler of Dask"
     )
-    scratch: str = Field("8Gi", description="Most space that a worker may use in /tmp")
+    scratch: Quantity = Field("8Gi", description="Maximum space of a worker in /tmp")
     idle_s: int = Field(600, ge=30, description="Seconds without work after which scheduler and workers end")
 
     @model_validator(mode="after")
@@ -226,7 +217,7 @@ class WorkersSettings(_Group):
         return self
 
 
-class HubSettings(_Group):
+class HubSettings(Group):
     """Everything that a site decides about its hub."""
 
     public_url: str = Field(
@@ -249,6 +240,8 @@ class HubSettings(_Group):
     idle: IdleSettings = IdleSettings()
     namespaces: NamespaceSettings = NamespaceSettings()
     archive: ArchiveAccess = ArchiveAccess()
+    access: AccessSettings = AccessSettings()
+    credentials: CredentialSettings = CredentialSettings()
     workers: WorkersSettings = WorkersSettings()
 
     @field_validator("public_url")

@@ -12,7 +12,7 @@ CREDENTIALS = "/etc/gozen/s3"
 CREDENTIALS_SECRET = "gozen-archive"  # noqa: S105 - the name of a Secret
 USER_ID = 10001
 _LABELS = {"app.kubernetes.io/part-of": "gozen", "app.kubernetes.io/component": "lab"}
-_RESTRICTED = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+RESTRICTED = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def pod_traits(settings: HubSettings) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
         "fs_gid": USER_ID,
         "allow_privilege_escalation": False,
         "container_security_context": {"capabilities": {"drop": ["ALL"]}},
-        "pod_security_context": {**_RESTRICTED, "fsGroupChangePolicy": "OnRootMismatch"},
+        "pod_security_context": {**RESTRICTED, "fsGroupChangePolicy": "OnRootMismatch"},
         "automount_service_account_token": False,
         "service_account": "default",
         "extra_pod_config": {"enableServiceLinks": False},
@@ -67,23 +67,26 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
 
 
 def lab_environment(settings: HubSettings) -> dict[str, str]:
-    """Return the environment of a lab: the archive, the notebooks, and the service for the user's workers."""
-    found = archive_environment(settings)
-    found["GOZEN_NOTEBOOKS"] = str(settings.notebooks)
-    found["JUPYTERHUB_ACTIVITY_INTERVAL"] = str(settings.idle.check_s)
+    """Return the environment of a lab: in addition to the shared one, the notebooks and the service for workers."""
+    found = {
+        "GOZEN_NOTEBOOKS": str(settings.notebooks),
+        "JUPYTERHUB_ACTIVITY_INTERVAL": str(settings.idle.check_s),
+    }
     if settings.workers.url:
         found["GOZEN_WORKERS_URL"] = settings.workers.url
-    return {**found, **settings.lab.environment}
+    return {**found, **shared_environment(settings)}
 
 
-def archive_environment(settings: HubSettings) -> dict[str, str]:
-    """Return where the archive is, and how it is read, as environment variables."""
+def shared_environment(settings: HubSettings) -> dict[str, str]:
+    """Return the environment of labs and workers: where the archive is, how it is read, and what the site adds."""
     archive = settings.archive
     found = {"GOZEN_ARCHIVE": DATA if archive.claim else archive.url, **archive.environment}
     if settings.where == "cluster" and archive.url.startswith("s3://"):
         found["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS}/credentials"
         found["AWS_EC2_METADATA_DISABLED"] = "true"
-    return {name: value for name, value in found.items() if value}
+        # Gozen has a separate setting; s3fs and libraries that use it read this variable.
+        found["AWS_ENDPOINT_URL"] = archive.environment.get("GOZEN_STORAGE__ENDPOINT_URL", "")
+    return {**{name: value for name, value in found.items() if value}, **settings.lab.environment}
 
 
 def _volumes(settings: HubSettings) -> list[dict[str, Any]]:
@@ -92,7 +95,7 @@ def _volumes(settings: HubSettings) -> list[dict[str, Any]]:
 
 
 def archive_volumes(settings: HubSettings) -> list[dict[str, Any]]:
-    """Return the volumes of a pod that reads the archive."""
+    """Return the volumes with which labs and workers read the archive: the user's credentials, or the claim."""
     found: list[dict[str, Any]] = []
     if settings.archive.url.startswith("s3://"):
         # Not required: without it a lab starts, and says what is missing when the archive is read.

@@ -52,6 +52,9 @@ osd data = {folder}/osd
 [client]
 rgw frontends = beast endpoint=127.0.0.1:{port}
 rgw lc debug interval = {day}
+rgw s3 auth use sts = true
+rgw sts key = {sts_key}
+rgw sts min session duration = 1
 """
 _WORDS = (
     (r"GET /[^/?]+/?\?\S*list-type=2", "ListObjectsV2"),
@@ -80,6 +83,12 @@ class CephServer(S3Server):
         """Take a key away from a user."""
         self.admin("key", "rm", "--key-type=s3", f"--uid={name}", f"--access-key={key}")
 
+    def role(self, name: str, trust: str, policy: str) -> str:
+        """Make a role with its trust policy and its permissions; return its ARN."""
+        self.admin("role", "create", f"--role-name={name}", f"--assume-role-policy-doc={trust}")
+        self.admin("role-policy", "put", f"--role-name={name}", "--policy-name=rights", f"--policy-doc={policy}")
+        return f"arn:aws:iam:::role/{name}"
+
     def admin(self, *words: str) -> str:
         """Run ``radosgw-admin`` and return what it prints."""
         return _run("radosgw-admin", self.folder / "ceph.conf", words)
@@ -98,7 +107,9 @@ def ceph_server(folder: Path) -> Iterator[CephServer]:
         (folder / name).mkdir()
     port, mon = free_port(), free_port()
     config, fsid = folder / "ceph.conf", str(uuid.uuid4())
-    config.write_text(_CONFIG.format(fsid=fsid, mon=mon, port=port, folder=folder, day=DAY_S))
+    config.write_text(
+        _CONFIG.format(fsid=fsid, mon=mon, port=port, folder=folder, day=DAY_S, sts_key=uuid.uuid4().hex[:16])
+    )
     with contextlib.ExitStack() as stack:
         _monitor(stack, config, fsid, mon)
         disk = str(uuid.uuid4())

@@ -332,7 +332,7 @@ def test_what_a_killed_release_left_goes_when_its_time_is_up_though_the_table_ne
         release(store, "dr1", {"stars": "stars"})
     for days in (0, 29, 30):
         (removal,) = remove_older(store, "stars", BEGIN + timedelta(days=days), 30)
-        assert (removal.generation, removal.since, removal.files > 0) == (2, BEGIN, days == 30)
+        assert (removal.generation, removal.since, removal.files > 0) == (layout.FIRST_RELEASED, BEGIN, days == 30)
     assert remove_older(store, "stars", BEGIN + timedelta(days=31), 30) == []
     version = release(store, "dr1", {"stars": "stars"}).tables["stars"]
     assert remove_older(store, "stars", BEGIN + timedelta(days=99), 30) == []

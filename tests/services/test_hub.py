@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +22,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from gozen.errors import ClusterUnavailable
+from gozen_hub.credentials.credentials_main import TOKEN as CREDENTIALS_TOKEN
+from gozen_hub.credentials.user_groups import HubGroups
+
 from .chromium import chromium
 from .hub_client import HubClient, answers, called, executed, run_all, status
 
 GOZEN = Path(sys.executable).parent / "gozen"
 START_S = 90
+OF_CREDENTIALS = secrets.token_hex(32)
+"""Token of the service that gives labs their credentials."""
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
 
 
@@ -83,7 +92,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def hub(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    hub = started(tmp_path_factory.mktemp("hub"), demo / "archive", "--test-login", "hoshi", "--test-login", "sora")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CREDENTIALS_TOKEN, OF_CREDENTIALS)
+        hub = started(tmp_path_factory.mktemp("hub"), demo / "archive", "--test-login", "hoshi", "--test-login", "sora")
     yield hub
     assert stopped(hub) == []
 
@@ -94,6 +105,25 @@ def test_a_wrong_password_and_an_unknown_user_do_not_get_in(hub: Hub, browser: B
         hub.log_in(page, name, password)
         page.wait_for_selector("text=Invalid username or password")
         page.context.close()
+
+
+def test_the_service_for_credentials_learns_groups_and_may_do_nothing_else(hub: Hub) -> None:
+    assert HubGroups(hub.url, OF_CREDENTIALS).read() == {"hoshi": frozenset(), "sora": frozenset()}
+    with pytest.raises(ClusterUnavailable, match="the hub answers 403"):
+        HubGroups(hub.url, "another").read()
+    for path, method in (
+        ("users/hoshi/server", "POST"),
+        ("users/hoshi/tokens", "POST"),
+        ("groups/survey", "POST"),
+        ("services", "GET"),
+    ):
+        headers = {"Authorization": f"token {OF_CREDENTIALS}"}
+        asked = urllib.request.Request(
+            f"{hub.url}/hub/api/{path}", b"{}" if method == "POST" else None, headers, method=method
+        )
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(asked, timeout=30)
+        assert refusal.value.code in (403, 404), path
 
 
 def test_a_user_lands_on_the_data_and_runs_the_first_notebook(hub: Hub, browser: Browser) -> None:

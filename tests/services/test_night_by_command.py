@@ -23,7 +23,8 @@ from gozen.archive.stores.open_store import open_store
 from gozen.catalog import open_catalog
 from gozen.simulator.camera.damaged_files import damage
 
-from .conftest import CAMERA, GOZEN, NIGHT
+from .conftest import CAMERA, NIGHT
+from .small_demo import GOZEN
 
 EXPOSURES = ("00000003", "00000004")
 """Of the sky; the two before them are the dark and the flat."""

@@ -33,8 +33,8 @@ from gozen.quickdb.sql.database import Database
 from gozen.settings import load_settings
 
 from ..effort import SEED, rounds
-from .conftest import GOZEN
 from .opened_files import opened_files
+from .small_demo import GOZEN
 from .sql_texts import Texts
 from .watched_processes import START_S, wait_until
 

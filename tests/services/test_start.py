@@ -18,8 +18,9 @@ import pytest
 
 from gozen.cli import app
 
-from .conftest import CAMERA, GOZEN, NIGHT
+from .conftest import CAMERA, NIGHT
 from .fork_client import ForkServer
+from .small_demo import GOZEN
 
 STAR = ("--ra", "19.75", "--dec", "29.71", "--radius", "500")
 CALLS = {

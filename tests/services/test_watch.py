@@ -23,8 +23,9 @@ from gozen.archive.keys import Processing
 from gozen.archive.stores.open_store import open_store
 from gozen.catalog import open_catalog
 
-from .conftest import CAMERA, GOZEN, NIGHT
+from .conftest import CAMERA, NIGHT
 from .fork_client import ForkServer
+from .small_demo import GOZEN
 from .test_night_by_command import wait_until_gone
 
 FIRST, SECOND = "00000003", "00000004"

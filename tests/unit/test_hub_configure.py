@@ -57,6 +57,17 @@ def test_services_have_the_scopes_that_they_need_and_no_others(secrets: Path) ->
     ]
 
 
+def test_who_renews_credentials_reads_names_and_groups_and_nothing_else(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "credentials" not in {one["name"] for one in configured(settings(secrets)).JupyterHub.services}
+    monkeypatch.setenv("GOZEN_HUB_CREDENTIALS_TOKEN", "t" * 64)
+    hub = configured(settings(secrets)).JupyterHub
+    assert {"name": "credentials", "api_token": "t" * 64} in hub.services
+    (role,) = (one for one in hub.load_roles if "credentials" in one.get("services", ()))
+    assert role["scopes"] == ["list:users", "read:users:groups"]
+
+
 def test_the_metrics_of_the_hub_need_no_log_in(secrets: Path) -> None:
     assert configured(settings(secrets)).JupyterHub.authenticate_prometheus is False
 

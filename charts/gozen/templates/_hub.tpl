@@ -49,7 +49,21 @@ http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespac
 {{- $_ := set $found $component (dict "role" $account "service_account" $account "namespace" $.Release.Namespace) -}}
 {{- end -}}
 {{- end -}}
+{{- if include "gozen.credentials-method" . -}}
+{{- $_ := set $found "credentials" (dict "role" (printf "%s-credentials-labs" $name) "service_account" (printf "%s-credentials" $name) "namespace" .Release.Namespace) -}}
+{{- end -}}
 {{- $found | toJson -}}
+{{- end }}
+
+{{/* Where the credentials of labs come from: static or sts; empty if labs get none. */}}
+{{- define "gozen.credentials-method" -}}
+{{- $method := dig "credentials" "method" "none" .Values.hub.settings -}}
+{{- if and .Values.hub.enabled (ne $method "none") }}{{ $method }}{{ end -}}
+{{- end }}
+
+{{/* Not empty if the service for credentials asks the hub for the groups of users. */}}
+{{- define "gozen.credentials-groups" -}}
+{{- if and (include "gozen.credentials-method" .) (dig "access" "groups" list .Values.hub.settings) }}true{{ end -}}
 {{- end }}
 
 {{/* Peers of a NetworkPolicy, as JSON. Arguments: root, component. */}}
@@ -143,6 +157,7 @@ workers:
   "state" "/srv/hub"
   "lab" $lab
   "namespaces" $namespaces
+  "credentials" (dict "keys" "/etc/gozen/keys")
   "archive" (dict "url" .Values.archive.url "environment" $environment) -}}
 {{- if .Values.hub.workers.enabled }}
 {{- $_ := set $known "workers" (dict "url" (include "gozen.hub-address" (dict "root" . "service" "workers" "port" 8080))) -}}
@@ -150,7 +165,7 @@ workers:
 {{- mergeOverwrite (deepCopy .Values.hub.settings) $known | toYaml -}}
 {{- end }}
 
-{{/* What the pods of hub, proxy, portal and of the service for namespaces have in common. Arguments: root, component, token. */}}
+{{/* What all pods of the hub, its services and Dask's controller have in common. Arguments: root, component, token. */}}
 {{- define "gozen.hub-pod" -}}
 serviceAccountName: {{ include "gozen.name" .root }}-{{ .component }}
 automountServiceAccountToken: {{ .token }}
@@ -168,7 +183,7 @@ resources: {{- get .root.Values.hub.resources .component | toYaml | nindent 2 }}
 securityContext: {{- include "gozen.container-security" .root | nindent 2 }}
 {{- end }}
 
-{{/* Name of the Secret with the tokens of proxy and portal. */}}
+{{/* Name of the Secret with the tokens of proxy, portal and the service for credentials. */}}
 {{- define "gozen.hub-secret" -}}
 {{- .Values.hub.secretName | default (printf "%s-hub" (include "gozen.name" .)) -}}
 {{- end }}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gozen_hub.hub_settings import HubSettings
-from gozen_hub.lab_pods import USER_ID, archive_environment, archive_mounts, archive_volumes
+from gozen_hub.lab_pods import RESTRICTED, USER_ID, archive_mounts, archive_volumes, shared_environment
 
 API = "kubernetes.dask.org/v1"
 NAME = "gozen"
@@ -76,10 +76,9 @@ def _scheduler(image: str, settings: HubSettings) -> Manifest:
 
 def _worker(image: str, settings: HubSettings) -> Manifest:
     size = settings.workers
-    # The archive is read with what the scheduler does not have, as it reads nothing.
+    # The scheduler reads nothing, so only workers get the credentials of the archive.
     environment = {
-        **archive_environment(settings),
-        **settings.lab.environment,
+        **shared_environment(settings),
         "DASK_SCHEDULER_ADDRESS": f"tcp://{SCHEDULER}:{COMM_PORT}",
         "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
     }
@@ -125,11 +124,10 @@ def _pod(container: Manifest, settings: HubSettings) -> Manifest:
         "enableServiceLinks": False,
         "serviceAccountName": "default",
         "securityContext": {
-            "runAsNonRoot": True,
+            **RESTRICTED,
             "runAsUser": USER_ID,
             "runAsGroup": USER_ID,
             "fsGroup": USER_ID,
-            "seccompProfile": {"type": "RuntimeDefault"},
         },
         "imagePullSecrets": [{"name": one} for one in settings.lab.pull_secrets],
         "nodeSelector": dict(settings.lab.node_selector),

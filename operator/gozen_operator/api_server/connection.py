@@ -82,6 +82,42 @@ class ApiConnection:
                 return None
             raise
 
+    def await_event(self, request: ApiRequest, seconds: int) -> None:
+        """Return at the first event of a watch, or after some seconds; the caller lists the objects again.
+
+        Parameters
+        ----------
+        request
+            The list's, with ``resourceVersion`` of its last answer.
+        """
+        query = {**request.query, "watch": "true", "timeoutSeconds": str(seconds)}
+        try:
+            _, url, headers, *_ = self._api.param_serialize(
+                request.method,
+                request.path,
+                query_params=list(query.items()),
+                auth_settings=["BearerToken"],
+                header_params={"Accept": request.accept},
+            )
+            answer = self._api.rest_client.pool_manager.request(
+                request.method,
+                url,
+                headers=headers,
+                timeout=Timeout(connect=5.0, read=seconds + 30.0),
+                retries=False,
+                preload_content=False,
+            )
+            try:
+                first = answer.readline() if answer.status == HTTPStatus.OK else answer.read()
+            finally:
+                answer.close()
+        except (HTTPError, OSError, config.ConfigException) as error:
+            raise ClusterUnavailable(
+                f"{request}: the API server does not answer: {error}; check its address and the network"
+            ) from error
+        if answer.status != HTTPStatus.OK:
+            checked_answer(str(request), answer.status, answer.headers, first, wants_json=True)
+
     def pages(self, request: ApiRequest) -> Iterator[dict[str, Any]]:
         """Yield a list page by page: all objects at once may need a gigabyte."""
         query = {"limit": str(PAGE), **request.query}

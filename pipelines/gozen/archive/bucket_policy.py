@@ -14,11 +14,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-Role = Literal["owner", "operator", "observer", "pipeline", "reader"]
+from gozen.archive import access_levels
+from gozen.archive.access_levels import Level
+
+Role = Literal["owner", "operator", "observer", "pipeline", "reader", "member", "other"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 # Ceph 16 does not backtrack: it tries only the first place where a star may end.
 _RECORDS = ("raw/*/*/exposure.json", "raw/*/*/record/*")
+_LEVELS: Mapping[Role, Level] = {"member": "members", "other": "others"}
 _READS: Mapping[Role, Sequence[str]] = {
     "owner": ("*",),
     "operator": (*_RECORDS, "exposures/*"),
@@ -28,13 +32,11 @@ _READS: Mapping[Role, Sequence[str]] = {
 }
 _WRITES: Mapping[Role, Sequence[str]] = {
     "owner": ("*",),
-    "operator": (),
     "observer": ("raw/*", "expid/*", "truth/*"),
     "pipeline": (
         *_RECORDS,
         *(f"{name}/*" for name in ("calib", "stack", "cube", "neo", "staging", "exposures", "tables", "catalogs")),
     ),
-    "reader": (),
 }
 _TAGS: Mapping[Role, Sequence[str]] = {"owner": ("raw/*",), "pipeline": ("raw/*",)}
 _TAGGING = ("s3:GetObjectTagging", "s3:PutObjectTagging")
@@ -69,33 +71,38 @@ def statements(bucket: str, prefix: str, principals: Mapping[Role, Sequence[str]
     -------
     list of dict
         For each role the actions that are allowed, and (except for the owner) the actions that are denied even for
-        objects that the user has put. Every role may list keys: without this right S3 answers 403 instead of 404 for a
-        missing object.
+        objects that the user has put. Every role but ``other`` may list all keys: without this right S3 answers 403
+        instead of 404 for a missing object.
     """
     return [one for role in ROLES if principals.get(role) for one in _of_role(role, principals[role], bucket, prefix)]
 
 
 def _of_role(role: Role, users: Sequence[str], bucket: str, prefix: str) -> list[dict[str, Any]]:
-    whole, objects = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/{prefix}"
-    rights = (
-        ("List", ["s3:ListBucket"], [whole]),
-        ("Read", ["s3:GetObject"], [objects + one for one in _READS[role]]),
-        ("Write", ["s3:PutObject", "s3:AbortMultipartUpload"], [objects + one for one in _WRITES[role]]),
-        ("Tag", list(_TAGGING), [objects + one for one in _TAGS.get(role, ())]),
-        ("Delete", ["s3:DeleteObject"], [objects + one for one in _DELETES.get(role, ())]),
-    )
     common = {"Principal": {"AWS": sorted(users)}}
-    found = [
-        {"Sid": _name(role, what, prefix), "Effect": "Allow", **common, "Action": actions, "Resource": resources}
-        for what, actions, resources in rights
-        if resources
-    ]
+    allowed = _rights(role, bucket, prefix)
+    found = [{"Sid": _name(role, what, prefix), **common, **one} for what, one in allowed.items() if one["Resource"]]
     if role == "owner":
         return found
     # The actions are listed one by one because Ceph 16 ignores NotAction.
     never = [*_NEVER, *(() if role in _TAGS else _TAGGING)]
-    denied = {"Effect": "Deny", **common, "Action": never, "Resource": [whole, f"{whole}/*"]}
-    return [*found, {"Sid": _name(role, "Never", prefix), **denied}]
+    resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    denied = {"Sid": _name(role, "Never", prefix), "Effect": "Deny", **common, "Action": never, "Resource": resources}
+    return [*found, denied]
+
+
+def _rights(role: Role, bucket: str, prefix: str) -> dict[str, dict[str, Any]]:
+    """Return what a role may do, by the name of the statement."""
+    if role in _LEVELS:
+        return dict(zip(("List", "Read"), access_levels.rights(_LEVELS[role], bucket, prefix), strict=True))
+    whole, objects = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/{prefix}"
+    rights = (
+        ("List", ["s3:ListBucket"], [whole]),
+        ("Read", ["s3:GetObject"], [objects + one for one in _READS[role]]),
+        ("Write", ["s3:PutObject", "s3:AbortMultipartUpload"], [objects + one for one in _WRITES.get(role, ())]),
+        ("Tag", list(_TAGGING), [objects + one for one in _TAGS.get(role, ())]),
+        ("Delete", ["s3:DeleteObject"], [objects + one for one in _DELETES.get(role, ())]),
+    )
+    return {what: {"Effect": "Allow", "Action": actions, "Resource": where} for what, actions, where in rights}
 
 
 def _name(role: Role, what: str, prefix: str) -> str:

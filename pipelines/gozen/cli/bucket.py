@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gozen.archive.access_levels import Level
 from gozen.cli.invocation import invocation
 from gozen.errors import BadRequest
 
@@ -77,19 +78,32 @@ def policy(
     observer: Users = None,
     pipeline: Users = None,
     reader: Users = None,
+    member: Users = None,
+    other: Users = None,
+    level: Annotated[
+        Level | None, typer.Option(help="Print the policy for an STS role of this level of the hub's users instead.")
+    ] = None,
     set_: Set = False,
 ) -> None:
     """On S3: print or set the bucket policy, which gives each user the rights of a role."""
+    from gozen.archive.access_levels import session_policy
     from gozen.archive.bucket_policy import statements
     from gozen.archive.bucket_rules import set_policy
 
     store = _bucket(ctx)
+    if level:
+        if set_:
+            raise BadRequest("--level is for a role, which the tools of the S3 server set: leave out --set")
+        typer.echo(session_policy(level, store.bucket, store.prefix))
+        return
     users: dict[Role, list[str]] = {
         "owner": owner or [],
         "operator": operator or [],
         "observer": observer or [],
         "pipeline": pipeline or [],
         "reader": reader or [],
+        "member": member or [],
+        "other": other or [],
     }
     found = statements(store.bucket, store.prefix, users)
     if not found:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, CredentialRetrievalError, NoCredentialsError
 
 from gozen.archive.stores.s3_environment import S3Variables, s3_variables
 
@@ -56,6 +56,8 @@ class _Followed(Credentials):  # type: ignore[misc]  # botocore has no types
         ------
         NoCredentialsError
             No credentials have been found so far.
+        CredentialRetrievalError
+            They have expired, and there are no new ones.
         """
         with self._lock:
             # Before the credentials are loaded: if a file changes in between, the next request loads it again.
@@ -72,7 +74,10 @@ class _Followed(Credentials):  # type: ignore[misc]  # botocore has no types
             newest = self._newest
         if newest is None:
             raise NoCredentialsError
-        return newest.get_frozen_credentials()
+        try:
+            return newest.get_frozen_credentials()
+        except RuntimeError as error:  # what botocore raises if a renewed credential has expired already
+            raise CredentialRetrievalError(provider="renewed credentials", error_msg=str(error)) from error
 
 
 def _state() -> State:

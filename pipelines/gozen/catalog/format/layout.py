@@ -15,6 +15,9 @@ from gozen.catalog.format.healpix import ORDER
 SEVERAL_NIGHTS = 0
 """The number in place of the night in the name of a file that compaction merged from several nights."""
 
+FIRST_RELEASED = 900_000_001
+"""The lowest number of a generation that belongs to a release: its folder shows that, so rights can name it."""
+
 DEEPEST = 11
 """HEALPix order of the smallest partitions, which are 1.7 arcmin wide."""
 

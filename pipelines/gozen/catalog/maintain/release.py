@@ -136,12 +136,13 @@ def _frozen(store: Store, rerun: str, name: str) -> str:
     key = f"{keys.catalog(name)}/{path}"
     if not store.exists(key):
         base = manifest.current_or_raise(store, name)
-        generation = manifest.claim_generation(store, name, base.generation)
+        # From here on, not above the table's own: a pattern of keys must tell released folders from all others.
+        generation = manifest.claim_generation(store, name, layout.FIRST_RELEASED - 1)
         next_version.link_files(store, base, generation, [file.path for file in base.files])
         version = replace(base, generation=generation)
-        if version.kind == "object" and not version.margin:
-            catalog = Catalog(store, version)
-            version = margins.write(store, version, _MARGIN_ARCSEC, catalog.schema, catalog.within)
+        if version.kind == "object":  # its own margin, in a folder that shows that it is released
+            catalog, arcsec = Catalog(store, version), margins.width(base.margin) if base.margin else _MARGIN_ARCSEC
+            version = margins.write(store, version, arcsec, catalog.schema, catalog.within)
         hats_files.describe(store, version)
         # Linking takes long. Until a manifest names this generation, it looks like the leftover of a killed writer.
         manifest.check_not_removed(store, version)
