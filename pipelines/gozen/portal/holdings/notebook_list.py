@@ -53,7 +53,7 @@ def _first_text(path: Path) -> Iterator[str]:
 
 
 def _plain(markdown: str) -> str:
-    """Return Markdown without its marks; underscores in names, code and what a backslash escapes are no marks."""
+    """Return Markdown without its marks; underscores in names, code, and escaped characters stay as they are."""
     literal: list[str] = []
 
     def keep(found: re.Match[str]) -> str:
