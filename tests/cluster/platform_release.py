@@ -39,7 +39,7 @@ NAME = "platform-gozen"
 PASSWORD = "correct-horse-battery"
 CREDENTIALS = f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
 USERS = ("hoshi", "sora")
-PROGRAMS = ("hub", "proxy", "namespaces", "portal", "workers", "dask-controller")
+PROGRAMS = ("hub", "proxy", "namespaces", "portal", "credentials", "workers", "dask-controller")
 LAB_IMAGE, IMAGE = "localhost/gozen/lab:test", "localhost/gozen/platform:test"
 EXTRAS = "--extra dask --extra lab --extra portal --extra s3 --extra sql"
 PROXY = "configurable-http-proxy@5.3.0"
@@ -140,8 +140,9 @@ def platform(
         _make_homes(node, folder / "homes")
         login = ("create", "secret", "generic", "gozen-login", f"--from-literal=password={password}")
         node.kubectl("--namespace", PLACE, *login, check=True)
-        keys = ("create", "secret", "generic", "gozen-s3", f"--from-literal=credentials={CREDENTIALS}")
-        node.kubectl("--namespace", PLACE, *keys, check=True)
+        for secret in ("gozen-s3", "gozen-archive-members", "gozen-archive-others"):
+            keys = ("create", "secret", "generic", secret, f"--from-literal=credentials={CREDENTIALS}")
+            node.kubectl("--namespace", PLACE, *keys, check=True)
         (port,) = free_ports(1)
         config = stack.enter_context(helm.Config(kubeconfig_path=node.kubeconfig, namespace=PLACE))
         adopt(node, PLACE)
@@ -205,10 +206,8 @@ def _way_in(node: Node, port: int, folder: Path) -> Iterator[None]:
 
 def _values(node: Node, store: S3Server, images: Mapping[str, str], port: int) -> dict[str, Any]:
     small = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}
-    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     lab = {
         "profiles": [{"title": "Standard", "cpu": 2, "cpu_guarantee": 0.02, "memory": "2G", "memory_guarantee": "64M"}],
-        "environment": keys,
         "home": {"size": "1Gi", "storage_class": HOMES},
     }
     workers = {"most": 2, "cpu": 1, "cpu_guarantee": 0.02, "memory": "1G", "memory_guarantee": "64M"}
@@ -230,7 +229,13 @@ def _values(node: Node, store: S3Server, images: Mapping[str, str], port: int) -
             "loginSecretName": "gozen-login",
             "database": {"volume": False},
             "workers": {"enabled": True},
-            "settings": {"login": login, "lab": lab, "workers": workers},
+            "settings": {
+                "login": login,
+                "lab": lab,
+                "workers": workers,
+                "access": {"everyone": True},
+                "credentials": {"method": "static", "check_s": 5},
+            },
             "resources": dict.fromkeys(PROGRAMS, small),
         },
     }

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page
 from playwright.sync_api import TimeoutError as BrowserTimeout
 from tests.services.chromium import chromium
 from tests.services.hub_client import answers, called, run_all, status, wait_for_end
+from tests.services.s3_server import SECRET
 from tests.services.small_demo import demo_folder
 
 from gozen import quickdb
@@ -199,6 +200,18 @@ def test_a_worker_reaches_the_archive_and_its_scheduler_and_nothing_else(
         ("worker of another user", "tcp", worker["status"]["podIP"], 8788),
     ]
     assert json.loads(gozen_platform.in_lab("sora", LOOKS, json.dumps(closed))) == []
+
+
+def test_keys_of_the_archive_reach_labs_and_workers_as_a_file_alone(
+    gozen_platform: Platform, tokens: dict[str, str]
+) -> None:
+    """That the file works is shown by the notebook and the job on workers, which have read the archive with it."""
+    for pod in (gozen_platform.lab("hoshi"), *workers_of(gozen_platform, "hoshi")):
+        told = json.dumps(pod["spec"]["containers"][0]["env"])
+        assert SECRET not in told
+        assert "AWS_SHARED_CREDENTIALS_FILE" in told
+    for pod in workers_of(gozen_platform, "hoshi", "scheduler"):
+        assert all("secret" not in volume for volume in pod["spec"]["volumes"])
 
 
 def test_workers_and_schedulers_have_no_token(gozen_platform: Platform, tokens: dict[str, str]) -> None:
