@@ -23,6 +23,7 @@ _SENT_BYTES = 256 * 1024
 _CONNECT_S = 20
 _COUNT_S = 1.0
 """Seconds for which the number of workers is taken to be the same."""
+_ATTEMPTS = 5
 _START_S = 120
 _END_S = 3
 
@@ -65,7 +66,7 @@ class DaskEngine:
             where = cluster_of(workers)
             self._own.append(where)
         try:
-            self._client = Client(where, timeout=_CONNECT_S, set_as_default=False)
+            self._client = _connected(Client, where)
         except OSError as error:
             raise StorageUnavailable(f"no Dask scheduler answers at {where!r}: {error}; check the address") from error
         self._own.insert(0, self._client)
@@ -197,6 +198,18 @@ class _Room:
     def give(self) -> None:
         """Note that a task has finished."""
         self._taken -= 1
+
+
+def _connected(client: Callable[..., Any], where: Any) -> Any:
+    """Return a client of a scheduler.
+
+    Dask expects one message at the start, and fails by an assertion if the scheduler sends another one in the same
+    packet, such as the news of a worker that joins at this moment. The next attempt connects.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(AssertionError):
+            return client(where, timeout=_CONNECT_S, set_as_default=False)
+    return client(where, timeout=_CONNECT_S, set_as_default=False)
 
 
 def _do_task(job: Job, task: Sequence[Block], ours: S3Variables | None) -> Sent:
