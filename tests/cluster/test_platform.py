@@ -264,12 +264,33 @@ def restarts(platform: Platform) -> int:
     return int(pod["status"]["containerStatuses"][0]["restartCount"])
 
 
-def test_files_of_a_home_outlive_the_lab(gozen_platform: Platform, tokens: dict[str, str]) -> None:
+SMUGGLED = {
+    "image": "localhost/evil:1",
+    "namespace": "kube-system",
+    "service_account": "default",
+    "environment": {"EVIL": "1"},
+    "extra_pod_config": {"hostNetwork": True},
+    "volumes": [{"name": "node", "hostPath": {"path": "/"}}],
+}
+"""What a user may send at the start of a lab, and the hub must not follow."""
+
+
+def test_files_of_a_home_outlive_the_lab_and_a_request_decides_nothing_about_its_pod(
+    gozen_platform: Platform, tokens: dict[str, str]
+) -> None:
+    before = gozen_platform.lab("sora")["spec"]
     gozen_platform.in_lab("sora", "open('/home/gozen/mine.txt', 'w').write('kept')")
     server = f"{gozen_platform.url}/hub/api/users/sora/server"
     called(server, tokens["sora"], "DELETE")
     wait_for_end(gozen_platform, "sora", tokens["sora"], 90)
-    called(server, tokens["sora"], "POST")
+    called(server, tokens["sora"], "POST", SMUGGLED)
     lab = f"{gozen_platform.user_url('sora')}/api/contents"
     wait_until(lambda: status(lab, tokens["sora"]) == 200, "the lab of sora", 180)
     assert gozen_platform.in_lab("sora", "print(open('/home/gozen/mine.txt').read())").strip() == "kept"
+    after = gozen_platform.lab("sora")["spec"]
+    for word in ("serviceAccountName", "hostNetwork", "securityContext", "automountServiceAccountToken"):
+        assert after.get(word) == before.get(word), word
+    assert [one["name"] for one in after["volumes"]] == [one["name"] for one in before["volumes"]]
+    (container,) = after["containers"]
+    assert container["image"] == before["containers"][0]["image"]
+    assert "EVIL" not in {one["name"] for one in container["env"]}
