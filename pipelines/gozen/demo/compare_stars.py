@@ -86,7 +86,7 @@ def compare_stars(paired: Sequence[tuple[SensorTruth, PairedStars]]) -> list[Che
             "magnitudes, bias", _median(residual), MAGNITUDE_BIAS, "mag", "within", f"{len(residual)} {stars}{clouds}"
         ),
         Check(
-            "scatter over the limit of star, sky and read noise",
+            "scatter, divided by the noise of photons and read-out",
             _median(ratio),
             SCATTER_RATIO,
             basis=f"{len(ratio)} {stars}{clouds}",
