@@ -69,7 +69,7 @@ def watch(
     orders = Orders(profile, settings, recipe or [], reduction_options.pipeline_names(pipelines))
     clock = WatchClock()
     reporter = Reporter(say, settings.watch, store, status, clock.now())
-    messages().print(f"watching {folder}; files {'are copied' if keep else 'move'} into {store.url}; Ctrl-C ends it")
+    messages().print(f"watching {folder}; files are {'copied' if keep else 'moved'} into {store.url}; Ctrl-C ends it")
     return run_watch(folder, settings, orders, reporter, keep=keep, until_idle=once, clock=clock)
 
 

@@ -72,11 +72,11 @@ class QueuedCube:
 
     @property
     def raw_exposure(self) -> RawExposure:
-        """The exposure with the files of this sensor alone."""
+        """A copy of the record of the exposure that lists only the files of this sensor."""
         return replace(self.raw, sensors={self.sensor: self.keys})
 
     def hold(self, error: GozenError) -> None:
-        """Do not try it again until the watch is restarted or new masters are made."""
+        """Do not try to reduce this cube again until the watch is restarted or new masters are made."""
         self.state, self.error = State.HELD, error
 
     @property
