@@ -69,7 +69,9 @@ def run(observer: Observer, ending: Ending, grace_s: float, clock: ObserverClock
         if ending.told:
             ends = ends or now.timestamp() + grace_s + _LATE_S
             if now.timestamp() > ends:
-                log.warning("the time to end is over; the next observer process continues with what the archive has")
+                log.warning(
+                    "the last step has not ended in time; this process ends, and the next observer process continues"
+                )
                 return
         try:
             pause_s = observer.turn(now, stopping=ending.told)

@@ -97,7 +97,8 @@ def solve_field(field: Field, reference: StarSource | None, profile: Profile, se
     """
     if len(field.x) < settings.minimum_stars:
         raise AstrometryFailed(
-            f"{field.frame_id}: {len(field.x)} sources on the stack, a solution needs {settings.minimum_stars}",
+            f"{field.frame_id}: only {len(field.x)} sources are on the stack, but a solution needs "
+            f"{settings.minimum_stars}",
             value=len(field.x),
             limit=settings.minimum_stars,
         )

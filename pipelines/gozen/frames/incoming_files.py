@@ -64,7 +64,8 @@ def fits_files(paths: Iterable[Path]) -> list[Path]:
         else:
             raise BadRequest(f"there is no file or folder {path}")
     if not found:
-        raise BadRequest(f"no FITS files in {', '.join(map(str, listed))}; their names end in {', '.join(RAW_ENDINGS)}")
+        places, endings = ", ".join(map(str, listed)), ", ".join(RAW_ENDINGS)
+        raise BadRequest(f"no FITS files in {places}; the name of a FITS file must end in one of {endings}")
     return found
 
 

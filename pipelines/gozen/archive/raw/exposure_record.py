@@ -181,8 +181,8 @@ def _first(store: Store, night: str, exposure: str) -> RawExposure:
         return RawExposure(night, exposure, "", "", 0.0)
     except ValueError as error:
         raise UnreadableInput(
-            f"{store.url_of(key)} is not a valid record of an exposure: {error}; move it away and run `gozen reduce` "
-            "with the night alone, which makes it again from the raw files"
+            f"{store.url_of(key)} is not a valid record of an exposure: {error}; move it away and run `gozen reduce "
+            f"{night}`, which makes the record again from the raw files"
         ) from error
 
 

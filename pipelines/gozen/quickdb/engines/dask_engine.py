@@ -159,8 +159,8 @@ class DaskEngine:
             found: Sent = future.result()
         except (KilledWorker, CancelledError) as error:
             raise WorkerLost(
-                f"a Dask worker was lost ({error}). Either its memory was used up: give it more, or reduce more "
-                "inside map. Or the function ended its process, for example with os._exit"
+                f"a Dask worker was lost ({error}). Perhaps its memory was used up: give it more memory, or return "
+                "less from map. Or the function has ended the process of the worker, for example with os._exit"
             ) from error
         except Exception as error:  # errors of the task itself are in its result
             raise BadRequest(
