@@ -198,7 +198,7 @@ class Index:
             return bisect_left(self._listings.get(index_key, []), place)
 
     def count(self, index_key: IndexKey) -> int:
-        """Return the length of a sorted list."""
+        """Return the number of entries of a sorted list of the index; 0 if it has no such list."""
         with self._lock:
             return len(self._listings.get(index_key, []))
 

@@ -74,7 +74,7 @@ class KubernetesCluster:
         self._told: set[str] = set()
 
     def observations(self) -> list[Observation]:
-        """Return the Observations that have not ended and can be read."""
+        """Return the Observations that have not ended; invalid ones are left out, and the log names them."""
         what = "list Observations"
         try:
             items = self._items(what, {"fieldSelector": NOT_OVER, **_REMEMBERED})

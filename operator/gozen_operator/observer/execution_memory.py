@@ -47,7 +47,7 @@ class Work:
     said
         The last message that was written into its status.
     is_over
-        Whether this process has ended it or left it.
+        Whether this process has ended the Observation or left it to another one.
     """
 
     recipe: Recipe
@@ -72,7 +72,7 @@ class Work:
 
     @property
     def coming(self) -> int:
-        """The current step; an error of a device is reported for this step."""
+        """The step that is executed now or next; an error of a device is reported for this step."""
         step = self.unsettled[0] if self.unsettled else next_step(self.recipe, self.done, self.executed)
         return step or self.recipe.steps
 

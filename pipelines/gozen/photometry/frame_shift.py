@@ -146,7 +146,7 @@ def choose_anchors(image: Image, stars: AnchorStars, most: int = _MAXIMUM_ANCHOR
     Parameters
     ----------
     image
-        The reference.
+        The image against which the shifts of frames are measured, shape (rows, columns).
     most
         Largest number of anchors.
     """

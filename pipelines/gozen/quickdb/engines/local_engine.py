@@ -89,7 +89,7 @@ class LocalEngine:
             raise WorkerLost(_LOST) from error
 
     def close(self) -> None:
-        """Stop the workers at once."""
+        """Stop the workers immediately, without waiting for their tasks."""
         pool, self._pool, self._unawaited = self._pool, None, set()
         if pool is not None:
             pool.shutdown(wait=True, kill_workers=True)
