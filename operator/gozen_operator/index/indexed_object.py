@@ -56,6 +56,6 @@ class SeenResource:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The stored part of its manifest, as plain data."""
+        """The stored part of the manifest of the object, as plain data."""
         found: dict[str, Any] = json.loads(self.text)
         return found

@@ -78,7 +78,7 @@ class Work:
 
     @contextmanager
     def device(self, step: int) -> Iterator[None]:
-        """Record an error of a device within this context: it cancels the recipe."""
+        """Record an error of a device that occurs within this context; the error cancels the recipe."""
         try:
             yield
         except Exception as error:

@@ -112,7 +112,7 @@ class _Night:
             self._note_known(raw)
 
     def sort(self, arrivals: list[Arrival]) -> None:
-        """Assign each file to its exposure, or add it to the refused ones."""
+        """Assign each file to an exposure, or add the file to the refused ones."""
         waiting = deque(self._late.loose)
         moved: list[Moved] = []
         for one in arrivals:

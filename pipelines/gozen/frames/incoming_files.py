@@ -35,7 +35,7 @@ class Arrival:
 
     @property
     def frame_id(self) -> str:
-        """The name of the file in the archive: that in its header, else its file name without ending."""
+        """The name of the file in the archive: the name in the header, else the file name without ending."""
         return self.header.frame_id or stem(self.path)
 
 

@@ -46,7 +46,7 @@ class ApertureSums:
 
 
 def aperture_sums(image: Image, mask: Mask, x: Floats, y: Floats, diameter_px: float) -> ApertureSums:
-    """Sum an image over circles.
+    """Sum the pixels of an image, ADU, in a circle around each position.
 
     Parameters
     ----------

@@ -121,7 +121,7 @@ def read_record(store: Store, night: str, exposure: str) -> RawExposure | None:
 
 
 def listed_record(store: Store, night: str, exposure: str, listed: Iterable[str]) -> RawExposure | None:
-    """Return the record of an exposure as `read_record`, but with fewer requests, from a list of its keys."""
+    """Return the record of an exposure, or None, as `read_record`; with fewer requests, from a list of its keys."""
     found = [key for key in listed if is_of_record(key)]
     if not found:
         return None

@@ -19,7 +19,7 @@ from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 def forget(
     store: Store, night: str, exposure: str, names: Sequence[str], *, now: datetime, why: str = ""
 ) -> list[Forgotten]:
-    """Remove raw files of an exposure from the archive, and list them in its record.
+    """Remove raw files of an exposure from the archive, and list them in the record of the exposure.
 
     Parameters
     ----------

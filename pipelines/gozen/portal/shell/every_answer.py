@@ -13,7 +13,7 @@ from gozen.portal.shell.security_headers import PRIVATE
 
 
 class EveryAnswer:
-    """The outermost layer: every answer passes through it, also one about an error.
+    """The outermost layer of the portal: every answer passes through this layer, also the page of an error.
 
     Parameters
     ----------

@@ -53,6 +53,6 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def own_path(settings: PortalSettings, path: str) -> str:
-    """Return a path of this portal unchanged, and its first page for anything else."""
+    """Return a path of this portal unchanged; return the path of the portal's first page for any other text."""
     inside = path.startswith(settings.prefix) and not any(one in path for one in ("\\", "\r", "\n", "//", ".."))
     return path if inside else settings.prefix

@@ -130,7 +130,7 @@ class DaskEngine:
             self._client.cancel(list(pending.futures), force=True)
 
     def close(self) -> None:
-        """Close the client and stop the workers that this engine started, even if they are busy, and no others."""
+        """Close the client, and stop the workers that this engine started, even if busy; other workers continue."""
         atexit.unregister(self.close)
         own, self._own = self._own, []
         for one in own:

@@ -103,7 +103,7 @@ class LabWorkers:
                 raise self._explained(error) from error
 
     def scale(self, number: int) -> None:
-        """Set the number of workers, and keep it; they start if there are none.
+        """Set the number of workers, which jobs then no longer change; if no workers run, start them.
 
         Raises
         ------

@@ -24,7 +24,7 @@ class NoServiceError(Exception):
 
 
 class WorkersService:
-    """The service, as one lab sees it.
+    """A client of the hub's service for workers, for one lab.
 
     Parameters
     ----------

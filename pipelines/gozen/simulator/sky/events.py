@@ -143,7 +143,7 @@ class Mover:
 
 @dataclass(frozen=True)
 class Cloud:
-    """A cloud over the complete field: its transmission falls within ``ramp_s`` seconds, is constant, then rises."""
+    """A cloud over the complete field, of constant transmission between ``ramp_s`` seconds of fall and of rise."""
 
     kind: ClassVar[str] = "cloud"
     name: str

@@ -39,7 +39,7 @@ class FitsTable:
 
     @property
     def columns(self) -> list[str]:
-        """The names of its columns."""
+        """The names of the columns of the table."""
         return [str(self.header.get(f"TTYPE{n}", "")).strip() for n in range(1, self.header.get("TFIELDS", 0) + 1)]
 
     def __str__(self) -> str:
