@@ -268,7 +268,7 @@ def _ranges_of(found: tuple[Any, ...]) -> Ranges:
 
 
 def _order_for(size: float) -> int:
-    """Return the order of pixels about a thirtieth as wide as a region (degrees): some hundreds cover its edge."""
+    """Return the order of pixels about a thirtieth as wide as a region (degrees): a few hundred cover its edge."""
     return int(np.clip(np.floor(np.log2(58.6 * 30 / max(size, 1e-7))), 3, _FINEST))
 
 
