@@ -434,7 +434,7 @@ def test_dask_goes_on_after_a_killed_worker_and_the_next_job_works(nights: Path,
     with connect(nights, engine="dask", workers=2) as api:
         assert api.mapreduce(killed_once(tmp_path), add, cache=False) == wanted
         assert (tmp_path / "killed").exists()
-        with pytest.raises(WorkerLost, match=r"a Dask worker was lost.*reduce more inside map"):
+        with pytest.raises(WorkerLost, match=r"a Dask worker was lost.*return less from map"):
             api.mapreduce(kills, add, cache=False)
         assert api.mapreduce(killed_once(tmp_path), add, cache=False) == wanted
 

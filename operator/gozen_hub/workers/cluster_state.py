@@ -87,7 +87,7 @@ def _ended(pod: Manifest, container: Manifest) -> str:
         return ""
     memory = pod["spec"]["containers"][0].get("resources", {}).get("limits", {}).get("memory", "its limit")
     if last.get("reason") == "OOMKilled":
-        return f"a {container['name']} was ended because its memory ({memory}) was used up: reduce more inside map"
+        return f"a {container['name']} was ended because its memory ({memory}) was used up: return less from map"
     return f"a {container['name']} ended with exit code {last.get('exitCode')} ({last.get('reason', 'no reason')})"
 
 

@@ -283,7 +283,7 @@ class _Look:
         )
         return UnreadableInput(
             f"sensor {self.sensor} has no {kind} master of {self.profile.name} for {described(kind, self.wanted)} "
-            f"from the {LOOK_BACK_DAYS} days before the exposure of {self.night}; take {kind} exposures like that and "
+            f"from the {LOOK_BACK_DAYS} days before the exposure of {self.night}; take such {kind} exposures and "
             f"run `gozen masters`{rule}; the masters that do not fit: {'; '.join(there[:_MOST_NAMED]) or 'none'}{more}"
         )
 

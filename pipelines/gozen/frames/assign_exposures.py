@@ -140,8 +140,8 @@ class _Night:
         if not later:
             return ""
         return (
-            f"{raw.exposure} of {self._night} keeps its name, since it is reduced or retained; earlier files that came "
-            f"after that are {', '.join(sorted(later))}"
+            f"{raw.exposure} of {self._night} keeps its name, because it is reduced or retained; files that were taken "
+            f"earlier but arrived later are in {', '.join(sorted(later))}"
         )
 
     def _placed_again(self, file: Loose) -> Moved:
