@@ -184,7 +184,7 @@ def _advice(field: Field, reference: StarSource | None, settings: AstrometrySett
     else:
         tried.append(
             f"the stars near ({field.pointing.ra:.4f}, {field.pointing.dec:+.4f}) deg do not fit the catalogue "
-            "(check that it covers the field, and check pixel_scale_arcsec, orientation_deg and mirrored of the profile)"
+            "(check that it covers the field; check pixel_scale_arcsec, orientation_deg, mirrored of the profile)"
         )
     places = ", ".join(str(Path(place)) for place in settings.index_files)
     indexes = len(index_files(settings.index_files))

@@ -126,9 +126,9 @@ class LocalEngine:
 
 
 _LOST = (
-    "a worker process ended before its task was done. Perhaps it was killed because its memory was used up: return less "
-    "from map, or use fewer workers with connect(workers=...). Or the function ended the process, for example with "
-    "os._exit"
+    "a worker process ended before its task was done. Perhaps it was killed because its memory was used up: return "
+    "less from map, or use fewer workers with connect(workers=...). Or the function ended the process, for example "
+    "with os._exit"
 )
 
 
