@@ -30,7 +30,7 @@ def cluster_state(
     cluster, group
         The `DaskCluster` and its `DaskWorkerGroup`; None if there is none.
     deployments, pods
-        Those of the cluster.
+        Deployments and pods of the Dask cluster.
     """
     rows = [_row(one) for one in pods if not one["metadata"].get("deletionTimestamp")]
     workers = [one for one in rows if one["role"] == "worker"]

@@ -96,7 +96,7 @@ class LightCurveEntry:
     Parameters
     ----------
     job
-        Name of its Job.
+        Name of the Job of the LightCurveJob.
     going
         As of an `ExposureEntry`.
     """

@@ -78,7 +78,7 @@ class Situation:
     observation
         The present object in the cluster; None if it was deleted.
     session
-        This process.
+        Name of this process in claims.
     now, night, night_ends
         The present time, its night, and the end of the night in which the recipe was claimed.
     step

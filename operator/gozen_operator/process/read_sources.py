@@ -83,7 +83,7 @@ class ReopenedArchive:
     Parameters
     ----------
     open_archive
-        Opens it.
+        Opens the archive.
     """
 
     def __init__(self, open_archive: Callable[[], Store], site: Settings) -> None:

@@ -40,7 +40,7 @@ class ExposureOutcome:
     Parameters
     ----------
     sensors
-        How many there are.
+        Number of sensors of the Exposure.
     ends
         Those that were rejected or failed.
     again

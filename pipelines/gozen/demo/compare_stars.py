@@ -160,7 +160,7 @@ def fit_flare(mjd: Floats, flux: Floats, error: Floats, flare: Flare, exposure_s
     mjd, flux, error
         Mid-exposures, flux relative to the quiet star, and its error; shape (points,).
     flare
-        The injected flare.
+        The flare that was simulated.
     exposure_s
         The exposure time of a frame, seconds.
 

@@ -58,7 +58,7 @@ class ZeroPoint:
         Parameters
         ----------
         flux
-            ADU.
+            Flux of the star, ADU per frame.
         colour
             BP - RP; NaN is replaced by the median of the calibrators.
         """

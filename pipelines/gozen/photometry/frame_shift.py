@@ -164,7 +164,7 @@ def measure_shift(image: Image, anchors: Anchors, guess: Shift, excess: float = 
     Parameters
     ----------
     image
-        The frame.
+        The frame whose shift is measured, shape (rows, columns), ADU.
     guess
         The expected shift, usually that of the previous frame.
     excess

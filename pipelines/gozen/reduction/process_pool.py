@@ -151,7 +151,7 @@ def run_all(
     Parameters
     ----------
     tasks
-        Picklable values.
+        Values that can be pickled; a worker is called with each.
     do
         A module-level function, called with a task and the shared inputs of the process.
     open_shared_inputs, workers

@@ -60,7 +60,7 @@ class Catalog:
     store
         The archive.
     version
-        Its manifest.
+        Manifest of the version of the table to read.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class Catalog:
         ra, dec
             The centre, ICRS degrees; the right ascension is at least 0 and less than 360.
         radius_arcsec
-            Arcsec.
+            Radius of the circle, arcsec.
         columns
             Names; None reads all.
 

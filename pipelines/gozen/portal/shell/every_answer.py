@@ -18,7 +18,7 @@ class EveryAnswer:
     Parameters
     ----------
     app
-        The pages.
+        The application with the pages.
     metrics
         Counts the requests.
     headers

@@ -29,7 +29,7 @@ class WorkersService:
     Parameters
     ----------
     url
-        Its address.
+        Address of the service.
     token
         The token of this lab.
     """

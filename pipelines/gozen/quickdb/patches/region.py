@@ -282,7 +282,7 @@ def around(start: int, stop: int, arcsec: float) -> Ranges:
     start, stop
         The range of ``_healpix_29``.
     arcsec
-        The distance.
+        Largest distance from the range, arcsec.
     """
     finest = healpix.ORDER - (max(stop - start, 1).bit_length() - 1) // 2 + _CELLS
     order = int(np.clip(np.floor(np.log2(58.6 * 3600 / (_NARROWEST * arcsec))), 0, min(finest, healpix.ORDER)))
