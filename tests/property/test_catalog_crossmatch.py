@@ -109,7 +109,7 @@ def test_what_is_no_position_matches_nothing() -> None:
 def test_a_radius_that_makes_no_sense_is_refused(radius: float) -> None:
     with pytest.raises(BadRequest, match=r"the radius .* is not allowed"):
         crossmatch([1.0], [1.0], [1.0], [1.0], radius)
-    with pytest.raises(BadRequest, match="do not match"):
+    with pytest.raises(BadRequest, match="give the same number of both"):
         crossmatch([1.0, 2.0], [1.0], [1.0], [1.0], 1.0)
 
 
