@@ -1,4 +1,4 @@
-"""``gozen hub``: the platform's hub on one machine, for a small group or for development."""
+"""``gozen hub``: run the hub, where users log in and start their labs, on one machine; for a small group."""
 
 from __future__ import annotations
 

@@ -62,13 +62,13 @@ def check_machine(settings: HubSettings) -> str:
 
 
 def prepare_state(folder: Path) -> None:
-    """Make the folder of the hub's database; only its owner may read it."""
+    """Make the folder of the hub's database; only the owner of the folder may read it."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
 
 
 def hold_state(folder: Path) -> None:
-    """Keep the folder for this process and the program that replaces it.
+    """Lock the folder for this process and for the program that replaces it in this process.
 
     Two hubs would write one database, and each would overwrite the other's routes.
 

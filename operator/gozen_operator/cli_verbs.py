@@ -24,6 +24,7 @@ Namespace = Annotated[
 KindName = Annotated[
     str, typer.Argument(metavar="KIND", help="Kind: obs (Observation), exp (Exposure) or lcj (LightCurveJob).")
 ]
+KindWithPods = Annotated[str, typer.Argument(metavar="KIND", help="Kind: exp (Exposure) or lcj (LightCurveJob).")]
 ResourceName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the resource.")]
 
 
@@ -96,7 +97,7 @@ def describe(kind: KindName, name: ResourceName, namespace: Namespace = None) ->
         _columns([["EVENT AT", "TYPE", "REASON", "MESSAGE"], *events])
 
 
-def logs(kind: KindName, name: ResourceName, namespace: Namespace = None) -> None:
+def logs(kind: KindWithPods, name: ResourceName, namespace: Namespace = None) -> None:
     """Print the logs of the pods of an Exposure or a LightCurveJob."""
     api, where = _connected(namespace)
     _, manifest = _found(api, kind, name, where)

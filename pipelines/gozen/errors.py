@@ -105,7 +105,7 @@ class Failed(GozenError):
 
 
 class BadRequest(Failed):
-    """The request is not valid; to repeat it does not help."""
+    """The request is not valid; the same request will fail again."""
 
     exit_code = ExitCode.BAD_REQUEST
 

@@ -42,7 +42,7 @@ def begin_worker(parent: int, kept_bytes: int) -> None:
 
 @functools.cache
 def keep_freed_memory(kept_bytes: int) -> bool:
-    """Make the C library keep freed memory for reuse in this process; return True if it is glibc.
+    """Make the C library keep freed memory for reuse in this process; return whether the library (glibc) accepts this.
 
     The kernel allocates returned memory again page by page, filled with zeros. This takes as long as the
     calibration or the map function that uses the memory. Dask starts its workers with ``MALLOC_TRIM_THRESHOLD_=65536``,

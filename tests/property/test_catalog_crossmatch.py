@@ -109,7 +109,7 @@ def test_what_is_no_position_matches_nothing() -> None:
 def test_a_radius_that_makes_no_sense_is_refused(radius: float) -> None:
     with pytest.raises(BadRequest, match=r"the radius .* is not allowed"):
         crossmatch([1.0], [1.0], [1.0], [1.0], radius)
-    with pytest.raises(BadRequest, match="do not match"):
+    with pytest.raises(BadRequest, match="give the same number of both"):
         crossmatch([1.0, 2.0], [1.0], [1.0], [1.0], 1.0)
 
 
@@ -142,5 +142,5 @@ def test_a_table_is_matched_by_positions_on_the_sky_only(tmp_path: Path) -> None
     ra, dec = rows["ra"].to_numpy()[:3], rows["dec"].to_numpy()[:3].copy()
     dec[1] = 92.0
     assert crossmatch_table(store, "stars", ra, dec, 0.001)["row"].to_pylist() == [0, 2]
-    with pytest.raises(BadRequest, match="3 right ascensions do not match 2 declinations"):
+    with pytest.raises(BadRequest, match="there are 3 right ascensions and 2 declinations"):
         crossmatch_table(store, "stars", ra, dec[:2], 1.0)

@@ -237,7 +237,7 @@ def test_without_the_service_the_lab_itself_computes_and_says_so(
             assert bytes(api.mapreduce(moments, add, cache=False)) == bits
         assert len(warned) == 1
         assert list(api.workers()["state"]) == ["ready"]
-        with pytest.raises(BadRequest, match="without the hub's service"):
+        with pytest.raises(BadRequest, match="the hub's service for workers does not answer"):
             api.workers(2)
 
 

@@ -268,7 +268,7 @@ def test_a_result_that_a_sample_cannot_copy_is_named(api: Api) -> None:
 
 def test_a_function_that_ends_its_worker_is_said(nights: Path) -> None:
     with connect(nights, workers=1) as api:
-        with pytest.raises(WorkerLost, match=r"the function ended it, for example with os\._exit"):
+        with pytest.raises(WorkerLost, match=r"the function ended the process, for example with os\._exit"):
             list(api.map(lambda patch: os._exit(patch("lightcurves.mjd").size % 1), cache=False))
         assert api.mapreduce(size, add) > 0
 
@@ -434,7 +434,7 @@ def test_dask_goes_on_after_a_killed_worker_and_the_next_job_works(nights: Path,
     with connect(nights, engine="dask", workers=2) as api:
         assert api.mapreduce(killed_once(tmp_path), add, cache=False) == wanted
         assert (tmp_path / "killed").exists()
-        with pytest.raises(WorkerLost, match=r"a Dask worker was lost.*reduce more inside map"):
+        with pytest.raises(WorkerLost, match=r"a Dask worker was lost.*return less from map"):
             api.mapreduce(kills, add, cache=False)
         assert api.mapreduce(killed_once(tmp_path), add, cache=False) == wanted
 

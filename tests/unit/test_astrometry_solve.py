@@ -149,7 +149,7 @@ def test_solve_field_from_pointing_to_solution():
 @pytest.mark.parametrize(
     ("detections", "pointing", "with_reference", "message"),
     [
-        (5, (150.0, 2.0), True, "TMQ1: 5 sources on the stack, a solution needs 6"),
+        (5, (150.0, 2.0), True, "TMQ1: only 5 sources are on the stack, but a solution needs 6"),
         (None, None, True, "the header gives no pointing; no index files"),
         (None, (150.0, 2.0), False, "there is no reference catalogue"),
         (None, (153.0, 2.0), True, r"the stars near \(153.0000, \+2.0000\) deg do not fit the catalogue"),

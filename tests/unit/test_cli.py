@@ -293,11 +293,11 @@ def test_a_damaged_product_is_found(call, archive):
 def test_raw_files_expire_when_asked(call, archive):
     code, out, _ = call("archive", "expire", "--dry-run")
     assert code == 0
-    assert "2 raw files, 0.0 MB: would go" in out
+    assert "2 raw files, 0.0 MB: would be deleted" in out
     assert call("archive", "retain", NIGHT, "e1")[0] == 0
     assert "kept: retained" in call("archive", "expire")[1]
     assert call("archive", "retain", NIGHT, "e1", "--undo")[0] == 0
-    assert "removed" in call("archive", "expire", "--keep-days", "1")[1]
+    assert "2 raw files, 0.0 MB: deleted" in call("archive", "expire", "--keep-days", "1")[1]
     assert archive.list("raw") == []
     assert "no raw files" in call("archive", "expire")[1]
 
@@ -313,7 +313,7 @@ def test_what_cannot_be_retained_any_more_is_named(call, archive):
     here = [key for key in archive.list("raw") if key.endswith(".fits")]
     gone = keys.raw(NIGHT, "e1", "gone")
     record_exposure(archive, RawExposure(NIGHT, "e1", "M 67", "OBJECT", 60314.5, {"111": (*here, gone)}))
-    assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: it was deleted already\n2 raw files retained\n"
+    assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: already deleted\n2 raw files retained\n"
 
 
 def test_the_log_can_be_made_again(call, archive):
@@ -367,6 +367,12 @@ def test_a_verb_of_the_cluster_without_its_packages_names_them(call, tmp_path, m
     assert (code, out) == (64, "")
     assert err.startswith("gozen: BadRequest: ")
     assert "pip install 'gozen[operator]'" in err
+
+
+def test_the_help_of_logs_names_only_the_kinds_that_have_pods(call):
+    _, out, _ = call("logs", "--help")
+    assert "exp (Exposure) or lcj (LightCurveJob)" in " ".join(out.split())
+    assert "obs" not in out
 
 
 def test_the_doctor_says_what_is_missing_and_how_to_get_it(call, monkeypatch):

@@ -76,7 +76,7 @@ def test_several_images_are_named_until_one_is_chosen(check):
     assert f"note: {note}" in text
     assert check(*hdus, further="hdu: amp3\n")[:3] == (0, [], [])
     (problem,) = check(*hdus, further="hdu: AMP5\n")[1]
-    assert "no image is HDU 'AMP5'" in problem
+    assert "the profile has `hdu: AMP5`, but the file has no such image" in problem
 
 
 def test_unsigned_pixels_without_bzero_are_found(check):

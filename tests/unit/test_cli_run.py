@@ -65,9 +65,9 @@ def test_exposures_that_no_step_asked_for_are_named_and_the_exit_code_says_so(ca
     code, said = call("run", "r.yaml")
     assert code == ExitCode.NOT_ASKED_FOR == 66
     assert (
-        "not asked for: 20240301 m-44: no step of the recipe asks for 'M 44' at ra 150.0000, dec +20.0000 deg" in said
+        "not requested: 20240301 m-44: no step of the recipe requests 'M 44' at ra 150.0000, dec +20.0000 deg" in said
     )
-    assert "not asked for: 20240301 m-67-2: no step of the recipe asks for 'M 67' at ra 150.0000, dec -20.0000" in said
+    assert "not requested: 20240301 m-67-2: no step of the recipe requests 'M 67' at ra 150.0000, dec -20.0000" in said
 
 
 def test_when_all_was_asked_for_the_exit_code_is_0(camera: Camera, call: Call) -> None:
@@ -104,7 +104,7 @@ def test_a_copy_is_named_and_a_raw_file_can_be_taken_out(camera: Camera, call: C
         "left out, CorruptFile: s-0 (1).fits: it is the same frame as s-0.fits, and each frame is archived once" in said
     )
     assert "m-67: OBJECT 'M 67', 1 sensors, 2 files" in said
-    assert call("archive", "forget", NIGHT, "m-67", "s-1") == (0, f"raw/{NIGHT}/m-67/s-1.fits: removed")
+    assert call("archive", "forget", NIGHT, "m-67", "s-1") == (0, f"raw/{NIGHT}/m-67/s-1.fits: deleted")
     assert camera.exposures() == {"m-67": ["s-0"]}
     done(camera, "m-67", **{"s-0.fits": "0" * 64})
     code, said = call("archive", "forget", NIGHT, "m-67", "s-0")

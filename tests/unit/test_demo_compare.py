@@ -130,7 +130,7 @@ def failed(found):
     return {name for name, check in found.items() if not check.passed}
 
 
-BIAS, SCATTER = "magnitudes, bias", "scatter over the limit of star, sky and read noise"
+BIAS, SCATTER = "magnitudes, bias", "scatter, divided by the noise of photons and read-out"
 PLACE, TIME = "positions, rms of the worse axis", "times, largest error"
 FOUND, REDUCED = "stars found and matched", "sensors reduced"
 AMPLITUDE, PEAK = "flare, recovered over injected amplitude − 1", "flare, error of the time"

@@ -27,7 +27,7 @@ SLOW = Mover("slow", 0.05, 30.1, MJD, 0.9, 0.5, 15.5)
 STREAK = Mover("streak", 0.1, 29.9, MJD, 160.0, 45.0, 10.8)
 MOVERS = (FAST, SLOW, STREAK)
 
-FOUND, FALSE = "movers, found of those injected", "movers, false tracklets"
+FOUND, FALSE = "movers, found of the findable ones", "movers, false tracklets"
 PLACE, TIME = "movers, rms of a tracklet's positions", "movers, largest error of the times"
 RATE, DIRECTION = "movers, error of the rate", "movers, error of the direction"
 MAGNITUDE = "movers, error of the magnitude"

@@ -217,8 +217,8 @@ def test_what_is_reduced_or_retained_keeps_its_name_which_is_said(
         camera.store.create("raw/20240301/m-67/retain", b"")
     assert camera.take(early) == {"m-67": ["001"], "m-67-2": ["002"]}
     assert caplog.messages == [
-        "m-67 of 20240301 keeps its name, since it is reduced or retained; "
-        "earlier files that came after that are m-67-2"
+        "m-67 of 20240301 keeps its name, because it is reduced or retained; "
+        "files that were taken earlier but arrived later are in m-67-2"
     ]
     assert camera.take(soon) == {"m-67": ["001"], "m-67-2": ["002"], "m-67-3": ["003"]}
     assert len(caplog.messages) == 1

@@ -37,8 +37,8 @@ def test_all_else_is_not(url):
 
 
 def test_without_prefixes_nothing_is_allowed_and_the_message_says_what_is():
-    assert "no prefix is allowed" in str(refusal("s3://campaign/2026", ()))
-    with pytest.raises(BadRequest, match=r"s3://a/b is outside .* allowed are s3://campaign/2026, file:///data/raw"):
+    assert "the setting raw_url_prefixes is empty" in str(refusal("s3://campaign/2026", ()))
+    with pytest.raises(BadRequest, match=r"s3://a/b is outside .* allows: s3://campaign/2026, file:///data/raw"):
         open_outside("s3://a/b", Settings(raw_url_prefixes=PREFIXES))
 
 

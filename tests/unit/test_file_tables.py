@@ -248,5 +248,5 @@ def test_motions_of_a_reference_catalogue_are_converted_or_refused_by_their_unit
 
     found = reference()
     np.testing.assert_allclose([found.pmra[0], found.pmdec[0], found.parallax[0]], [500, 250, 10])
-    with pytest.raises(UnreadableInput, match=r"the column pmra .* has the unit 'km/s': give mas/yr"):
+    with pytest.raises(UnreadableInput, match=r"the column pmra .* has the unit 'km/s': convert its values to mas/yr"):
         reference(pmra="km/s")

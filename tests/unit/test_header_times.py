@@ -316,7 +316,10 @@ def test_the_night_is_that_of_the_start_and_a_check_shows_both_moments() -> None
         ({"moment": "begin"}, "header.utc_start.moment: it should be 'start', 'middle' or 'end'"),
         ({"timesys": "UT1"}, "header.utc_start.timesys: it should be 'UTC', 'TAI', 'TT', 'TDB' or 'GPS'"),
         ({"kind": "local", "timesys": "TAI"}, "timesys applies only to the kinds utc, jd and mjd"),
-        ({"kind": "text"}, "utc_start is of kind text; a time is one of utc, local, jd, mjd, unix"),
+        (
+            {"kind": "text"},
+            "utc_start has `kind: text`, but it is a time; give one of the kinds utc, local, jd, mjd, unix",
+        ),
         ({"optional": True}, "utc_start is optional"),
         ({"header": {"exposure_s": {"word": "E", "kind": "number", "moment": "end"}}}, "exposure_s has `moment: end`"),
     ],

@@ -117,7 +117,7 @@ def test_what_is_missing_is_named_with_what_there_is(store, put):
     )
     assert f"{v} (filter 'V')" in said
     assert f"{late} (taken 0.2 d after the exposure)" in said
-    assert "take flat exposures like that and run `gozen masters`" in said
+    assert "take such flat exposures and run `gozen masters`" in said
 
 
 def test_where_there_is_nothing_it_says_so(store):

@@ -191,7 +191,7 @@ def test_a_circle_reaches_over_the_first_meridian(store):
 
 
 def test_what_cannot_be_asked_is_said(four):
-    with pytest.raises(BadRequest, match="comes after the last"):
+    with pytest.raises(BadRequest, match="is later than the last night"):
         LogSelection("20240107", "20240105")
     with pytest.raises(BadRequest, match="use `gozen exposures`"):
         search_quality(four, LogSelection(status="rejected"))

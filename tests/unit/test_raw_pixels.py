@@ -151,7 +151,10 @@ def test_an_image_is_chosen_and_takes_the_primary_words_that_it_lacks(hdu, added
 
 @pytest.mark.parametrize("hdu", [0, 1, 4, 9, "SCI"])
 def test_an_image_that_is_not_there_is_named_with_those_that_are(hdu):
-    with pytest.raises(CorruptFile, match=rf"no image is HDU {hdu!r}.*HDU 2 \(AMP1\), HDU 3 \(AMP2\), HDU 5"):
+    with pytest.raises(
+        CorruptFile,
+        match=rf"the profile has `hdu: {hdu}`, but the file has no such image.*HDU 2 \(AMP1\), HDU 3 \(AMP2\), HDU 5",
+    ):
         read_words(io.BytesIO(mosaic()), hdu)
 
 

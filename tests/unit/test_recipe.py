@@ -176,7 +176,7 @@ def test_dark_frames_and_sensors_are_asked_for_by_parameters():
         ),
         ("- SetFocus", "- setfocus", "line 6: unknown operation 'setfocus'; did you mean 'SetFocus'?"),
         ("- MirrorCover: open", "- Zap: 1", "line 9: unknown operation 'Zap'; the operations are SetFocus, Assert"),
-        ("- MirrorCover: open", "- MirrorCover", "line 9: step 'MirrorCover'; write one word and its value"),
+        ("- MirrorCover: open", "- MirrorCover", "line 9: step 'MirrorCover'; a step is one keyword with its value"),
         ("- MirrorCover: open", "- {MirrorCover: open, Wait: x}", "line 9: step {'MirrorCover': 'open', 'Wait': 'x'}"),
         ("- MirrorCover: open", "- MirrorCover:", "line 9: MirrorCover has no value"),
         ("MirrorCover: open", "MirrorCover: on", "line 9: MirrorCover is 'on'; it should be 'open' or 'close'"),

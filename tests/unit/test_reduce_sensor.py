@@ -352,7 +352,7 @@ def dark_like(header, pixels):
 
 def test_a_field_without_stars_has_no_solution_and_its_stack_shows_why(night):
     commit = assert_refused(
-        rewritten(night, dark_like), "AstrometryFailed", "sources on the stack, a solution needs 6", only_commit=False
+        rewritten(night, dark_like), "AstrometryFailed", "sources are on the stack, but a solution", only_commit=False
     )
     assert set(commit.products) == {"stack"}
 

@@ -126,6 +126,14 @@ def test_a_warning_is_said_when_it_begins_and_when_it_ends():
     assert changes(full, []) == ([], ["RawRoomUsedUp"])
 
 
+@pytest.mark.parametrize(("free", "limit"), [(0.0, None), (None, 2.0 * SIZE)])
+def test_the_warning_fits_a_full_disk_and_a_limit(free, limit):
+    found = pressure_of(queued(3), Paces(0.0), 1.0, unread=0, free=free, limit=limit)
+    (warned,) = warnings_of(found, WatchSettings())
+    assert warned.name == "RawRoomUsedUp"
+    assert warned.message.startswith("there is no space for more raw data; 0.27 GB of them are not reduced")
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(4.2, "4 s"), (119, "119 s"), (300, "5 min"), (9000, "2.5 h")])
 def test_times_are_said_as_people_say_them(seconds, text):
     assert duration(seconds) == text

@@ -30,7 +30,7 @@ def cluster_state(
     cluster, group
         The `DaskCluster` and its `DaskWorkerGroup`; None if there is none.
     deployments, pods
-        Those of the cluster.
+        Deployments and pods of the Dask cluster.
     """
     rows = [_row(one) for one in pods if not one["metadata"].get("deletionTimestamp")]
     workers = [one for one in rows if one["role"] == "worker"]
@@ -87,7 +87,7 @@ def _ended(pod: Manifest, container: Manifest) -> str:
         return ""
     memory = pod["spec"]["containers"][0].get("resources", {}).get("limits", {}).get("memory", "its limit")
     if last.get("reason") == "OOMKilled":
-        return f"a {container['name']} was ended because its memory ({memory}) was used up: reduce more inside map"
+        return f"a {container['name']} was ended because its memory ({memory}) was used up: return less from map"
     return f"a {container['name']} ended with exit code {last.get('exitCode')} ({last.get('reason', 'no reason')})"
 
 

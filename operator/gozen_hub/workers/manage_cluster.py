@@ -35,7 +35,7 @@ class UserCluster:
     Parameters
     ----------
     caller
-        The lab that asks.
+        The lab that sent the request.
     """
 
     def __init__(self, connection: ApiConnection, caller: Caller, settings: HubSettings) -> None:

@@ -110,7 +110,7 @@ class KubeApi:
         Parameters
         ----------
         when
-            RFC 3339.
+            Time of the event, RFC 3339.
         name
             Name of the Event: one that exists already is not created again.
         """

@@ -24,7 +24,7 @@ class RefusedError(ClusterUnavailable):
     Parameters
     ----------
     code
-        Its HTTP status.
+        HTTP status of the answer.
     retry_after_s
         Seconds to wait before a retry (``Retry-After``); 0 without that header.
     in_words

@@ -96,7 +96,7 @@ class LightCurveEntry:
     Parameters
     ----------
     job
-        Name of its Job.
+        Name of the Job of the LightCurveJob.
     going
         As of an `ExposureEntry`.
     """
@@ -127,12 +127,12 @@ class JobEntry:
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the Job has not ended."""
         return self.seen.finished is None
 
     @property
     def reduces(self) -> bool:
-        """Whether it belongs to an Exposure, and counts among the active Jobs."""
+        """Whether the Job belongs to an Exposure, and counts among the active Jobs."""
         return self.owner is not None and self.owner.key.kind == "Exposure"
 
 

@@ -41,9 +41,9 @@ class SeenResource:
     resource
         Its model, or why it is invalid for this version of Gozen.
     version
-        Its resourceVersion.
+        ``resourceVersion`` of the resource.
     text
-        JSON of its manifest.
+        The manifest of the resource as JSON.
     job
         Uid of the Job that a resource with this name owns, and how the Job ended; None without such a Job.
     """
@@ -56,6 +56,6 @@ class SeenResource:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The stored part of its manifest, as plain data."""
+        """The stored part of the manifest of the object, as plain data."""
         found: dict[str, Any] = json.loads(self.text)
         return found

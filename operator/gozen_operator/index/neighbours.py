@@ -46,7 +46,7 @@ class ExposureNeighbours:
         return self.running + self.ahead < settings.max_active_jobs
 
     def waits_for_its_turn(self, settings: OperatorSettings) -> bool:
-        """Tell whether its raw data have arrived, but it waits in the queue because too many Jobs are active."""
+        """Tell whether the Exposure has raw data, but waits in the queue because too many Jobs are active."""
         return self.entry.reason == "Queued" and not self.may_launch(settings)
 
 

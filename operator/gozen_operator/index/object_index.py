@@ -82,7 +82,7 @@ class Index:
             return None if known is not None and known.uid != uid else self._replace(key, None)
 
     def expect(self, manifest: Manifest) -> None:
-        """Count a Job before it is created, so that no other reconcile takes its place meanwhile."""
+        """Count a Job before it is created, so that no other reconcile uses its place among the active Jobs."""
         key = key_of(manifest)
         entry = job_entry_of({**manifest, "metadata": {**manifest["metadata"], "uid": ""}})
         with self._lock:
@@ -90,7 +90,7 @@ class Index:
                 self._replace(key, IndexedObject("", 0, b"", entry))
 
     def give_up(self, key: Key, owner: Key | None) -> ObjectChange | None:
-        """Forget a Job that was expected for a resource and has not been reported."""
+        """Remove a Job that was expected for a resource and has not been reported; return the change, or None."""
         with self._lock:
             known = self._objects.get(key)
             # It has a uid if the watch has reported it meanwhile: it was created, and only the answer was lost.
@@ -100,7 +100,9 @@ class Index:
             return self._replace(key, None) if mine else None
 
     def forget(self, key: Key, uid: str) -> ObjectChange | None:
-        """Forget an object that a listing lacks, unless an object with its name was created since, or is expected.
+        """Remove an object that a listing lacks; return the change.
+
+        Nothing changes, and None is returned, if an object with its name was created since, or is expected.
 
         Parameters
         ----------
@@ -136,7 +138,7 @@ class Index:
             return SeenResource(resource, cached.uid, str(cached.version), cached.text, ended)
 
     def manifest(self, key: Key) -> dict[str, Any] | None:
-        """Return the stored part of a resource's manifest, as plain data."""
+        """Return the stored part of a resource's manifest, as plain data; None if the resource does not exist."""
         cached = self._objects.get(key)
         return None if cached is None else json.loads(cached.text)
 
@@ -153,15 +155,15 @@ class Index:
             return None if cached is None else self._model(key, cached)
 
     def job_of(self, owner: Owner, name: str) -> JobSeen | None:
-        """Return a resource's own Job, without the ends of its pods; a Job of another owner is ignored.
+        """Return the Job that a resource owns, without the ends of its pods; None if there is none.
 
-        An expected Job is ignored too, because its creation is not certain yet.
+        A Job of another owner is ignored. An expected Job is ignored too, because its creation is not certain yet.
         """
         entry = self.job_named(owner.key.namespace, name)
         return entry.seen if entry is not None and entry.owner == owner and entry.seen.uid else None
 
     def job_named(self, namespace: str, name: str) -> JobEntry | None:
-        """Return the entry of the Job with this name, of any owner."""
+        """Return the entry of the Job with this name, of any owner; None if there is no such Job."""
         entry = self.entry(Key("Job", namespace, name))
         return entry if isinstance(entry, JobEntry) else None
 
@@ -171,17 +173,17 @@ class Index:
         return None if cached is None else cached.entry
 
     def entries(self, kind: str) -> Iterator[tuple[Key, IndexEntry | None]]:
-        """Return the entries of a kind."""
+        """Return the keys and entries of all objects of a kind; the entry of an invalid object is None."""
         with self._lock:
             found = [(key, cached.entry) for key, cached in self._objects.items() if key.kind == kind]
         return iter(found)
 
     def keys(self, kind: str) -> list[Key]:
-        """Return the keys of a kind."""
+        """Return the keys of all objects of a kind."""
         return [key for key, _ in self.entries(kind)]
 
     def uids(self, kind: str) -> dict[Key, str]:
-        """Return the uids of a kind; that of an expected Job is empty."""
+        """Return the uids of all objects of a kind by key; the uid of an expected Job is empty."""
         with self._lock:
             return {key: cached.uid for key, cached in self._objects.items() if key.kind == kind}
 
@@ -198,7 +200,7 @@ class Index:
             return bisect_left(self._listings.get(index_key, []), place)
 
     def count(self, index_key: IndexKey) -> int:
-        """Return the length of a sorted list."""
+        """Return the number of entries of a sorted list of the index; 0 if it has no such list."""
         with self._lock:
             return len(self._listings.get(index_key, []))
 

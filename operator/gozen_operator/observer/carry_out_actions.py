@@ -34,7 +34,7 @@ class ActionExecutor:
         self._site = site
 
     def carry_out(self, work: Work, action: act.Action, now: datetime) -> float:
-        """Carry out one action and return the seconds until the next turn."""
+        """Carry out one action and return the seconds until the observer's next check."""
         name, observatory = work.name, self._site.observatory
         match action:
             case act.SetFocus(step, position_mm):

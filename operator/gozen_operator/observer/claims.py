@@ -42,7 +42,7 @@ class Claims:
         return None
 
     def renewed(self, work: Work, now: datetime) -> Observation | None:
-        """Return the present Observation of the cluster; renew the claim after a third of ``claim_s``."""
+        """Return the present Observation, None if it was deleted; renew its claim after a third of ``claim_s``."""
         observation = self._cluster.observation(work.recipe.observation.metadata.name)
         # Two renewals may fail before another process may take over.
         old = now - work.renewed > timedelta(seconds=self._limits.claim_s / 3)

@@ -74,7 +74,7 @@ class KubernetesCluster:
         self._told: set[str] = set()
 
     def observations(self) -> list[Observation]:
-        """Return the Observations that have not ended and can be read."""
+        """Return the Observations that have not ended; invalid ones are left out, and the log names them."""
         what = "list Observations"
         try:
             items = self._items(what, {"fieldSelector": NOT_OVER, **_REMEMBERED})
@@ -96,7 +96,7 @@ class KubernetesCluster:
         return found
 
     def observation(self, name: str) -> Observation | None:
-        """Return one Observation."""
+        """Return one Observation, or None if neither a request for it nor a list has it."""
         what = f"get Observation {name}"
         try:
             with understood(what):
@@ -112,15 +112,15 @@ class KubernetesCluster:
             return next((_observation(item) for named, item in found if named == name), None)
 
     def claim(self, observation: Observation, claim: Claim | None) -> Observation | None:
-        """Write the claim by optimistic concurrency."""
+        """Write the claim by optimistic concurrency; return as `Cluster.claim`."""
         return self._write(observation, {"claim": claim.model_dump(mode="json") if claim else None})
 
     def retire(self, observation: Observation) -> Observation | None:
-        """Write the mark by optimistic concurrency."""
+        """Write the mark by optimistic concurrency; return as `Cluster.claim`."""
         return self._write(observation, {"claim": None, "over": True})
 
     def say(self, observation: Observation, condition: Mapping[str, Any]) -> Observation | None:
-        """Write one condition by server-side apply, under the field manager of the observer."""
+        """Write one condition by server-side apply, as the observer's field manager; return as `Cluster.say`."""
         meta = observation.metadata
         body = {
             "apiVersion": API_VERSION,

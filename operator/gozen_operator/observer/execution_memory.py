@@ -47,7 +47,7 @@ class Work:
     said
         The last message that was written into its status.
     is_over
-        Whether this process has ended it or left it.
+        Whether this process has ended the Observation or left it to another one.
     """
 
     recipe: Recipe
@@ -72,13 +72,13 @@ class Work:
 
     @property
     def coming(self) -> int:
-        """The current step; an error of a device is reported for this step."""
+        """The step that is executed now or next; an error of a device is reported for this step."""
         step = self.unsettled[0] if self.unsettled else next_step(self.recipe, self.done, self.executed)
         return step or self.recipe.steps
 
     @contextmanager
     def device(self, step: int) -> Iterator[None]:
-        """Record an error of a device within this context: it cancels the recipe."""
+        """Record an error of a device that occurs within this context; the error cancels the recipe."""
         try:
             yield
         except Exception as error:

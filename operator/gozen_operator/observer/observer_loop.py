@@ -34,11 +34,11 @@ class Observer:
 
     @property
     def idle(self) -> bool:
-        """Whether it executes nothing."""
+        """Whether the observer executes no Observation."""
         return self._work is None
 
     def turn(self, now: datetime, *, stopping: bool = False) -> float:
-        """Carry out one action and return the seconds until the next turn.
+        """Check the situation once, carry out one action, and return the seconds until the next check.
 
         Raises
         ------

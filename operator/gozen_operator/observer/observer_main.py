@@ -69,7 +69,9 @@ def run(observer: Observer, ending: Ending, grace_s: float, clock: ObserverClock
         if ending.told:
             ends = ends or now.timestamp() + grace_s + _LATE_S
             if now.timestamp() > ends:
-                log.warning("the time to end is over; the next observer process continues with what the archive has")
+                log.warning(
+                    "the last step has not ended in time; this process ends, and the next observer process continues"
+                )
                 return
         try:
             pause_s = observer.turn(now, stopping=ending.told)
@@ -123,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--instrument", help="instrument profile: a name from `gozen instrument list`, or a path")
     parser.add_argument("--namespace", help="namespace of the Observations; overrides the setting observer.namespace")
     parser.add_argument(
-        "--name", help="name under which it claims Observations; each telescope needs its own; overrides observer.name"
+        "--name", help="name for claims of Observations; each telescope needs another name; overrides observer.name"
     )
     parser.add_argument(
         "--kubeconfig", help="kubeconfig file for the cluster; default: ~/.kube/config, or in a pod its service account"

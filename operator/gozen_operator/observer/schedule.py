@@ -12,7 +12,10 @@ _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def choose(observations: Iterable[Observation], me: Claim, claim_s: float) -> Observation | None:
-    """Return the first Observation: one that this observer has begun, a target of opportunity, by priority, by age.
+    """Return the Observation to execute next, or None if none may be executed.
+
+    First comes an Observation that this observer has begun, then a target of opportunity, then the order is by priority
+    and by age.
 
     Parameters
     ----------
@@ -35,7 +38,7 @@ def over(observations: Iterable[Observation], me: Claim, claim_s: float) -> list
 
 
 def condition_of(observation: Observation, type_: str) -> Condition | None:
-    """Return a condition of an Observation."""
+    """Return a condition of an Observation, or None if its status does not have it."""
     found = observation.status.conditions if observation.status else []
     return next((one for one in found if one.type == type_), None)
 

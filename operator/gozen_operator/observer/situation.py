@@ -46,7 +46,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Moving:
-    """A device step in progress, and when a turn first saw it."""
+    """A device step in progress, and the time of the observer's check that first saw it; None if no check has."""
 
     step: int
     since: datetime | None = None
@@ -78,7 +78,7 @@ class Situation:
     observation
         The present object in the cluster; None if it was deleted.
     session
-        This process.
+        Name of this process in claims.
     now, night, night_ends
         The present time, its night, and the end of the night in which the recipe was claimed.
     step

@@ -71,7 +71,7 @@ class Answers:
     Parameters
     ----------
     pods
-        Pods of its Job.
+        Pods of the Job of the resource.
     confirmed
         As `confirm_live.confirmed` returns it.
     """

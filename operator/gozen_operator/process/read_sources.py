@@ -83,7 +83,7 @@ class ReopenedArchive:
     Parameters
     ----------
     open_archive
-        Opens it.
+        Opens the archive.
     """
 
     def __init__(self, open_archive: Callable[[], Store], site: Settings) -> None:
@@ -156,7 +156,7 @@ def pod_ends(pods: Sequence[Mapping[str, Any]]) -> list[PodEnd]:
 
 
 def result_of(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
-    """Return the termination message of the pod that succeeded: numbers by name."""
+    """Return the termination message of the pod that succeeded: numbers by name; None if there is no such message."""
     for pod in pods:
         for container in (pod.get("status") or {}).get("containerStatuses") or ():
             ended = (container.get("state") or {}).get("terminated") or {}

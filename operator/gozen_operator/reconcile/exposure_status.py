@@ -22,7 +22,7 @@ class ExposureReport:
     Parameters
     ----------
     outcome
-        Result of its sensors.
+        Result of the sensors of the Exposure.
     job
         Its Job; if it is None, the status keeps the Job that it names.
     completed

@@ -64,7 +64,7 @@ class PodEnd:
     reason
         Kubernetes' reason, such as ``OOMKilled``.
     message
-        Its termination message.
+        Termination message of the pod.
     """
 
     index: int
@@ -82,7 +82,7 @@ class JobSeen:
     finished
         ``Complete`` or ``Failed``; None while it runs.
     reason, message
-        Why it failed.
+        Why the Job failed; empty if it did not fail.
     expires
         Whether it has a TTL, because `Plan.expire` was carried out.
     queued
@@ -129,7 +129,7 @@ class ExposureFacts:
     calibration
         Calibration Exposures of its night for which it waits, because they are not complete.
     job
-        Its own Job.
+        The Job that the Exposure owns.
     job_of_another
         Message that another owner's Job has the name that its Job needs; empty if the name is free.
     may_launch
@@ -178,7 +178,7 @@ class ObservationFacts:
     known_sensors
         Sensors of the instrument profile.
     children
-        Its Exposures.
+        Exposures of the Observation.
     problem
         Why the request is invalid by the profile.
     """

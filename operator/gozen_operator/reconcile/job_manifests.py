@@ -117,7 +117,7 @@ def _job(
 
 
 def job_name(owner: Resource) -> str:
-    """Return the name of a resource's Job: its own, with a suffix unless it is an Exposure."""
+    """Return the name of a resource's Job: the name of the resource, with a suffix unless that is an Exposure."""
     return job_key(Key(type(owner).__name__, "", owner.metadata.name)).name
 
 

@@ -57,7 +57,7 @@ def key_of(manifest: Manifest) -> Key:
 
 
 def owner_of(manifest: Manifest) -> Owner | None:
-    """Return the resource of Gozen that owns an object."""
+    """Return the resource of Gozen that owns an object, or None."""
     for owner in manifest["metadata"].get("ownerReferences") or ():
         if owner["kind"] in MODELS:
             return Owner(Key(owner["kind"], manifest["metadata"]["namespace"], owner["name"]), owner.get("uid") or "")
@@ -65,7 +65,7 @@ def owner_of(manifest: Manifest) -> Owner | None:
 
 
 def as_owner(resource: Resource) -> Owner:
-    """Return key and uid of a resource, as its dependents name them."""
+    """Return key and uid of a resource, in the form in which the objects that it owns name it."""
     meta = resource.metadata
     return Owner(Key(type(resource).__name__, str(meta.namespace), meta.name), str(meta.uid))
 

@@ -40,7 +40,7 @@ class ExposureOutcome:
     Parameters
     ----------
     sensors
-        How many there are.
+        Number of sensors of the Exposure.
     ends
         Those that were rejected or failed.
     again
@@ -137,7 +137,7 @@ def _why(sensor: str, index: int, facts: ExposureFacts) -> tuple[str, str]:
 
 
 def end_of(end: PodEnd) -> tuple[str, str]:
-    """Return reason and message of a pod that failed: its own error line, else the meaning of its exit code."""
+    """Return reason and message of a failed pod: from the error line of the pod, else the meaning of its exit code."""
     said = _SAID.findall(end.message)
     if said:
         name, text = said[-1]

@@ -56,7 +56,7 @@ class TimeRange(_ListPart):
 
 
 class BlockRule(_ListPart):
-    """One entry of the list: it blocks data that match all its fields; an empty field matches everything."""
+    """One entry of the block list. The entry blocks data that match all its fields; an empty field matches all data."""
 
     reason: str = Field(min_length=1)
     object: str | None = Field(None, description="Pattern with * and ?; case does not matter")

@@ -59,7 +59,7 @@ class Rejection(_CommitPart):
 
 
 class GateRecord(_CommitPart):
-    """The measurement of one gate, and whether the sensor or the frame passed it."""
+    """The measurement of one gate (a check of the data), and whether the sensor or the frame passed."""
 
     name: str
     value: Number = None

@@ -158,13 +158,13 @@ def purpose_given(store: Store, exposure_id: int) -> Purpose:
 
 
 def is_reserved(store: Store, night: str, exposure: str) -> bool:
-    """Tell whether this registry reserved an exposure's number for this night; its camera records it, or it is lost."""
+    """Tell whether this registry reserved an exposure's number for this night: the exposure is recorded or lost."""
     purpose = read_purpose(store, int(exposure)) if re.fullmatch("[0-9]{8}", exposure) else None
     return purpose is not None and purpose.night == night
 
 
 def open_shutter(store: Store, exposure_id: int, opening: Opening) -> bool:
-    """Record that the shutter opens for this number; return False if it was opened for it before."""
+    """Record that the shutter opens for this number; return False if an opening for this number is recorded already."""
     return store.create(f"expid/opened/{exposure_id:08d}.json", _bytes(opening))
 
 

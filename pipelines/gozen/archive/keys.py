@@ -33,7 +33,7 @@ class Processing:
     night
         ``YYYYMMDD``, the local date on which the night began.
     exposure
-        The exposure's identifier.
+        Number (eight digits) or name of the exposure.
     run
         The name of this processing; use another name for another flat, code version or set of parameters.
     """

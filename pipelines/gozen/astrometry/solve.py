@@ -97,7 +97,8 @@ def solve_field(field: Field, reference: StarSource | None, profile: Profile, se
     """
     if len(field.x) < settings.minimum_stars:
         raise AstrometryFailed(
-            f"{field.frame_id}: {len(field.x)} sources on the stack, a solution needs {settings.minimum_stars}",
+            f"{field.frame_id}: only {len(field.x)} sources are on the stack, but a solution needs "
+            f"{settings.minimum_stars}",
             value=len(field.x),
             limit=settings.minimum_stars,
         )
@@ -183,7 +184,7 @@ def _advice(field: Field, reference: StarSource | None, settings: AstrometrySett
     else:
         tried.append(
             f"the stars near ({field.pointing.ra:.4f}, {field.pointing.dec:+.4f}) deg do not fit the catalogue "
-            "(does it cover the field? are pixel_scale_arcsec, orientation_deg and mirrored of the profile right?)"
+            "(check that it covers the field; check pixel_scale_arcsec, orientation_deg, mirrored of the profile)"
         )
     places = ", ".join(str(Path(place)) for place in settings.index_files)
     indexes = len(index_files(settings.index_files))

@@ -232,7 +232,7 @@ class _Look:
         return self.load("flat", max(unnamed, key=_when), "filter not stated")
 
     def last(self, kind: Calibration) -> MasterFacts | None:
-        """Return the latest master before the exposure that fits, or None; nights are searched backwards."""
+        """Return the latest fitting master before the exposure, or None; nights are searched backwards."""
         self.seen[kind] = []
         for night in _nights(self.night, -LOOK_BACK_DAYS):
             before = [one for one in self.of_night(kind, night) if one.mjd <= self.mjd]
@@ -283,7 +283,7 @@ class _Look:
         )
         return UnreadableInput(
             f"sensor {self.sensor} has no {kind} master of {self.profile.name} for {described(kind, self.wanted)} "
-            f"from the {LOOK_BACK_DAYS} days before the exposure of {self.night}; take {kind} exposures like that and "
+            f"from the {LOOK_BACK_DAYS} days before the exposure of {self.night}; take such {kind} exposures and "
             f"run `gozen masters`{rule}; the masters that do not fit: {'; '.join(there[:_MOST_NAMED]) or 'none'}{more}"
         )
 

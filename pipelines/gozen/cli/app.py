@@ -49,7 +49,10 @@ _EPILOG = "You may write --archive, --config and --debug anywhere in the command
 
 @functools.cache
 def command() -> TyperGroup:
-    """Return the command as the parser needs it. A process makes it once, because that takes longer than to parse."""
+    """Return the command as the parser needs it.
+
+    Each process makes it only once, because making it takes longer than parsing the arguments.
+    """
     return typer.main.get_group(build_app())
 
 

@@ -40,7 +40,7 @@ def info(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> None:
-    """Check that products are complete and unchanged, and that raw files that are not reduced still exist.
+    """Check that products are complete and unchanged, and that no raw file is missing before it is reduced.
 
     Each product is compared with the commit that names it. The exit code is 65 if there is a problem.
     """
@@ -67,7 +67,7 @@ def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> Non
 
 @app.command()
 def sweep(ctx: typer.Context) -> None:
-    """Delete incomplete files that killed processes left; files of other machines only after a day."""
+    """Delete incomplete files of killed processes; those of other machines only after a day."""
     from gozen.archive.inventory import sweep as clean
 
     _print_lines([f"{clean(invocation(ctx).store())} half-written files removed"])
@@ -82,20 +82,20 @@ def expire(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print which files would be deleted.")] = False,
 ) -> None:
-    """Delete raw files that are reduced, not retained, and older than the retention time."""
+    """Delete raw files that are reduced, not retained, and older than keep_raw_days (or --keep-days)."""
     from gozen.archive.raw.expiry import expire as expire_raw
 
     settings = invocation(ctx).settings(keep_raw_days=keep_days)
     found = expire_raw(
         invocation(ctx).store(), now=datetime.now(UTC), keep_days=settings.keep_raw_days, dry_run=dry_run
     )
-    went = "would go" if dry_run else "removed"
+    went = "would be deleted" if dry_run else "deleted"
     _print_lines(f"{one.key}: {went}" for one in found if one.fate == "expired")
     for fate, said in (
         ("expired", went),
-        ("not yet", "are kept: their retention time has not passed"),
+        ("not yet", "kept: not older than keep_raw_days"),
         ("retained", "kept: retained"),
-        ("not reduced", "are kept: their retention time has passed, but no commit names them"),
+        ("not reduced", "kept: older than keep_raw_days, but no commit names them"),
     ):
         of_fate = [one.size for one in found if one.fate == fate]
         if of_fate:
@@ -122,7 +122,7 @@ def retain(
         _print_lines([f"{_raw_files(release(store, night, exposure))} may expire again"])
         return
     found = keep(store, night, exposure)
-    _print_lines(f"{key}: it was deleted already" for key in found.gone)
+    _print_lines(f"{key}: already deleted" for key in found.gone)
     if not found.kept:
         raise BadRequest(f"the raw files of the exposure {exposure} of {night} are deleted: they expired just now")
     _print_lines([f"{_raw_files(found.kept)} retained"])
@@ -146,7 +146,7 @@ def forget(
     from gozen.archive.raw.forget import forget as take_out
 
     found = take_out(invocation(ctx).store(), night, exposure, files or [], now=datetime.now(UTC), why=why)
-    _print_lines(f"{one.key}: removed" for one in found)
+    _print_lines(f"{one.key}: deleted" for one in found)
 
 
 @app.command()

@@ -160,7 +160,7 @@ def compact(
     ] = 20_000_000,
     remove_older_than: Annotated[
         float | None,
-        typer.Option(metavar="DAYS", min=0, help="Then delete old generations that have been unused for so many days."),
+        typer.Option(metavar="DAYS", min=0, help="Then delete generations that were unused for at least so many days."),
     ] = None,
 ) -> None:
     """Merge the small files of a table, and split large partitions. Other programs can read the table meanwhile.

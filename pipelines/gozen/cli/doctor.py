@@ -30,6 +30,6 @@ def doctor(ctx: typer.Context, json: Json = False) -> None:
             table.add_row(finding.name, finding.state, finding.found, finding.hint, style=_STYLES[finding.state])
         results().print(table)
         names = ", ".join(finding.name for finding in missing)
-        typer.echo(f"missing: {names}" if missing else "ready: the main job can run")
+        typer.echo(f"missing: {names}" if missing else "ready: Gozen can reduce data")
     if missing:
         raise typer.Exit(ExitCode.UNREADABLE_INPUT)

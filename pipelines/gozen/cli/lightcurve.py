@@ -226,7 +226,7 @@ def _nothing(catalog: Catalog, source: int | None, place: tuple[float, float], r
     nights = "1 night" if len(info.nights) == 1 else f"{len(info.nights)} nights"
     has = f"the table {info.name} has {info.rows:,} rows of {nights}"
     if refused:
-        return f"none of the {refused:,} points found is without flags; --all-flags shows them"
+        return f"all {refused:,} points that were found have flags; --all-flags shows them"
     if source is not None:
         return f"no source {source}: {has}; search near its position with --ra --dec --radius"
     where = f"no source within {radius:g} arcsec of ra {place[0]:.5f}, dec {place[1]:+.5f}"

@@ -32,15 +32,11 @@ Night = Annotated[
     str | None, _option("--night", "Night YYYYMMDD, or a range YYYYMMDD:YYYYMMDD; either end may be omitted.")
 ]
 Exposure = Annotated[str | None, _option("--exposure", "Exposure; * matches any text, ? any character.")]
-Object = Annotated[
-    str | None, _option("--object", "Target, in upper or lower case; * matches any text, ? any character.")
-]
+Object = Annotated[str | None, _option("--object", "Target; case is ignored; * matches any text, ? any character.")]
 Sensor = Annotated[str | None, _option("--sensor", "Sensor, such as 121; * matches any text, ? any character.")]
 DataType = Annotated[str | None, _option("--data-type", "Kind of data: OBJECT, DARK, FLAT or BIAS.")]
-Filter = Annotated[
-    str | None, _option("--filter", "Filter, in upper or lower case; * matches any text, ? any character.")
-]
-Project = Annotated[str | None, _option("--project", "Project; * matches any text, ? any character.")]
+Filter = Annotated[str | None, _option("--filter", "Filter; case is ignored; * matches any text, ? any character.")]
+Project = Annotated[str | None, _option("--project", "Project; case is ignored; * matches any text, ? any character.")]
 Status = Annotated[str | None, _option("--status", "Result: reduced or rejected.")]
 Reason = Annotated[str | None, _option("--reason", "Name of a rejection, such as NoisyFrame.")]
 Ra = Annotated[float | None, _option("--ra", "Right ascension of the centre of a circle, degrees.")]

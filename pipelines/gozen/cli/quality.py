@@ -49,7 +49,7 @@ def quality(
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
 ) -> None:
-    """Search the quality of frames: shift, sky, seeing. With --gates, search the values and limits of all checks."""
+    """Print the quality of frames: shift, sky, seeing. With --gates, print the values and limits of all checks."""
     from gozen.archive.log.search_log import search_quality
 
     if gates and frames:

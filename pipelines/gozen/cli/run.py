@@ -98,10 +98,10 @@ def _say_missing(observation: Observation, answered: Answered, exposures: Sequen
 
 
 def _say_unasked(unasked: Sequence[RawExposure]) -> None:
-    """Print the science exposures that no step asks for."""
+    """Print the science exposures that no step requests."""
     for one in unasked:
         messages().print(
-            f"not asked for: {one.night} {one.exposure}: no step of the recipe asks for {one.object!r}"
+            f"not requested: {one.night} {one.exposure}: no step of the recipe requests {one.object!r}"
             f"{_at(one.pointing)}; `gozen reduce {one.night} {one.exposure}` reduces it"
         )
 

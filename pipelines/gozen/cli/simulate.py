@@ -60,7 +60,7 @@ def simulate(
     instrument: reduction_options.Instrument = None,
     workers: reduction_options.Workers = None,
 ) -> None:
-    """Simulate raw exposures of the sky, with a dark and a flat, and write their true values to the folder truth/."""
+    """Simulate raw exposures of the sky, a dark and a flat; write true positions, fluxes and shifts to truth/."""
     from gozen.archive.keys import date_of
     from gozen.archive.stores.open_store import open_archive
     from gozen.instrument.profile import load_profile

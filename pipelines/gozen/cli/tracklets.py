@@ -107,7 +107,7 @@ def tracklets(
     design: Annotated[str, typer.Option(help="Design of the telescope.", rich_help_panel=_PANEL)] = "Schmidt",
     aperture: Annotated[float, typer.Option(help="Aperture of the telescope, m.", rich_help_panel=_PANEL)] = 1.05,
 ) -> None:
-    """Search the moving objects that the reduction found, and export them for the Minor Planet Center."""
+    """Print the moving objects that the reduction found, or export them for the Minor Planet Center."""
     from gozen.archive.log.search_log import search_tracklets
     from gozen.archive.stores.output_files import check_output
 

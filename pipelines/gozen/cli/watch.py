@@ -50,8 +50,8 @@ def watch(
 ) -> int:
     """Reduce files as they arrive in a folder, and append the results to the light curves.
 
-    Files are moved from the folder into the archive. Targets of opportunity are reduced first. After a stop or a kill,
-    start the command again to continue.
+    Files are moved from the folder into the archive. Calibration is reduced first, then objects of --express and
+    targets of opportunity of --recipe. After a stop or a kill, start the command again to continue.
     """
     from gozen.archive.stores.open_store import open_archive
     from gozen.archive.stores.output_files import check_output
@@ -69,7 +69,7 @@ def watch(
     orders = Orders(profile, settings, recipe or [], reduction_options.pipeline_names(pipelines))
     clock = WatchClock()
     reporter = Reporter(say, settings.watch, store, status, clock.now())
-    messages().print(f"watching {folder}; files {'are copied' if keep else 'move'} into {store.url}; Ctrl-C ends it")
+    messages().print(f"watching {folder}; files are {'copied' if keep else 'moved'} into {store.url}; Ctrl-C ends it")
     return run_watch(folder, settings, orders, reporter, keep=keep, until_idle=once, clock=clock)
 
 

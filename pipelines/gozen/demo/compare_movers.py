@@ -40,7 +40,7 @@ class MoverPair:
     frames
         The number of frames on which its centre is on the sensor.
     findable
-        Whether it must be found: it is on enough frames, and moves by at least two widths of a star's image.
+        Whether it must be found: it is on at least 6 frames, and moves by at least two widths of a star's image.
     found
         The tracklet; None if there is none.
     d_ra, d_dec
@@ -147,7 +147,7 @@ def compare_movers(paired: Pairing) -> list[Check]:
     mags = [record.mag_mean - one.mover.g for one, record in found if record.mag_mean is not None]
     late = np.concatenate([one.time_s for one, _ in found]) if found else np.empty(0)
     return [
-        Check("movers, found of those injected", len(found), len(wanted), "", "at least", _findable_in_words()),
+        Check("movers, found of the findable ones", len(found), len(wanted), "", "at least", _findable_in_words()),
         false,
         Check(
             "movers, rms of a tracklet's positions",

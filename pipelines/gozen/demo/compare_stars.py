@@ -86,7 +86,7 @@ def compare_stars(paired: Sequence[tuple[SensorTruth, PairedStars]]) -> list[Che
             "magnitudes, bias", _median(residual), MAGNITUDE_BIAS, "mag", "within", f"{len(residual)} {stars}{clouds}"
         ),
         Check(
-            "scatter over the limit of star, sky and read noise",
+            "scatter, divided by the noise of photons and read-out",
             _median(ratio),
             SCATTER_RATIO,
             basis=f"{len(ratio)} {stars}{clouds}",
@@ -160,7 +160,7 @@ def fit_flare(mjd: Floats, flux: Floats, error: Floats, flare: Flare, exposure_s
     mjd, flux, error
         Mid-exposures, flux relative to the quiet star, and its error; shape (points,).
     flare
-        The injected flare.
+        The flare that was simulated.
     exposure_s
         The exposure time of a frame, seconds.
 

@@ -60,7 +60,7 @@ class PairedStars:
     Parameters
     ----------
     g
-        Injected magnitude.
+        True G magnitude.
     residual
         Median of the recovered magnitudes minus the injected magnitude, mag.
     scatter, predicted

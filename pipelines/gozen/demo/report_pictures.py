@@ -48,7 +48,7 @@ def quality_pictures(found: Findings) -> tuple[Picture, ...]:
     if not commits:
         return ()
     alt = f"Shift, seeing, background, noise and zero point of every frame of {len(commits)} sensor exposures."
-    caption = "Each frame is shifted by the seeing's dance; a passing cloud shows in the zero point."
+    caption = "The air shifts each frame by a different amount; a cloud lowers the zero point."
     return (_both("Frame by frame", alt, lambda theme: draw_quality(commits, theme=theme), caption, wide=True),)
 
 

@@ -112,7 +112,7 @@ class _Night:
             self._note_known(raw)
 
     def sort(self, arrivals: list[Arrival]) -> None:
-        """Assign each file to its exposure, or add it to the refused ones."""
+        """Assign each file to an exposure, or add the file to the refused ones."""
         waiting = deque(self._late.loose)
         moved: list[Moved] = []
         for one in arrivals:
@@ -140,8 +140,8 @@ class _Night:
         if not later:
             return ""
         return (
-            f"{raw.exposure} of {self._night} keeps its name, since it is reduced or retained; earlier files that came "
-            f"after that are {', '.join(sorted(later))}"
+            f"{raw.exposure} of {self._night} keeps its name, because it is reduced or retained; files that were taken "
+            f"earlier but arrived later are in {', '.join(sorted(later))}"
         )
 
     def _placed_again(self, file: Loose) -> Moved:

@@ -105,7 +105,7 @@ def find_image(data: bytes | memoryview, name: str, hdu: int | str | None) -> Im
     if not seen:
         raise CorruptFile(f"{name}: the file contains no image; give a raw file of the camera")
     raise CorruptFile(
-        f"{name}: no image is HDU {hdu!r}, which the profile names as `hdu`; the images are {', '.join(seen)}"
+        f"{name}: the profile has `hdu: {hdu}`, but the file has no such image; its images are {', '.join(seen)}"
     )
 
 

@@ -35,7 +35,7 @@ class Arrival:
 
     @property
     def frame_id(self) -> str:
-        """The name of the file in the archive: that in its header, else its file name without ending."""
+        """The name of the file in the archive: the name in the header, else the file name without ending."""
         return self.header.frame_id or stem(self.path)
 
 
@@ -64,7 +64,8 @@ def fits_files(paths: Iterable[Path]) -> list[Path]:
         else:
             raise BadRequest(f"there is no file or folder {path}")
     if not found:
-        raise BadRequest(f"no FITS files in {', '.join(map(str, listed))}; their names end in {', '.join(RAW_ENDINGS)}")
+        places, endings = ", ".join(map(str, listed)), ", ".join(RAW_ENDINGS)
+        raise BadRequest(f"no FITS files in {places}; the name of a FITS file must end in one of {endings}")
     return found
 
 

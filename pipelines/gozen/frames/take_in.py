@@ -120,7 +120,7 @@ def exposure_outside(folder: Store, night: str, exposure: str, profile: Profile)
     sensors = files_of_sensors(folder, profile)
     if not sensors:
         pattern = profile.raw_names or "*"
-        raise UnreadableInput(f"{folder.url} has no raw files of {profile.name}; their names match {pattern}")
+        raise UnreadableInput(f"{folder.url} has no raw files of {profile.name}: no file name matches {pattern}")
     problem: CorruptFile | None = None
     for key in (files[0] for files in sensors.values()):
         try:
@@ -131,7 +131,7 @@ def exposure_outside(folder: Store, night: str, exposure: str, profile: Profile)
             continue
         return RawExposure(night, exposure, header.object, header.data_type, header.utc_start, sensors)
     raise UnreadableInput(
-        f"{folder.url}: no sensor of {len(sensors)} has a readable file; the first error is: {problem}"
+        f"{folder.url}: of {len(sensors)} sensors none has a readable file; the first error is: {problem}"
     )
 
 

@@ -108,7 +108,9 @@ class HeaderWords(WordPart):
         for name in type(self).model_fields:
             rule: WordRule | None = getattr(self, name)
             if name in ("utc_start", "utc_sequence") and rule and rule.kind not in TIME_KINDS:
-                raise ValueError(f"{name} is of kind {rule.kind}; a time is one of {', '.join(TIME_KINDS)}")
+                raise ValueError(
+                    f"{name} has `kind: {rule.kind}`, but it is a time; give one of the kinds {', '.join(TIME_KINDS)}"
+                )
             if name != "utc_start" and rule and rule.moment != "start":
                 raise ValueError(f"{name} has `moment: {rule.moment}`, which only utc_start can have; leave it out")
         if self.utc_start.optional:

@@ -59,8 +59,8 @@ def _apertures(value: Any) -> Any:
     whole = all(type(one) is int and LEAST_DIAMETER_PX <= one <= MOST_DIAMETER_PX for one in given)
     if not given or not whole or len(set(given)) != len(given):
         raise ValueError(
-            f"write auto, or different whole numbers of pixels from {LEAST_DIAMETER_PX} to {MOST_DIAMETER_PX}, "
-            "the calibrated aperture first, such as [21, 10]"
+            f"write auto, or a list of diameters such as [21, 10]: whole pixels from {LEAST_DIAMETER_PX} to "
+            f"{MOST_DIAMETER_PX}, each only once, first that of the magnitudes"
         )
     return tuple(given)
 

@@ -53,9 +53,7 @@ class Calibrators:
     def sentence(self) -> str:
         """Numbers of calibrators and of removed stars, as a sentence for messages and records."""
         counts = ", ".join(f"{count} {rule}" for rule, count in self.removed.items())
-        found = (
-            f"of {self.known} stars with a reference magnitude {int(self.chosen.sum())} calibrate; removed: {counts}"
-        )
+        found = f"of {self.known} stars with a reference magnitude {int(self.chosen.sum())} are used; removed: {counts}"
         return found + ("; the least blended stars are used, because too few others remain" if self.blended else "")
 
 

@@ -31,7 +31,7 @@ class SensorSources:
     star
         Index into ``stars``, -1 for a source that matches no reference star.
     stars
-        Reference stars.
+        The reference stars to which ``star`` refers.
     blended
         Whether light of a neighbour is in the aperture.
     scale_arcsec

@@ -58,7 +58,7 @@ class ZeroPoint:
         Parameters
         ----------
         flux
-            ADU.
+            Flux of the star, ADU per frame.
         colour
             BP - RP; NaN is replaced by the median of the calibrators.
         """
@@ -114,7 +114,7 @@ def fit_zero_point(stars: StarFluxes, settings: CalibrationSettings, name: str, 
     usable = (flux > 0) & np.isfinite(g) & np.isfinite(flux_err)
     with_colour = usable & np.isfinite(colour)
     usable = of_known_colour(usable, colour, settings)
-    _enough(int(usable.sum()), settings, f"{name}: {int(usable.sum())} reference stars can calibrate it", why)
+    _enough(int(usable.sum()), settings, f"{name}: {int(usable.sum())} reference stars can be used as calibrators", why)
     middle = float(np.median(colour[with_colour])) if with_colour.any() else 0.0
     offset = g[usable] + 2.5 * np.log10(flux[usable])
     variance = (1.0857 * flux_err[usable] / flux[usable]) ** 2 + _FLOOR_MAG**2

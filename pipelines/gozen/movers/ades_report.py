@@ -111,7 +111,8 @@ def ades(points: Iterable[dict[str, Any]], station: Station) -> str:
 def _check_text(text: str, longest: int) -> None:
     if not text.strip() or len(text) > longest or "|" in text or not text.isprintable():
         raise BadRequest(
-            f"{text!r} is not allowed in an ADES file: write one line of at most {longest} letters without |"
+            f"{text!r} is not allowed in an ADES file: write one line of at most {longest} characters, without the "
+            "character |"
         )
 
 

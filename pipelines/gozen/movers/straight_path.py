@@ -69,8 +69,8 @@ def settle(path: StraightPath, stamps: Stamps, optics: Optics, half: int) -> tup
     """Fit the path and the flux of an object to all frames, together with the sky behind it.
 
     For each frame, a step measures the sky on the other frames, after subtracting the object by its current path and
-    flux. A step alone would correct too little, because the sky contains part of the object; its correction is
-    enlarged by the known factor (see `gozen.movers.overlap`).
+    flux. Part of the object remains in this sky, so the correction of a step would be too small. It is therefore
+    multiplied by a known factor (see `gozen.movers.overlap`).
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ class PlannedExposure:
     tinteg_sec
         Integration time of one frame, s.
     gain
-        Amplifier setting.
+        Name of the amplifier setting.
     """
 
     exposure: Exposure
@@ -67,7 +67,7 @@ def exposures_of(
     Parameters
     ----------
     observation
-        The request.
+        The Observation whose steps are planned.
     instrument
         Name of the instrument profile.
     run

@@ -98,7 +98,9 @@ def assign_raw_to_steps(
 def step_of(
     raw: RawExposure, steps: Sequence[PlannedExposure], taken: Iterable[RawExposure], reach: PointingReach
 ) -> PlannedExposure | None:
-    """Return the step that a raw exposure belongs to; if all matching steps have one already, return the last of them.
+    """Return the step that a raw exposure belongs to; None if no step has its target and pointing.
+
+    If each matching step has an exposure already, the last matching step is returned.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class ApertureSums:
 
 
 def aperture_sums(image: Image, mask: Mask, x: Floats, y: Floats, diameter_px: float) -> ApertureSums:
-    """Sum an image over circles.
+    """Sum the pixels of an image, ADU, in a circle around each position.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def aperture_sums(image: Image, mask: Mask, x: Floats, y: Floats, diameter_px: f
     x, y
         Centres, 0-based pixels (the centre of the first pixel is 0, 0); they may be off the image or NaN.
     diameter_px
-        Diameter of the circles.
+        Diameter of the circles, pixels.
     """
     return nested_sums(image, mask, x, y, (diameter_px,))[0]
 

@@ -51,7 +51,7 @@ class Anchors:
 
     @functools.cached_property
     def coarse(self) -> Image:
-        """The binned reference for the cross-correlation; computed on first use, because few cubes need it."""
+        """The binned reference image for the cross-correlation; computed at the first use, because few need it."""
         return _binned(self.reference)
 
 
@@ -146,7 +146,7 @@ def choose_anchors(image: Image, stars: AnchorStars, most: int = _MAXIMUM_ANCHOR
     Parameters
     ----------
     image
-        The reference.
+        The image against which the shifts of frames are measured, shape (rows, columns).
     most
         Largest number of anchors.
     """
@@ -164,7 +164,7 @@ def measure_shift(image: Image, anchors: Anchors, guess: Shift, excess: float = 
     Parameters
     ----------
     image
-        The frame.
+        The frame whose shift is measured, shape (rows, columns), ADU.
     guess
         The expected shift, usually that of the previous frame.
     excess

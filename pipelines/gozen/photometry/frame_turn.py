@@ -64,7 +64,7 @@ class Turn:
 def fit_turn(
     x: Floats, y: Floats, dx: Floats, dy: Floats, middle: tuple[float, float]
 ) -> tuple[float, float, Turn | None]:
-    """Fit the shift of the middle, and a rotation with scale (and shear) if it is significant.
+    """Fit the shift of the middle and, if the stars show it significantly, a rotation with scale, or also with shear.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def fit_turn(
 
     Returns
     -------
-    Shift along x and y, pixels, and the linear transformation; None if it is not significant.
+    The shift along x and y, pixels; and the linear transformation, which is None if it is not significant.
     """
     plain = float(dx.mean()), float(dy.mean()), None
     if len(x) < _FEWEST_STARS:

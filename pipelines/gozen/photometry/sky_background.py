@@ -48,7 +48,7 @@ class FrameSky:
 
 
 def frame_sky(image: Image, background: Image, is_sky: NDArray[np.bool_], shift: Shift) -> FrameSky:
-    """Measure the difference between a frame's sky and the stack's background.
+    """Measure the sky of a frame minus the background of the stack, ADU.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ class Session:
         self._cookie: dict[str, Any] = {"httponly": True, "samesite": "lax", "secure": settings.https}
 
     async def user(self, request: Request) -> User | None:
-        """Return the user of a request; raises the errors of `HubLogin.user`."""
+        """Return the user of a request, None if nobody is logged in; raises the errors of `HubLogin.user`."""
         return await self.login.user(request.cookies)
 
     def log_in(self, request: Request) -> Response:

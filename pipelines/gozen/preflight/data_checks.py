@@ -73,7 +73,7 @@ def index_files(settings: Settings) -> Iterator[Finding]:
         yield Finding("Tycho-2 stars", "ok", f"scales {min(scales):02d} to {max(scales):02d}")
     else:
         hint = "apt install astrometry-data-tycho2-07: the simulated sky then has real bright stars"
-        yield Finding("Tycho-2 stars", "optional", "none: the simulated sky is all seeded", hint)
+        yield Finding("Tycho-2 stars", "optional", "none: all simulated stars are random", hint)
 
 
 def _index_files_in(entry: Path) -> list[Path]:

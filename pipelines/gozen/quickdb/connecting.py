@@ -24,7 +24,7 @@ def connect(
     isolate: bool | None = None,
     settings: Settings | None = None,
 ) -> Api:
-    """Connect to the tables of an archive; arguments that are left out come from the site's settings.
+    """Connect to the tables of an archive; if an argument is omitted, the site's settings give its value.
 
     Parameters
     ----------

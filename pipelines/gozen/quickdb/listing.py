@@ -23,7 +23,7 @@ _NEEDS = ("mjd", "ra", "dec")
 
 
 def listed(tables: Tables) -> pd.DataFrame:
-    """Return the type, unit and meaning of every column of every table, indexed by its name in a patch."""
+    """Return type, unit and meaning of every column of every table, indexed by the name of the column in a patch."""
     import pandas as pd
 
     rows = []

@@ -29,7 +29,7 @@ _COLUMNS = tuple(name for name in TrackletPoint.model_fields if name != "end")
 def film_bytes(
     records: Sequence[TrackletRecord], found: Found, cube: CalibratedCube, context: ReductionContext
 ) -> bytes:
-    """Return the FITS file: an image cube for each tracklet, named after it, and one table POINTS for all of them.
+    """Return the FITS file: one image cube for each tracklet, with its name, and one table POINTS for all tracklets.
 
     The frames of a mover are cut out around its line, and the light that is there without it is subtracted. Frames
     without the mover are NaN.

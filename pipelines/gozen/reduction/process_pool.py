@@ -99,7 +99,7 @@ class WorkerPool:
         return results
 
     def stop(self) -> None:
-        """Kill the processes at once; their commits remain in the archive.
+        """Kill the processes immediately; their commits remain in the archive.
 
         A clean shutdown could block without end: if a process is killed during it, it keeps the lock of the task queue,
         and the others never receive the request to end.
@@ -151,7 +151,7 @@ def run_all(
     Parameters
     ----------
     tasks
-        Picklable values.
+        Values that can be pickled; a worker is called with each.
     do
         A module-level function, called with a task and the shared inputs of the process.
     open_shared_inputs, workers

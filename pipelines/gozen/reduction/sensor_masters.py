@@ -183,7 +183,9 @@ def _make(processing: Processing, exposure: RawExposure, sensor: str, shared: Sh
         made, refused = [*made, *fresh], [*refused, *more]
     check_unchanged(store, stamps)
     if not made:
-        why = refused[0] if refused else CorruptFile(f"{exposure.exposure}: no frame of it is a {exposure.data_type}")
+        why = (
+            refused[0] if refused else CorruptFile(f"{exposure.exposure}: it has no frame of type {exposure.data_type}")
+        )
         return commit.model_copy(update={"status": "rejected", "rejection": Rejection.of(why)})
     return commit.model_copy(update={**_facts(made, refused, provenance), "products": products})
 

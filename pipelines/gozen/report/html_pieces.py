@@ -22,7 +22,7 @@ class Cell:
     value
         The number by which the column is sorted; None for a text.
     note
-        Small text below.
+        Small text below the value.
     state
         ``good`` or ``bad`` colours the text; empty for none.
     """

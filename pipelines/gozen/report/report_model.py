@@ -139,7 +139,7 @@ class MoverRow:
     rms
         The rms of measured minus true positions in the worse axis, arcsec.
     mag, true_mag
-        The magnitude.
+        Measured and true G magnitude.
     """
 
     name: str

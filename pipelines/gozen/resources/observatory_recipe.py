@@ -190,12 +190,14 @@ def _operation(document: Document, step: int) -> dict[str, object]:
     path: Path = ("Operations", step)
     operation = document.value["Operations"][step]
     if not isinstance(operation, dict) or len(operation) != 1:
-        raise document.refuse(path, f"step {shown(operation)}; write one word and its value, such as SetFocus: 28.13")
+        raise document.refuse(
+            path, f"step {shown(operation)}; a step is one keyword with its value, such as SetFocus: 28.13"
+        )
     [(word, value)] = operation.items()
     if word not in OPERATION_WORDS:
         raise document.refuse((*path, word), unknown("operation", word, OPERATION_WORDS))
     if value is None:
-        raise document.refuse((*path, word), f"{word} has no value; write one after the colon")
+        raise document.refuse((*path, word), f"{word} has no value; write a value after the colon")
     return {OPERATION_WORDS[word]: _wire_value(document, (*path, word), word, value)}
 
 

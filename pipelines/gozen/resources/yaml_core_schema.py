@@ -13,7 +13,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 def scalar(text: str) -> bool | int | float | str | None:
-    """Return the value of a plain scalar by YAML 1.2's core schema: ``on`` and ``08:00:00.0`` are text.
+    """Return the value of a plain scalar by YAML 1.2's core schema: ``on`` is text, ``null`` and empty text are None.
 
     References
     ----------

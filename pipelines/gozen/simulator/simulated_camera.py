@@ -150,7 +150,8 @@ class SimulatedCamera:
         unknown = [sensor for sensor in sensors if self.profile.sensor(sensor) is None]
         if unknown or not sensors:
             known = ", ".join(sensor.id for sensor in self.profile.sensors)
-            raise BadRequest(f"no sensor {', '.join(unknown) or 'was named'} in the profile {name}; it has {known}")
+            wrong = f"the profile {name} has no sensor {', '.join(unknown)}" if unknown else "no sensor is given"
+            raise BadRequest(f"{wrong}; the sensors of {name} are {known}")
         if nframe < 1:
             raise BadRequest(f"an exposure cannot have {nframe} frames; give 1 or more")
         if data_type not in DATA_TYPES:

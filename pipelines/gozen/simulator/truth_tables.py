@@ -94,7 +94,11 @@ def sensor_table(order: SensorExposure) -> pa.Table:
 
 
 def frames_table(order: SensorExposure) -> pa.Table:
-    """Return a row for each frame: its start, displacement, seeing, and the transmission at the middle row."""
+    """Return a table with a row for each frame.
+
+    The columns are its start (MJD, UTC), displacement (pixels), seeing (FWHM, pixels), and the transmission while the
+    middle row of the detector is exposed.
+    """
     frames = np.arange(order.nframe)
     states = [order.frame_state(int(frame)) for frame in frames]
     start = order.timing.row_start(order.utc_mjd, 0, np.array(0.0)) + frames * order.timing.frame_s / _DAY_S

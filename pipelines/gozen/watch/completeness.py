@@ -123,7 +123,7 @@ class Arriving:
 
     @property
     def trouble(self) -> StorageUnavailable | None:
-        """The error at the last scan of folder or spool; the next scan continues with the rest."""
+        """The error at the last scan of folder or spool, or None; after an error the next scan continues."""
         return self._trouble or self.spool_trouble
 
     @property

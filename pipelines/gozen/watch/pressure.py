@@ -186,8 +186,8 @@ def warnings_of(now: Pressure, settings: WatchSettings) -> list[Warned]:
         found.append(
             Warned(
                 "RawRoomUsedUp",
-                f"raw data that are not reduced use {now.waiting_bytes / 1e9:.2f} GB, more than the space for raw "
-                "data; Gozen deletes none of them, but pause the camera",
+                f"there is no space for more raw data; {now.waiting_bytes / 1e9:.2f} GB of them are not reduced. "
+                "Gozen deletes none of these; pause the camera",
             )
         )
     elif now.room_s is not None and now.room_s < settings.warn_s and now.room_bytes is not None:
@@ -195,7 +195,8 @@ def warnings_of(now: Pressure, settings: WatchSettings) -> list[Warned]:
             Warned(
                 "RawRoomShort",
                 f"the space for raw data, {now.room_bytes / 1e9:.2f} GB, will be full in {duration(now.room_s)} at "
-                "this rate: use more workers, let reduced raw data expire (gozen archive expire), or pause the camera",
+                "this rate: use more workers, or pause the camera; on a full disk, delete reduced raw data, too "
+                "(gozen archive expire)",
             )
         )
     if now.pace_out < now.pace_in and now.oldest_s > _LATE_S:

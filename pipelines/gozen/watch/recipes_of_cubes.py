@@ -48,7 +48,7 @@ class Orders:
         self._of_night("20000101")  # so that an invalid recipe is refused at the start
 
     def is_express(self, raw: RawExposure) -> bool:
-        """Tell whether an exposure is reduced before others: its recipe or the settings make its object express.
+        """Tell whether an exposure is reduced before others, because the recipe or the settings say so for its object.
 
         If a damaged record prevents that its step of a recipe is found, the settings alone count; `work` reports it.
 
@@ -68,7 +68,7 @@ class Orders:
         return any(fnmatch.fnmatch(raw.object.lower(), one.lower()) for one in self._settings.watch.express)
 
     def forget(self, night: str) -> None:
-        """Forget the exposures of a night, because they were renamed; they are read again from the archive."""
+        """Drop the exposures of a night from the cache, because they were renamed; the next use reads the archive."""
         self._taken.pop(night, None)
 
     def masters(self, cube: QueuedCube) -> MasterWork | None:

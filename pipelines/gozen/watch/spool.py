@@ -199,7 +199,7 @@ class Intake:
         return begun.target if is_there else path
 
     def spooled(self, path: Path) -> Path:
-        """Move a file into the spool, unless it is there already or files are kept; return its new path."""
+        """Move a file into the spool and return its path there; with ``keep``, return its path unchanged."""
         if self._keep or path.is_relative_to(self._folder / SPOOL):
             return path
         with named_errors(f"{path} (with --keep, files are copied and not moved)", "write"):

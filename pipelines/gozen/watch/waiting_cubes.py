@@ -29,7 +29,7 @@ UNDER_WAY = (State.IN_FOLDER, State.WAITING, State.RUNNING)
 
 @dataclass
 class QueuedCube:
-    """One sensor's part of an exposure, from its arrival until its rows are in the table.
+    """The part of one sensor in an exposure, from the arrival of the first file until its rows are in the table.
 
     Parameters
     ----------
@@ -72,22 +72,22 @@ class QueuedCube:
 
     @property
     def raw_exposure(self) -> RawExposure:
-        """The exposure with the files of this sensor alone."""
+        """A copy of the record of the exposure that lists only the files of this sensor."""
         return replace(self.raw, sensors={self.sensor: self.keys})
 
     def hold(self, error: GozenError) -> None:
-        """Do not try it again until the watch is restarted or new masters are made."""
+        """Do not try to reduce this cube again until the watch is restarted or new masters are made."""
         self.state, self.error = State.HELD, error
 
     @property
     def may_lack_masters(self) -> bool:
-        """Whether new masters may resolve the error for which it is held; a cube that is not recorded remains held."""
+        """Whether new masters may resolve the error for which the cube is held; False if it is not recorded."""
         is_recorded = self.sensor in self.raw.sensors
         return self.state == State.HELD and is_recorded and isinstance(self.error, UnreadableInput)
 
     @property
     def calibrates(self) -> bool:
-        """Whether it is a calibration cube, from which a master is made."""
+        """Whether this is a cube of calibration frames, from which a master is made."""
         return self.raw.data_type != "OBJECT"
 
     @property

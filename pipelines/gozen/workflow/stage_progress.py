@@ -21,4 +21,4 @@ def no_progress(_title: str, _total: int) -> Iterator[Callable[[], None]]:
 
 
 def ignore(refused: Sequence[CorruptFile]) -> None:
-    """Ignore files that are left out."""
+    """Do nothing about the files that were left out; a callback for callers that do not print them."""

@@ -64,7 +64,7 @@ class LogSelection:
             if night is not None:
                 keys.date_of(night)
         if self.first_night and self.last_night and self.first_night > self.last_night:
-            raise BadRequest(f"the first night {self.first_night} comes after the last, {self.last_night}")
+            raise BadRequest(f"the first night, {self.first_night}, is later than the last night, {self.last_night}")
         for name, words in WORDS.items():
             pattern = getattr(self, name)
             if pattern is not None and not any(_fits(word, pattern) for word in words):
@@ -120,9 +120,9 @@ def search_tracklets(
     kind
         ``mover``, ``streak`` or ``cosmic``.
     rate
-        Lowest and highest rate, arcsec/min; tracklets without a rate match only the default.
+        Lowest and highest rate, arcsec/min. A tracklet without a rate matches only the default, which is every rate.
     significance
-        Lowest significance; tracklets without one, such as streaks on a single frame, match only 0.
+        Lowest significance. A tracklet without one, such as a streak on a single frame, matches only 0.
     points
         Whether to return a row for every position.
 

@@ -48,7 +48,7 @@ def expire(
     keep_days
         Days to keep raw files after the end of the night (see `night_end`).
     dry_run
-        Whether to delete nothing.
+        True: return what would be deleted, and delete nothing.
     clock
         Returns the present moment, for the notes of `gozen.archive.raw.removal_notes`.
 

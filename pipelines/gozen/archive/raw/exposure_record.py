@@ -121,7 +121,7 @@ def read_record(store: Store, night: str, exposure: str) -> RawExposure | None:
 
 
 def listed_record(store: Store, night: str, exposure: str, listed: Iterable[str]) -> RawExposure | None:
-    """Return the record of an exposure as `read_record`, but with fewer requests, from a list of its keys."""
+    """Return the record of an exposure, or None, as `read_record`; with fewer requests, from a list of its keys."""
     found = [key for key in listed if is_of_record(key)]
     if not found:
         return None
@@ -181,8 +181,8 @@ def _first(store: Store, night: str, exposure: str) -> RawExposure:
         return RawExposure(night, exposure, "", "", 0.0)
     except ValueError as error:
         raise UnreadableInput(
-            f"{store.url_of(key)} is not a valid record of an exposure: {error}; move it away and run `gozen reduce` "
-            "with the night alone, which makes it again from the raw files"
+            f"{store.url_of(key)} is not a valid record of an exposure: {error}; move it away and run `gozen reduce "
+            f"{night}`, which makes the record again from the raw files"
         ) from error
 
 

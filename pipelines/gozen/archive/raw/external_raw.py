@@ -32,8 +32,9 @@ def refusal(url: str, prefixes: Iterable[str]) -> str | None:
     allowed = [one.rstrip("/") for one in prefixes]
     if any(url.rstrip("/") == one or url.startswith(f"{one}/") for one in allowed):
         return None
-    known = f"allowed are {', '.join(allowed)}" if allowed else "no prefix is allowed here"
-    return f"{url} is outside the URLs that the setting raw_url_prefixes allows; {known}"
+    if not allowed:
+        return f"{url} must not be read, because the setting raw_url_prefixes is empty"
+    return f"{url} is outside the folders that the setting raw_url_prefixes allows: {', '.join(allowed)}"
 
 
 def open_outside(url: str, settings: Settings) -> Store:

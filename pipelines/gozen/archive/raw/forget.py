@@ -19,7 +19,7 @@ from gozen.errors import BadRequest, MissingObject, StorageUnavailable
 def forget(
     store: Store, night: str, exposure: str, names: Sequence[str], *, now: datetime, why: str = ""
 ) -> list[Forgotten]:
-    """Remove raw files of an exposure from the archive, and list them in its record.
+    """Remove raw files of an exposure from the archive, and list them in the record of the exposure.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def check_not_forgotten(store: Store, night: str, exposure: str, raw: Collection
     gone = sorted(record.gone & set(raw)) if record is not None else []
     if gone:
         raise StorageUnavailable(
-            f"{store.url_of(gone[0])} was removed from the archive while it was reduced, so nothing is committed; run "
-            "again with the remaining files"
+            f"{store.url_of(gone[0])} was removed from the archive during its reduction, so nothing is committed; run "
+            "the same reduction again: it uses the remaining files"
         )
 
 

@@ -76,7 +76,7 @@ class RawExposure:
     night, exposure
         Night (``YYYYMMDD``) and identifier, as in the keys of the archive.
     object, data_type
-        From the header.
+        Target and kind of data, from the header of the first file.
     mjd
         Start of the first frame, MJD (UTC).
     sensors

@@ -94,7 +94,7 @@ class Note:
 
 
 def new_note(change: RecordChange) -> Note:
-    """Return a new note of this process for a change."""
+    """Return a note that says that this process is about to make a change to the record of an exposure."""
     return Note(change, this_machine(), os.getpid(), datetime.now(UTC))
 
 

@@ -58,7 +58,7 @@ def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store
 
         return ObjectStore(text)
     except ImportError as error:
-        package = "pip install 'gozen[s3]'" if text.startswith("s3://") else "install it"
+        package = "run pip install 'gozen[s3]'" if text.startswith("s3://") else "install this package"
         raise BadRequest(f"cannot open the archive {text!r}: a package is missing ({error}); {package}") from error
     except ValueError as error:
         raise BadRequest(f"cannot open the archive {text!r}: {error}; check the setting archive") from error

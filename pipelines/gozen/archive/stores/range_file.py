@@ -47,11 +47,11 @@ class RangedFile(io.RawIOBase):
         return self._at
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return up to ``size`` bytes from the position on, or all the rest, fetched at once."""
+        """Return up to ``size`` bytes from the position on, or all the rest, by one request."""
         return bytes(self._next(self._size if size is None or size < 0 else size))
 
     def readall(self) -> bytes:
-        """Return all bytes from the position on, fetched at once."""
+        """Return all bytes from the position on, by one request."""
         return self.read()
 
     def read_buffer(self, size: int) -> memoryview:

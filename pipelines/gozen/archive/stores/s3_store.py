@@ -99,7 +99,7 @@ class S3Store(Store):
             raise
 
     def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-        """Return bytes [start, stop) of an object for each range; all requests are sent at once."""
+        """Return bytes [start, stop) of an object for each range; the requests are sent in parallel."""
         found = self._connection.ranges.fetch(self._full(key), ranges)
         return found if found is not None else super().read_ranges(key, ranges)
 
@@ -108,7 +108,7 @@ class S3Store(Store):
         self._put(key, len(data), lambda start, stop: data[start:stop], {})
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write an object only if the key is free; True also if this call wrote it but the answer was lost."""
+        """Write an object only if the key is free; return whether this call wrote it, also if the answer was lost."""
         return self._create(key, len(data), lambda start, stop: data[start:stop])
 
     def take(self, key: str, path: Path) -> bool:

@@ -78,7 +78,7 @@ class Store(ABC):
         """Return bytes ``start`` to ``stop`` (exclusive) of an object."""
 
     def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-        """Return bytes [start, stop) of an object for each range; some stores send all requests at once."""
+        """Return bytes [start, stop) of an object for each range; some stores send the requests in parallel."""
         return [memoryview(self.read_range(key, *one)) for one in ranges]
 
     @abstractmethod
@@ -176,7 +176,7 @@ class Store(ABC):
 
 
 def check_unchanged(store: Store, stamps: Mapping[str, tuple[int, ...] | None]) -> None:
-    """Check that objects did not change while they were read; a deleted object passes, because its bytes are not mixed.
+    """Check that objects did not change while they were read; a deleted object passes, because it was read whole.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ def ring_ranges(pixel: int, order: int, cell_order: int) -> NDArray[np.int64]:
     Parameters
     ----------
     pixel, order
-        The pixel.
+        Number of the pixel, nested scheme, and its order.
     cell_order
         HEALPix order of the cells, not below `order`.
     """
@@ -83,7 +83,7 @@ def cone_ranges(ra: float, dec: float, radius: float) -> NDArray[np.int64]:
     ra, dec
         The centre, ICRS degrees.
     radius
-        Degrees.
+        Radius of the circle, degrees.
 
     Returns
     -------

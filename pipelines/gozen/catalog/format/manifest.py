@@ -57,7 +57,7 @@ class Manifest:
         Paths below the collection: an empty Parquet file with the table's columns, the row-group index, and the FITS
         map of rows for each pixel of order 8.
     files
-        Sorted by path.
+        Data files of the version, sorted by path.
     nights
         For each night the path of the list of its exposures, with their runs and sensors.
     journal

@@ -99,7 +99,7 @@ def write_file(
     schema
         The table's columns.
     put
-        Writes the file.
+        Stores bytes in the archive under a key.
     row_group
         Target number of rows in a row group.
     """
@@ -193,9 +193,10 @@ def link_files(store: Store, base: Manifest, generation: int, paths: Iterable[st
 
 
 def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:
-    """Return the columns of both schemas: the old ones in their order, each new one after its predecessor in `new`.
+    """Return the columns of both schemas: those of `old` in their order, and those that only `new` has.
 
-    If both have a column with the same type, its metadata (unit, description, encoding) come from `new`.
+    A column that only `new` has follows the column before it in `new`. If both have a column of the same name and type,
+    its metadata (unit, description, encoding) come from `new`. If the types differ, the column of `old` remains.
     """
     same = {field.name: field for field in new if field.name in old.names and old.field(field.name).type == field.type}
     fields = [same.get(field.name, field) for field in old]

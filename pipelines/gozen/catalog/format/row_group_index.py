@@ -40,9 +40,9 @@ def rows_of_file(path: str, data: bytes, rows: pa.Table, cuts: list[int]) -> pa.
     path
         Path of the file below ``dataset/``.
     data
-        Its bytes.
+        Bytes of the file.
     rows
-        Its sorted rows.
+        Sorted rows of the file.
     cuts
         The row numbers at which its row groups begin and, last, the number of rows.
 

@@ -53,7 +53,7 @@ class SplitAngle:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of its columns, in the order in which they are read."""
+        """The names of the columns of the angle, in the order in which they are read."""
         return tuple(one for one in (self.sign, self.whole, self.minutes, self.seconds) if one is not None)
 
     @property

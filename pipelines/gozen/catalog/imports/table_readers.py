@@ -60,7 +60,7 @@ def open_batches(name: str, head: bytes, begin: Open, asked: FileRequest) -> tup
 def _of_format(name: str, head: bytes, begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]:
     kind = astropy_tables.kind_of(name, head)
     if asked.hdu is not None and kind not in ("fits", "votable"):
-        raise NotATableError("it contains one table: --hdu is only for FITS files and VOTables")
+        raise NotATableError("--hdu is only for FITS files and VOTables; leave it out, because this file has one table")
     if head[:4] == b"PAR1":
         return _of_parquet(begin)
     if arrow_file.is_arrow(head):

@@ -96,7 +96,7 @@ def merged_file(
     schema
         The table's columns.
     put
-        Writes the file.
+        Stores bytes in the archive under a key.
     row_group
         Target number of rows in a row group.
     """

@@ -21,7 +21,7 @@ class Removal:
     Parameters
     ----------
     generation
-        Its number.
+        Number of the generation.
     since
         When it was first seen to be unused.
     files

@@ -36,7 +36,7 @@ class Problem:
     what
         The fault, in words that a message has after the key.
     remedy
-        How to repair it.
+        What the user can do to repair it.
     """
 
     key: str

@@ -196,7 +196,9 @@ def _first_of_each(pairs: pa.Table) -> pa.Table:
 def _pair(ra: ArrayLike, dec: ArrayLike) -> tuple[Floats, Floats]:
     alpha, delta = in_degrees(ra), in_degrees(dec)
     if len(alpha) != len(delta):
-        raise BadRequest(f"{len(alpha)} right ascensions do not match {len(delta)} declinations: give one for each")
+        raise BadRequest(
+            f"there are {len(alpha)} right ascensions and {len(delta)} declinations; give the same number of both"
+        )
     return alpha, delta
 
 

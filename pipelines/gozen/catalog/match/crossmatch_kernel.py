@@ -95,9 +95,9 @@ def near(
     first
         The number of the first position; positions are counted from it.
     grid
-        The points.
+        The points in which neighbours are searched.
     radius
-        Degrees.
+        Radius of the search, degrees.
     nearest
         Whether to keep only the nearest point of each position; of equally near ones, that of the lowest row.
 

@@ -60,7 +60,7 @@ class Catalog:
     store
         The archive.
     version
-        Its manifest.
+        Manifest of the version of the table to read.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class Catalog:
         ra, dec
             The centre, ICRS degrees; the right ascension is at least 0 and less than 360.
         radius_arcsec
-            Arcsec.
+            Radius of the circle, arcsec.
         columns
             Names; None reads all.
 
@@ -151,7 +151,7 @@ class Catalog:
         return self._read(self.row_groups.of_ranges(ranges), ("_healpix_29", "ra", "dec"), inside, columns, _STAR_ORDER)
 
     def within(self, ranges: NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
-        """Return all rows in sorted ranges [start, stop) of ``_healpix_29``, shape (M, 2)."""
+        """Return all rows whose ``_healpix_29`` is in one of the ranges [start, stop), a sorted array, shape (M, 2)."""
 
         def inside(keys: pa.Table) -> Rows:
             return _in_ranges(partition_parquet.numbers(keys, "_healpix_29"), ranges)

@@ -22,10 +22,10 @@ OPEN_FILES = 256
 """Local files that are kept open: to open one costs as much as to read six columns of a row group."""
 
 KEPT_BYTES = 64 * 2**20
-"""Size of the cache of remote row groups, bytes; a row group of a light-curve table has some 60 kB."""
+"""Size of the cache of remote row groups, bytes; a row group of a light-curve table has about 60 kB."""
 
 AT_ONCE = 16
-"""Concurrent requests: each takes some 20 ms, and a star has one row group for each of its nights."""
+"""Concurrent requests: each takes about 20 ms, and a star has one row group for each of its nights."""
 
 
 _VERIFY = "`gozen catalog verify` checks the table and gives advice"

@@ -74,7 +74,7 @@ class ReferenceCatalogue:
         ra, dec
             The centre, ICRS degrees.
         radius
-            Degrees.
+            Radius of the circle, degrees.
         """
         band = np.flatnonzero(np.abs(self.dec - dec) <= radius * (1 + 1e-9) + 1e-12)
         return self[band[healpix.separation(ra, dec, self.ra[band], self.dec[band]) <= radius]]

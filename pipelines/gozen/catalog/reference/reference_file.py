@@ -153,7 +153,9 @@ def _factor(url: str, field: pa.Field, word: str) -> float:
         return 1.0
     found = factor(unit, _UNITS[word])
     if found is None:
-        raise UnreadableInput(f"the column {field.name} of the table {url} has the unit {unit!r}: give {_UNITS[word]}")
+        raise UnreadableInput(
+            f"the column {field.name} of the table {url} has the unit {unit!r}: convert its values to {_UNITS[word]}"
+        )
     return found
 
 

@@ -30,7 +30,7 @@ class AppendReport:
     Parameters
     ----------
     night
-        The night.
+        The night, as the number YYYYMMDD.
     version
         The table's version that contains the night.
     rows_added, rows_replaced

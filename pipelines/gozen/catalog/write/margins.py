@@ -65,11 +65,11 @@ def write(
     version
         The version of the table; the margin has the same partitions.
     arcsec
-        The margin's width.
+        Width of the margin, arcsec.
     schema
         The table's columns.
     ranges
-        Returns the table's rows.
+        Returns the rows of the table in ranges of ``_healpix_29``.
     night
         The number with which the names of the files begin.
     """

@@ -13,12 +13,12 @@ from gozen.portal.shell.security_headers import PRIVATE
 
 
 class EveryAnswer:
-    """The outermost layer: every answer passes through it, also one about an error.
+    """The outermost layer of the portal: every answer passes through this layer, also the page of an error.
 
     Parameters
     ----------
     app
-        The pages.
+        The application with the pages.
     metrics
         Counts the requests.
     headers

@@ -55,7 +55,7 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def own_path(settings: PortalSettings, address: str) -> str:
-    """Return a path of this portal with its query unchanged, and its first page for anything else."""
+    """Return a path of this portal with its query unchanged; return the path of the first page for any other text."""
     path = unquote(address.partition("?")[0])  # browsers read %2e%2e as ..
     inside = address.startswith(settings.prefix) and path.startswith(settings.prefix) and address.isprintable()
     return address if inside and not any(one in path for one in ("\\", "//", "..")) else settings.prefix

@@ -131,7 +131,7 @@ class HubLogin:
         return StartedLogin(f"{self._hub.oauth_authorization_url}?{urlencode(asked)}", self.state_cookie(state), value)
 
     async def finish(self, code: str, state: str, cookies: Mapping[str, str]) -> tuple[str, str]:
-        """Exchange the code of the hub for a token; return the token and the path of the page that was asked for.
+        """Exchange the code of the hub for a token; return the token and the path of the page that the user requested.
 
         Raises
         ------
@@ -171,7 +171,7 @@ class HubLogin:
         return _digest(token) if token else None
 
     async def user_of_token(self, token: str, session_id: str) -> User | None:
-        """Return the user of a token; raises the errors of `user`."""
+        """Return the user of a token, None if the token is not valid; raises the errors of `user`."""
         try:
             found = await _answer(self._hub.user_for_token(token, session_id=session_id, sync=False))
         except HTTPError as error:
@@ -185,7 +185,7 @@ class HubLogin:
         return User(str(found["name"]), _digest(token))
 
     def forget(self) -> None:
-        """Forget which tokens are valid, because somebody has logged out: the hub is asked again."""
+        """Clear the cache of valid tokens, because a user has logged out: the next request asks the hub again."""
         self._hub.cache.clear()
 
     def _token(self, cookies: Mapping[str, str]) -> str:

@@ -84,9 +84,10 @@ class Here:
 
 
 def environment_for(job: Job) -> S3Variables | None:
-    """Return this process's S3 variables if the job needs them: a worker has only the environment from its start.
+    """Return the present S3 variables of this process if the job needs them, else None.
 
-    They contain keys, so they should be sent only to workers on this machine.
+    A worker has only the environment from its start, so these variables are sent to it. They contain keys: send them
+    only to workers on this machine.
     """
     return s3_environment.s3_variables() if job.archive.startswith("s3://") else None
 

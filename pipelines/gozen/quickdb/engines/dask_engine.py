@@ -131,7 +131,7 @@ class DaskEngine:
             self._client.cancel(list(pending.futures), force=True)
 
     def close(self) -> None:
-        """Close the client and stop the workers that this engine started, even if they are busy, and no others."""
+        """Close the client, and stop the workers that this engine started, even if busy; other workers continue."""
         atexit.unregister(self.close)
         own, self._own = self._own, []
         for one in own:
@@ -160,8 +160,8 @@ class DaskEngine:
             found: Sent = future.result()
         except (KilledWorker, CancelledError) as error:
             raise WorkerLost(
-                f"a Dask worker was lost ({error}). Either its memory was used up: give it more, or reduce more "
-                "inside map. Or the function ended its process, for example with os._exit"
+                f"a Dask worker was lost ({error}). Perhaps its memory was used up: give it more memory, or return "
+                "less from map. Or the function has ended the process of the worker, for example with os._exit"
             ) from error
         except Exception as error:  # errors of the task itself are in its result
             raise BadRequest(

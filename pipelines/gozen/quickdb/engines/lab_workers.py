@@ -103,7 +103,7 @@ class LabWorkers:
                 raise self._explained(error) from error
 
     def scale(self, number: int) -> None:
-        """Set the number of workers, and keep it; they start if there are none.
+        """Set the number of workers, which jobs then no longer change; if no workers run, start them.
 
         Raises
         ------
@@ -113,7 +113,10 @@ class LabWorkers:
             The service cannot do it now.
         """
         if isinstance(self._engine, LocalEngine):
-            raise BadRequest("without the hub's service the number of workers is that of connect(workers=...)")
+            raise BadRequest(
+                "the hub's service for workers does not answer; to set the number of local processes, give it to "
+                "connect(workers=...)"
+            )
         try:
             state = self._service.state()
             state = self._service.make(number) if state["phase"] == "none" else self._service.scale(number)
@@ -157,7 +160,9 @@ class LabWorkers:
                 state = self._wanted(tasks)
             except NoServiceError as error:
                 if self._most:
-                    raise ClusterUnavailable(f"the hub's service for workers is away ({error}); try again") from error
+                    raise ClusterUnavailable(
+                        f"the hub's service for workers does not answer ({error}); try again"
+                    ) from error
                 return self._instead(error)
             if state["phase"] == "ready" and (engine := self._connected(state)) is not None:
                 return engine

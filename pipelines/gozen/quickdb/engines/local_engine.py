@@ -89,7 +89,7 @@ class LocalEngine:
             raise WorkerLost(_LOST) from error
 
     def close(self) -> None:
-        """Stop the workers at once."""
+        """Stop the workers immediately, without waiting for their tasks."""
         pool, self._pool, self._unawaited = self._pool, None, set()
         if pool is not None:
             pool.shutdown(wait=True, kill_workers=True)
@@ -126,8 +126,8 @@ class LocalEngine:
 
 
 _LOST = (
-    "a worker process ended before its task was done. Either it was killed, probably because its memory was used up: "
-    "reduce more inside map, or use fewer workers with connect(workers=...). Or the function ended it, for example "
+    "a worker process ended before its task was done. Perhaps it was killed because its memory was used up: return "
+    "less from map, or use fewer workers with connect(workers=...). Or the function ended the process, for example "
     "with os._exit"
 )
 

@@ -24,12 +24,12 @@ class NoServiceError(Exception):
 
 
 class WorkersService:
-    """The service, as one lab sees it.
+    """A client of the hub's service for workers, for one lab.
 
     Parameters
     ----------
     url
-        Its address.
+        Address of the service.
     token
         The token of this lab.
     """

@@ -61,7 +61,7 @@ def broken(seen: ChildUsage, begun: float, limits: Limits) -> LimitExceeded | No
     Parameters
     ----------
     seen
-        Its usage now.
+        The present usage of the child.
     begun
         Its processor time when the call began, in seconds.
     limits

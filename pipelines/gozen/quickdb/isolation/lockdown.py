@@ -50,7 +50,7 @@ def lock_down(parent: int, keep: int, limits: Limits) -> None:
     keep
         The one descriptor beyond 0, 1 and 2 that is not closed.
     limits
-        Limits of its memory.
+        Limits of the memory of this process.
 
     Raises
     ------

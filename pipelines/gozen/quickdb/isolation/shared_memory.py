@@ -45,7 +45,7 @@ class SharedMemory:
 
         Returns
         -------
-        The piece's number, and its descriptor if the child does not have it yet.
+        The piece's number, and its file descriptor; None instead of the descriptor if the child has it already.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class SharedMemory:
 
     @property
     def has_all(self) -> bool:
-        """Whether the number of pieces has reached its maximum."""
+        """Whether the child has as many pieces of shared memory as it may have."""
         return len(self._pieces) >= _PIECES
 
     def _fits(self, length: int) -> bool:

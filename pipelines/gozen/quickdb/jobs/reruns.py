@@ -38,7 +38,9 @@ class Reruns:
         return releases(self._store)
 
     def tables(self, rerun: str | None, words: Sequence[str] = ()) -> Tables:
-        """Return the tables of a release, or else live tables: those named in `words`, or all if none of these exists.
+        """Return the tables of a release, or live tables if no release is named.
+
+        The live tables are those that `words` names, or all if none of these exists.
 
         Raises
         ------

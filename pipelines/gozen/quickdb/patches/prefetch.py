@@ -47,7 +47,7 @@ class Ahead(Generic[Fetched]):
         self._start(0, tuple(columns))
 
     def expect(self, columns: Sequence[str]) -> None:
-        """Fetch these columns of the next pieces, unless they are being fetched already."""
+        """Fetch these columns of the next pieces in the background, unless this is in progress already."""
         if not set(columns) <= set(self._columns):
             self._start(self._at + 1, tuple(columns))
 

@@ -268,7 +268,7 @@ def _ranges_of(found: tuple[Any, ...]) -> Ranges:
 
 
 def _order_for(size: float) -> int:
-    """Return the order of pixels about a thirtieth as wide as a region (degrees): some hundreds cover its edge."""
+    """Return the order of pixels about a thirtieth as wide as a region (degrees): a few hundred cover its edge."""
     return int(np.clip(np.floor(np.log2(58.6 * 30 / max(size, 1e-7))), 3, _FINEST))
 
 
@@ -282,7 +282,7 @@ def around(start: int, stop: int, arcsec: float) -> Ranges:
     start, stop
         The range of ``_healpix_29``.
     arcsec
-        The distance.
+        Largest distance from the range, arcsec.
     """
     finest = healpix.ORDER - (max(stop - start, 1).bit_length() - 1) // 2 + _CELLS
     order = int(np.clip(np.floor(np.log2(58.6 * 3600 / (_NARROWEST * arcsec))), 0, min(finest, healpix.ORDER)))

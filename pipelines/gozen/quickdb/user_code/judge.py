@@ -31,7 +31,7 @@ def why_not_kept(map: Any, *others: Any, shared: Any = None) -> str:  # noqa: A0
     Parameters
     ----------
     map, others
-        The functions.
+        The function for the patches, and the other functions of the job.
     shared
         The second argument of `map`, or None.
     """

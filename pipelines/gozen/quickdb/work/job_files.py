@@ -89,7 +89,7 @@ class FileSource:
             self._readers[table].expect(columns)
 
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
-        """Open the margin of a patch, `arcsec` wide; return its number for later requests, and its number of rows."""
+        """Open the margin of a patch, `arcsec` wide; return an identifier for later requests, and the count of rows."""
         if patch not in self._patches:
             raise BadRequest("a margin has no margin itself: request a wider margin of the patch")
         inner = self._patches[patch]

@@ -42,7 +42,7 @@ def packed_for_keeping(result: dict[str, Any], *, is_reduced: bool) -> dict[str,
 
 
 def unpacked(result: dict[str, Any]) -> dict[str, Any]:
-    """Return a result with its values decoded, if they are only in ``kept``."""
+    """Return a result with its values: decoded from ``kept`` if the result does not contain them otherwise."""
     return result | kept_value(result["kept"]) if "kept" in result and "values" not in result else result
 
 
@@ -60,7 +60,7 @@ def kept_bytes(value: Any) -> bytes | None:
 
 
 def kept_value(data: bytes) -> Any:
-    """Decode a value, writable for a reduce in place; raise `UnreadableInput` if the bytes are damaged."""
+    """Decode a cached value, with arrays that a reduce may change; raise `UnreadableInput` if the bytes are damaged."""
     try:
         (size,) = _SIZE.unpack_from(data)
         whole = pa.decompress(memoryview(data)[_SIZE.size :], size, _CODEC)

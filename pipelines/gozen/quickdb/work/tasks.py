@@ -126,12 +126,12 @@ class Block:
 
     @property
     def patches(self) -> list[tuple[int, PatchExtent]]:
-        """All its patches, each with its number in the job."""
+        """All patches of the task, each with the number that the patch has in the job."""
         return [one for run in self.runs for one in run]
 
     @property
     def rows(self) -> int:
-        """Approximate number of its rows."""
+        """Approximate number of rows of all patches of the task."""
         return sum(patch.rows for _, patch in self.patches)
 
 

@@ -110,7 +110,7 @@ class Trial:
         self.is_over = False
 
     def add(self, values: Iterable[Any]) -> None:
-        """Add values, as copies: a reduce in place may change the originals later.
+        """Add copies of values, because a reduce may change the originals later.
 
         Raises
         ------

@@ -80,7 +80,7 @@ def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limi
     Parameters
     ----------
     found
-        The result as received.
+        The result as it was received from the child.
     patches
         Ids of the patches that may have values, by their numbers.
     columns

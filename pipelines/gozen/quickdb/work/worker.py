@@ -60,7 +60,7 @@ class OpenJob:
 
     @classmethod
     def of(cls, job: Job) -> OpenJob:
-        """Open a job; raise `FunctionFailed` if its functions cannot be loaded in this process."""
+        """Open a job; raise `FunctionFailed` if the functions of the job cannot be loaded in this process."""
         source = FileSource(open_store(job.archive, job.storage), job.tables, job.expected)
         if job.limits is None:
             return cls(job, source, loaded(job.program), None)

@@ -9,7 +9,7 @@ from gozen.reduction.sensor_stages import Aligned, Measured, Solved, Stage, Stor
 
 
 def store_stack(aligned: Aligned, reached: Stage) -> Stored:
-    """Store the stack, with its WCS and its zero point if these are known."""
+    """Store the stack, with the WCS and the zero point if they are known."""
     context, measured = aligned.context, reached.find(Measured)
     zero = measured.found.zero.zp if measured and measured.found.zero else None
     data = stack_bytes(aligned.stack, reached.find(Solved), zero, context)

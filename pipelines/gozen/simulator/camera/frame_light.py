@@ -45,7 +45,7 @@ class SensorField:
 
 
 def sensor_field(order: SensorExposure) -> SensorField:
-    """Return the stars that light a sensor: those on it, and those outside whose halo reaches it."""
+    """Return the stars whose light falls on a sensor: those on the sensor, and those outside whose halo reaches it."""
     place = order.projection
     radius_deg = (place.reach_px + _HALO_PX) * place.scale_arcsec / 3600
     stars = order.sky.stars(place.ra, place.dec, radius_deg)

@@ -146,7 +146,7 @@ class SensorExposure:
         return np.asarray(10 ** (0.4 * magnitude) * self.timing.exposure_s)
 
     def mean_factor(self, event: Flare | Eclipse | Transient, start_mjd: Floats) -> Floats:
-        """Return the mean of an event's factor times the clouds' transmission, over exposures from ``start_mjd``."""
+        """Return the mean of the event's factor times the transmission, for exposures that begin at ``start_mjd``."""
         return exposure_mean(
             lambda mjd: event.factor(mjd) * self.sky.transmission(mjd), start_mjd, self.timing.exposure_s
         )

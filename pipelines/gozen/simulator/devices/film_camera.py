@@ -47,7 +47,7 @@ class FilmingCamera:
     camera
         The simulated camera, with its sky and the archive for its files.
     faults
-        Calls that fail.
+        Calls of the camera that fail on purpose.
     speed_up
         Factor by which exposures are faster than real ones.
     events

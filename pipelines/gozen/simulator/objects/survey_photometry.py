@@ -41,8 +41,8 @@ _BLENDED_SHARE = 0.03
 def object_columns(seed: int, pixel: int, seen: SurveyObjects) -> dict[str, npt.NDArray[np.generic]]:
     """Return the columns that do not depend on the band: `isprimary`, `parent_id`, `deblend_nchild`.
 
-    A parent represents a complete blend and is never primary. Objects in the overlap of two pieces of sky are not
-    primary either.
+    A parent represents a complete blend and is never primary. A share of the other objects is not primary either: as in
+    a real survey, where an object in the overlap of two pieces of sky has a second, duplicate entry.
     """
     rng = stream(seed, "primary", pixel, len(seen))
     count = len(seen)

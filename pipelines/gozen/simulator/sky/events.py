@@ -27,7 +27,7 @@ class Flare:
     source_id
         Identifier of the star.
     peak_mjd
-        Time of the maximum.
+        Time of the maximum, MJD (UTC).
     amplitude
         Ratio of the additional flux at the maximum to the quiescent flux.
     rise_s, decay_s
@@ -85,7 +85,7 @@ class Eclipse:
     source_id
         Identifier of the star; its catalogue magnitude is that outside of eclipse.
     mid_mjd
-        Middle of one eclipse.
+        Middle of one eclipse, MJD (UTC).
     depth
         Fraction of the flux that is lost in mid-eclipse, 0 to 1.
     duration_s, ingress_s
@@ -143,7 +143,7 @@ class Mover:
 
 @dataclass(frozen=True)
 class Cloud:
-    """A cloud over the complete field: its transmission falls within ``ramp_s`` seconds, is constant, then rises."""
+    """A cloud over the complete field, of constant transmission between ``ramp_s`` seconds of fall and of rise."""
 
     kind: ClassVar[str] = "cloud"
     name: str

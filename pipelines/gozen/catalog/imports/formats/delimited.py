@@ -152,7 +152,7 @@ class TextTable:
         return NotATableError(
             f"line {'?' if number is None else number} has {_counted(len(values), 'value')}, but there are "
             f"{_counted(len(self.dialect.names), 'name')} of columns: {_shown(row)}; write one value for each name, in "
-            'double quotes ("...") where it holds the separator'
+            'double quotes ("...") if it contains the separator'
         )
 
     def _as_row(self, line: str) -> str:

@@ -42,7 +42,7 @@ def unclear(count: int, hdu: str, there: str) -> str:
     count
         Number of tables that it names.
     hdu
-        The user's text.
+        The value that the user gave to ``--hdu``.
     there
         The tables of the file.
     """

@@ -39,7 +39,7 @@ class FitsTable:
 
     @property
     def columns(self) -> list[str]:
-        """The names of its columns."""
+        """The names of the columns of the table."""
         return [str(self.header.get(f"TTYPE{n}", "")).strip() for n in range(1, self.header.get("TFIELDS", 0) + 1)]
 
     def __str__(self) -> str:
@@ -113,7 +113,7 @@ def choose_fits_table(tables: Sequence[FitsTable], asked: FileRequest) -> FitsTa
     else:
         found = [one for one in tables if has_positions(one.columns, asked.columns)] if len(tables) > 1 else [*tables]
     if len(found) != 1:
-        raise NotATableError(f"it has several tables; choose one: {there}")
+        raise NotATableError(f"it has several tables; choose one with --hdu: {there}")
     if found[0].header.get("ZTABLE", False):
         raise NotATableError(f"its table {found[0].number} is compressed with fpack: decompress it with funpack")
     refuse_doubles(found[0].columns)

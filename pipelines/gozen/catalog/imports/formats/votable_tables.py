@@ -29,7 +29,7 @@ def choose_votable_table(document: Any, asked: FileRequest) -> Any:
     else:
         found = [one for _, one in tables]
     if len(found) != 1:
-        raise NotATableError(f"it has several tables; choose one: {there}")
+        raise NotATableError(f"it has several tables; choose one with --hdu: {there}")
     return found[0]
 
 
