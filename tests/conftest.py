@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -19,6 +20,11 @@ settings.load_profile("seeded bugs" if "GOZEN_SEEDED_BUG" in os.environ else "go
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = [f"tests.suite.{name}" for name in ("costs", "progress", "passed", "selection")]
+
+
+def pytest_collection_finish() -> None:
+    """Take what is imported out of the work of the garbage collector: it stays until the process ends."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -201,8 +201,13 @@ def chart() -> Iterator[Text]:
         yield text(path.relative_to(ROOT).as_posix(), _CODE.sub(blank, prose))
 
 
-def literals() -> Iterator[Text]:
+@functools.cache
+def literals() -> tuple[Text, ...]:
     """Return the texts in the code: messages, help, descriptions and docstrings."""
+    return tuple(_literals())
+
+
+def _literals() -> Iterator[Text]:
     for folder in SOURCES:
         for path in sorted(folder.rglob("*.py")):
             where = path.relative_to(ROOT).as_posix()
@@ -231,8 +236,13 @@ def compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])", re.IGNORECASE)
 
 
+_ANY = compiled("|".join(f"(?:{idiom.pattern})" for idiom in GLOSSARY))
+
+
 def hits(one: Text) -> Iterator[str]:
     """Find the idioms of a text."""
+    if not _ANY.search(one.words):  # most texts have none, and one pattern is faster than all of them in turn
+        return
     for idiom in GLOSSARY:
         for found in compiled(idiom.pattern).finditer(one.words):
             if not allowed(one.where, found.group()):
