@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gozen.portal
-from gozen_hub.hub_services import portal_page, roles, services
+from gozen_hub.hub_services import HUB_PORT, portal_page, roles, services
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import pod_traits
 from gozen_hub.login import configure_login
 from gozen_hub.machine_labs import free_port, machine_spawner, machine_traits, prepare_state
 
-HUB_PORT, PROXY_PORT = 8081, 8000
+PROXY_PORT = 8000
 _PORTAL = Path(gozen.portal.__file__).parent
 
 

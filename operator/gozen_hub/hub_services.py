@@ -1,19 +1,24 @@
-"""Services and roles of the hub: what ends idle labs, and the pages about the data."""
+"""Services and roles of the hub: what ends idle labs and labs that it does not know, and the pages about the data."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 from urllib.parse import urlsplit
 
 from jupyterhub.utils import subdomain_hook_idna
 
-from gozen_hub.hub_settings import HubSettings
+from gozen_hub.hub_settings import VARIABLE, HubSettings
 from gozen_hub.machine_labs import free_port, keys_of_the_store
 
 PORTAL = "portal"
 CREDENTIALS = "credentials"
 _CULLER = "idle-culler"
+_ORPHANS = "orphan-labs"
+HUB_PORT = 8081
+"""Port of the hub in its pod."""
+_API_IN_THE_POD = f"http://127.0.0.1:{HUB_PORT}/hub/api"
 
 
 def services(settings: HubSettings, portal_token: str, credentials_token: str = "") -> list[dict[str, Any]]:
@@ -24,7 +29,15 @@ def services(settings: HubSettings, portal_token: str, credentials_token: str = 
     if settings.idle.lab_s:
         command = [sys.executable, "-m", "jupyterhub_idle_culler"]
         times = [f"--timeout={settings.idle.lab_s}", f"--cull-every={settings.idle.check_s}"]
-        found.append({"name": _CULLER, "command": [*command, *times]})
+        # In a cluster not at the address for other pods: network policies do not let the hub reach itself there.
+        here = [f"--url={_API_IN_THE_POD}"] if settings.where == "cluster" else []
+        found.append({"name": _CULLER, "command": [*command, *times, *here]})
+    if settings.where == "cluster":
+        command = [sys.executable, "-m", "gozen_hub.orphan_labs", _API_IN_THE_POD]
+        # Only variables that are named here reach a process of the hub.
+        names = (VARIABLE, "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBECONFIG")
+        given = {name: os.environ[name] for name in names if name in os.environ}
+        found.append({"name": _ORPHANS, "command": command, "environment": given})
     return found
 
 
@@ -38,7 +51,13 @@ def roles(settings: HubSettings, credentials_token: str = "") -> list[dict[str, 
     }
     # The groups of users decide the level of their credentials.
     reader = {"name": CREDENTIALS, "scopes": ["list:users", "read:users:groups"], "services": [CREDENTIALS]}
-    return [user, *([culler] if settings.idle.lab_s else []), *([reader] if credentials_token else [])]
+    orphans = {"name": _ORPHANS, "scopes": ["list:users", "read:servers"], "services": [_ORPHANS]}
+    return [
+        user,
+        *([culler] if settings.idle.lab_s else []),
+        *([orphans] if settings.where == "cluster" else []),
+        *([reader] if credentials_token else []),
+    ]
 
 
 def portal_page(settings: HubSettings) -> str:

@@ -11,6 +11,8 @@ DATA = "/data"
 CREDENTIALS = "/etc/gozen/s3"
 CREDENTIALS_SECRET = "gozen-archive"  # noqa: S105 - the name of a Secret
 USER_ID = 10001
+HUB_NOTE = "gozen.astro/hub"
+"""Annotation of a lab with the account of the hub that started it."""
 _LABELS = {"app.kubernetes.io/part-of": "gozen", "app.kubernetes.io/component": "lab"}
 RESTRICTED = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
@@ -42,6 +44,7 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
         # KubeSpawner writes this label after all others; the network policies of labs select by it.
         "component_label": "lab",
         "common_labels": {"app.kubernetes.io/name": "gozen", **_LABELS},
+        "extra_annotations": {HUB_NOTE: settings.namespaces.hub_account},
         "storage_pvc_ensure": True,
         "pvc_name_template": "home",
         "storage_capacity": home.size,

@@ -233,6 +233,7 @@ def _values(node: Node, store: S3Server, images: Mapping[str, str], port: int) -
                 "login": login,
                 "lab": lab,
                 "workers": workers,
+                "idle": {"check_s": 10},
                 "access": {"everyone": True},
                 "credentials": {"method": "static", "check_s": 5},
             },

@@ -294,3 +294,16 @@ def test_files_of_a_home_outlive_the_lab_and_a_request_decides_nothing_about_its
     (container,) = after["containers"]
     assert container["image"] == before["containers"][0]["image"]
     assert "EVIL" not in {one["name"] for one in container["env"]}
+
+
+def test_after_a_loss_of_the_hubs_database_labs_and_workers_end_and_homes_stay(
+    gozen_platform: Platform, tokens: dict[str, str]
+) -> None:
+    """The last test of this module: the tokens of all users end here."""
+    gozen_platform.kubectl("delete", "pod", "--selector=app.kubernetes.io/component=hub", check=True, seconds=120)
+    wait_until(lambda: answers(f"{gozen_platform.url}/hub/health"), "the hub", 180)
+    assert status(f"{gozen_platform.url}/hub/api/user", tokens["hoshi"]) == 403
+    for name in ("hoshi", "sora"):
+        pods = ("get", "pods,daskclusters", "--output=name")
+        wait_until(lambda name=name, pods=pods: not gozen_platform.of_user(name, *pods).stdout.strip(), name, 240)
+        assert gozen_platform.of_user(name, "get", "pvc/home", "--output=name", check=True).stdout.strip()

@@ -107,7 +107,11 @@ def test_a_wrong_password_and_an_unknown_user_do_not_get_in(hub: Hub, browser: B
         page.context.close()
 
 
-def test_the_service_for_credentials_learns_groups_and_may_do_nothing_else(hub: Hub) -> None:
+@pytest.mark.parametrize("page", [200, 1], ids=["one page", "a page for each user"])
+def test_the_service_for_credentials_learns_groups_and_may_do_nothing_else(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr("gozen_hub.hub_users.PAGE", page)
     assert HubGroups(hub.url, OF_CREDENTIALS).read() == {"hoshi": frozenset(), "sora": frozenset()}
     with pytest.raises(ClusterUnavailable, match="the hub answers 403"):
         HubGroups(hub.url, "another").read()

@@ -55,6 +55,7 @@ def test_services_have_the_scopes_that_they_need_and_no_others(secrets: Path) ->
         "read:servers",
         "read:users:activity",
     ]
+    assert sorted(roles["orphan-labs"]["scopes"]) == ["list:users", "read:servers"]
 
 
 def test_who_renews_credentials_reads_names_and_groups_and_nothing_else(
@@ -76,10 +77,25 @@ def test_idle_labs_end_after_the_time_that_is_set(secrets: Path) -> None:
     services = {
         one["name"]: one for one in configured(settings(secrets, idle={"lab_s": 77, "check_s": 30})).JupyterHub.services
     }
-    assert services["idle-culler"]["command"][-2:] == ["--timeout=77", "--cull-every=30"]
+    assert {"--timeout=77", "--cull-every=30"} < set(services["idle-culler"]["command"])
     c = configured(settings(secrets, idle={"lab_s": 0}))
-    assert [one["name"] for one in c.JupyterHub.services] == ["portal"]
-    assert [one["name"] for one in c.JupyterHub.load_roles] == ["user"]
+    assert [one["name"] for one in c.JupyterHub.services] == ["portal", "orphan-labs"]
+    assert [one["name"] for one in c.JupyterHub.load_roles] == ["user", "orphan-labs"]
+
+
+def test_in_a_cluster_services_of_the_hub_ask_it_inside_its_pod(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Network policies do not let the hub reach itself at its address for other pods."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("GOZEN_HUB_SETTINGS", "/etc/gozen/hub.yaml")
+    services = {one["name"]: one for one in configured(settings(secrets)).JupyterHub.services}
+    assert services["idle-culler"]["command"][-1] == "--url=http://127.0.0.1:8081/hub/api"
+    assert services["orphan-labs"]["command"][-1] == "http://127.0.0.1:8081/hub/api"
+    told = services["orphan-labs"]["environment"]
+    assert told == {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "GOZEN_HUB_SETTINGS": "/etc/gozen/hub.yaml"}
+    machine = configured(settings(secrets, where="machine", lab={}))
+    assert "orphan-labs" not in {one["name"] for one in machine.JupyterHub.services}
+    (culler,) = (one for one in machine.JupyterHub.services if one["name"] == "idle-culler")
+    assert not any(word.startswith("--url") for word in culler["command"])
 
 
 def test_the_openid_provider_decides_who_may_log_in(secrets: Path) -> None:
