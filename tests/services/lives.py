@@ -118,7 +118,7 @@ def until(holds: Callable[[], bool], what: Callable[[], str], patience_s: float 
 
 def by_command(folder: Path, kind: str) -> Path:
     """Reduce a folder with the installed command."""
-    from .conftest import GOZEN
+    from .small_demo import GOZEN
 
     for words in COMMANDS[kind]:
         done = subprocess.run(

@@ -360,8 +360,8 @@ def test_a_creation_whose_answer_is_lost_counts_once(store: S3Store, s3: S3Serve
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        ("AWS_ACCESS_KEY_ID", "nobody", "UserNotFound|InvalidAccessKeyId"),
-        ("AWS_SECRET_ACCESS_KEY", "wrong", "SignatureDoesNot"),
+        ("AWS_ACCESS_KEY_ID", "nobody", "UserNotFound|InvalidAccessKeyId|AccessDenied"),
+        ("AWS_SECRET_ACCESS_KEY", "wrong", "SignatureDoesNot|AccessDenied"),
     ],
 )
 def test_wrong_credentials_are_told(
