@@ -145,7 +145,7 @@ def platform(
             node.kubectl("--namespace", PLACE, *keys, check=True)
         (port,) = free_ports(1)
         config = stack.enter_context(helm.Config(kubeconfig_path=node.kubeconfig, namespace=PLACE))
-        adopt(node, PLACE)
+        adopt(node, PLACE, release=PLACE)
         config.install(_chart(folder), PLACE, {**_values(node, store, images, port), **(more or {})}, namespace=PLACE)
         stack.callback(lambda: config.uninstall(PLACE, ignore_not_found=True))
         ready = ("wait", "--for=condition=Available", f"--timeout={SECONDS_TO_START}s", "deployments", "--all")
