@@ -38,6 +38,7 @@ def test_a_file_with_a_login_is_enough(tmp_path: Path) -> None:
         (TEST_LOGIN + "lab: {profiles: []}\n", "lab.profiles: Tuple should have at least 1 item"),
         (TEST_LOGIN + "lab: {profiles: [{title: a, memory: 4 GB}]}\n", "lab.profiles.0.memory: String should match"),
         (TEST_LOGIN + "lab: {home: {size: 10 GB}}\n", "lab.home.size: String should match"),
+        (TEST_LOGIN + "workers: {memory: 4000000K}\n", "workers.memory: String should match"),  # not for Kubernetes
         (TEST_LOGIN + "namespaces: {quota: {memory: 32GiB}}\n", "namespaces.quota.memory: String should match"),
         (TEST_LOGIN + "workers: {scratch: 8GiB}\n", "workers.scratch: String should match"),
         (TEST_LOGIN + "namespaces: {prefix: Kube_}\n", "namespaces.prefix: String should match"),

@@ -197,9 +197,9 @@ class _Night:
         if before and frame.data_type == "OBJECT":
             # Only science frames need distinct times.
             raise CorruptFile(
-                f"{one.path.name}: the archive has another file as {before[0].key}, of the same sensor and start "
-                "time. If they are different frames, one of them has a wrong time: correct it. Otherwise delete this "
-                "file"
+                f"{one.path.name}: the archive already contains {before[0].key}, a different file with the same sensor "
+                "and start time. If both are real frames, one of them has a wrong time: correct it. Otherwise delete "
+                "this file"
             )
 
     def _is_same(self, path: Path, other: Place) -> bool:

@@ -201,7 +201,7 @@ def _new_memory(size: int) -> memoryview:
 
 
 def parse_file(data: bytes | memoryview, name: str, hdu: int | str | None = None) -> RawFile:
-    """Return the raw file that the bytes of a FITS file contain."""
+    """Parse the bytes of a FITS file; return them as a `RawFile`."""
     content = unpacked(data, name)
     unit = find_image(content, name, hdu)
     scaling = scaling_of(unit.words, name)
