@@ -117,5 +117,7 @@ def _above_reference(cube: RawCube, detector: Detector) -> Iterator[Image]:
     for raw in _raw_frames(cube):
         frame = raw[detector.active] - reference_level(raw, detector)[:, np.newaxis]
         if not np.isfinite(frame).any():
-            raise CorruptFile(f"{cube.frame_id}: all pixels of a frame are undefined")
+            raise CorruptFile(
+                f"{cube.frame_id}: all pixels of a frame are undefined (NaN or BLANK); leave this file out"
+            )
         yield np.asarray(frame, np.float32)

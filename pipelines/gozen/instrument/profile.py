@@ -195,8 +195,9 @@ class Profile(WordPart):
                 raise ValueError(f"{name} {section} is outside the raw frame of {columns} columns and {rows} rows")
         if self.default_gain not in self.gains:
             raise ValueError(f"default_gain {self.default_gain!r} is not one of {', '.join(self.gains)}")
-        if len({sensor.id for sensor in self.sensors}) != len(self.sensors):
-            raise ValueError("two sensors have the same id")
+        ids = [sensor.id for sensor in self.sensors]
+        if twice := [one for one in dict.fromkeys(ids) if ids.count(one) > 1]:
+            raise ValueError(f"two sensors have the same id {twice[0]}; give each sensor a different id")
         for problem in contradictions(self):
             raise ValueError(problem)
         return self
