@@ -74,8 +74,8 @@ def other_file(path: Path, key: str) -> CorruptFile:
     return CorruptFile(
         f"{path.name}: the archive already contains {key}, a different file, which is not overwritten. If this file "
         f"replaces a damaged one, run `gozen archive forget {night} {exposure} {name}` (if a commit names the file, "
-        f"delete {key} from the archive instead), give this file again, and reduce the exposure under another --run. If both files "
-        "are needed, give this one another FRAME_ID or exposure number"
+        f"delete {key} from the archive instead), give this file again, and reduce the exposure under another --run. "
+        "If both files are needed, give this one another FRAME_ID or exposure number"
     )
 
 
