@@ -269,7 +269,7 @@ def test_without_masters_it_waits_for_them(place: Path, start) -> None:
     os.kill(process.pid, signal.SIGTERM)
     _, messages = process.communicate(timeout=60)
     assert "held, UnreadableInput" in messages
-    assert "take dark exposures" in messages
+    assert "take such dark exposures" in messages
 
 
 def test_kept_files_stay_and_nothing_is_done_twice(place: Path, command) -> None:
