@@ -62,5 +62,5 @@ class CredentialSettings(Group):
     @model_validator(mode="after")
     def _complete(self) -> CredentialSettings:
         if self.method == "sts" and self.roles is None:
-            raise ValueError("the method 'sts' needs the group 'roles'")
+            raise ValueError("the method sts requires roles.members and roles.others")
         return self

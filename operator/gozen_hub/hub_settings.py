@@ -86,12 +86,12 @@ class Profile(Group):
     title: str = Field(description="Name on the page")
     description: str = Field("", description="A sentence below the name")
     image: str | None = Field(None, description="Image; default: that of `lab`")
-    cpu: float = Field(2.0, gt=0, description="Maximum number of processors of the lab; only in a cluster")
+    cpu: float = Field(2.0, gt=0, description="Maximum number of processors of the lab")
     cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves for the lab")
     memory: str = Field(
         "4G",
         pattern=r"^\d+(\.\d+)?[KMGT]$",
-        description="Maximum memory of the lab: a number with K, M, G or T (powers of 1024); only in a cluster",
+        description="Maximum memory of the lab: a number with K, M, G or T (powers of 1024)",
     )
     memory_guarantee: str = Field(
         "512M",
@@ -187,7 +187,11 @@ class ArchiveAccess(Group):
 
     url: str = Field("", description="The archive: a folder, or s3://bucket/prefix")
     environment: dict[str, str] = Field({}, description="Settings of the archive as environment variables of labs")
-    claim: str = Field("", description="PersistentVolumeClaim with the archive; labs mount it read-only at /data")
+    claim: str = Field(
+        "",
+        description="Name of a PersistentVolumeClaim with the archive, which you make in each user's namespace; labs "
+        "mount it read-only at /data",
+    )
 
 
 class WorkersSettings(Group):
@@ -196,24 +200,38 @@ class WorkersSettings(Group):
     url: str = Field(
         "", description="Address of the service for workers; empty: users have no workers; the chart sets it"
     )
-    least: int = Field(1, ge=1, description="Number of workers that remain between two jobs")
+    least: int = Field(
+        1,
+        ge=1,
+        description="Number of workers that remain while no job of QuickDB runs, until idle_s seconds are over",
+    )
     most: int = Field(4, ge=1, description="Maximum number of workers of a user")
     cpu: float = Field(1.0, gt=0, description="Maximum number of processors of a worker")
     cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves for each worker")
-    memory: str = Field("4G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Maximum memory of a worker")
+    memory: str = Field(
+        "4G",
+        pattern=r"^\d+(\.\d+)?[MGT]$",
+        description="Maximum memory of a worker: a number with M, G or T (powers of 1000)",
+    )
     memory_guarantee: str = Field(
-        "512M", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Memory that Kubernetes reserves for each worker"
+        "512M",
+        pattern=r"^\d+(\.\d+)?[MGT]$",
+        description="Memory that Kubernetes reserves for each worker, in the same units",
     )
     scheduler_memory: str = Field(
-        "1G", pattern=r"^\d+(\.\d+)?[KMGT]$", description="Maximum memory of the scheduler of Dask"
+        "1G", pattern=r"^\d+(\.\d+)?[MGT]$", description="Maximum memory of the scheduler of Dask, in the same units"
     )
-    scratch: Quantity = Field("8Gi", description="Maximum space of a worker in /tmp")
+    scratch: Quantity = Field(
+        "8Gi", description="Maximum space of a worker in /tmp, as Kubernetes writes it: `Gi` is 1024³ bytes"
+    )
     idle_s: int = Field(600, ge=30, description="Seconds without work after which scheduler and workers end")
 
     @model_validator(mode="after")
     def _ordered(self) -> WorkersSettings:
         if self.least > self.most:
-            raise ValueError(f"least ({self.least}) is more than most ({self.most})")
+            raise ValueError(
+                f"least ({self.least}) is more than most ({self.most}): give a smaller least or a larger most"
+            )
         return self
 
 
@@ -250,7 +268,7 @@ class HubSettings(Group):
         """Return the address in small letters and without the port that its scheme has by default."""
         parts = urlsplit(url.rstrip("/").lower())
         if parts.hostname is None or parts.username is not None:
-            raise ValueError(f"{url!r} names no host")
+            raise ValueError(f"{url!r} names no host: write an address such as https://sky.example.org")
         port = parts.port  # raises ValueError for one that cannot be
         default = {"http": 80, "https": 443}[parts.scheme]
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -261,17 +279,20 @@ class HubSettings(Group):
         host = str(urlsplit(self.public_url).hostname)
         if self.user_hosts and re.fullmatch(r"[0-9.]+|.*:.*", host):
             raise ValueError(
-                f"below the address {host} there are no host names of users: give public_url a name, or set "
+                f"users cannot have host names below the IP address {host}: give public_url a host name, or set "
                 "user_hosts: false"
             )
         if self.where == "machine" and self.login.method == "openid":
             raise ValueError(
-                "where: machine has no accounts for users of an OpenID provider: use login.method system, or a cluster"
+                "a hub on one machine (where: machine) has no accounts for users of an OpenID provider: give "
+                "login.method system, or use a cluster"
             )
         if self.where == "machine" and self.archive.claim:
-            raise ValueError("archive.claim is a volume of a cluster: on one machine give archive.url")
+            raise ValueError("archive.claim names a volume of a cluster: on one machine, give archive.url instead")
         if self.where == "cluster" and self.login.method == "system":
-            raise ValueError("login.method system needs where: machine: a pod has no accounts of users")
+            raise ValueError(
+                "login.method system is only for where: machine, because a pod has no accounts of users: give openid"
+            )
         return self
 
 

@@ -72,7 +72,9 @@ def secret(path: Path, length: int = 1) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise BadRequest(f"{path}: the secret cannot be read: {error}") from error
     if not found:
-        raise BadRequest(f"{path} is empty; it must contain a secret")
+        raise BadRequest(
+            f"{path} is empty; write the secret into it: a password, or the client secret of the OpenID provider"
+        )
     if len(found) < length:
         raise BadRequest(f"{path} has a password of {len(found)} characters; it must have {length} or more")
     return found

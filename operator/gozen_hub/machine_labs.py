@@ -52,7 +52,7 @@ def keys_of_the_store(settings: HubSettings) -> dict[str, str]:
 
 
 def check_machine(settings: HubSettings) -> str:
-    """Return a warning for the operator about what this hub does not protect; empty if there is none."""
+    """Return a warning about what this hub does not protect, for the person who runs it; empty if there is none."""
     if settings.login.method != "system":
         return (
             "all labs run as one system user: each person can read the files of all others. "

@@ -295,7 +295,7 @@ def test_input_that_changes_under_a_run_gives_no_wrong_commit(
         if where == "incoming":
             for name, (old, _) in films.items():
                 (taken,) = (folder / "archive" / "raw").rglob(name)
-                assert taken.read_bytes() == old or f"{name}: the archive has another file" in life.said()
+                assert taken.read_bytes() == old or f"{name}: the archive already contains" in life.said()
         shutil.rmtree(folder)
 
 
@@ -313,5 +313,5 @@ def test_input_that_changes_under_a_watch_gives_no_wrong_commit(simulated, forks
         check(folder, good, where)
         assert len(commits(folder)) == len(good), where
         kept = [path.name for path in (folder / "incoming").rglob("*.fits*")]
-        assert all(f"{name}: the archive has another file" in life.said() for name in kept), where
+        assert all(f"{name}: the archive already contains" in life.said() for name in kept), where
         shutil.rmtree(folder)

@@ -219,7 +219,7 @@ def test_a_file_that_comes_again_is_nothing_new_and_another_of_its_name_is_kept_
     first.write_bytes(other)
     done = command("watch", "incoming", "--once", cwd=place)
     assert "CorruptFile" in done.stderr
-    assert "has another file" in done.stderr
+    assert "a different file, which is not overwritten" in done.stderr
     assert contents(place) == before
     assert waiting(place) == [first.name]
 

@@ -107,7 +107,7 @@ def test_when_its_patience_is_over_it_goes_on_and_says_without_what():
     early = looked_at(first.status, NOW + 599, dark=True)
     assert (early.create, early.status, early.requeue_after_s) == (None, None, 1)
     over = looked_at(first.status, NOW + 600, dark=True)
-    message = "it is reduced without dark, after it has waited for that for 600 s"
+    message = "it is reduced without dark, because it has waited 600 s for this calibration"
     assert said(over)["CalibrationAvailable"] == ("False", "CalibrationIncomplete", message)
     assert [(one.type, one.reason, one.message) for one in over.events] == [
         ("Warning", "CalibrationIncomplete", message)
@@ -117,7 +117,7 @@ def test_when_its_patience_is_over_it_goes_on_and_says_without_what():
 
 
 def test_what_it_went_on_without_stands_in_its_status_to_the_end():
-    message = "it is reduced without dark, after it has waited for that for 600 s"
+    message = "it is reduced without dark, because it has waited 600 s for this calibration"
     words = {"status": "False", "reason": "CalibrationIncomplete", "message": message}
     kept = {"type": "CalibrationAvailable", "lastTransitionTime": moment(NOW), **words}
     ended = looked_at({"conditions": [kept], "job": {"name": "sky", "uid": "j"}}, NOW + 900, dark=False)

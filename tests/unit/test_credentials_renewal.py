@@ -315,7 +315,7 @@ def test_only_namespaces_of_users_count() -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"archive": {"url": "/data"}, "credentials": {"method": "static"}}, "only one in a bucket"),
+        ({"archive": {"url": "/data"}, "credentials": {"method": "static"}}, "is not in a bucket"),
         ({"archive": {"url": "s3://sky"}}, "credentials.method is 'none'"),
     ],
 )

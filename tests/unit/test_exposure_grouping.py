@@ -347,7 +347,7 @@ def test_one_file_name_in_two_folders_is_two_files(camera: Camera) -> None:
 def test_another_frame_of_the_same_sensor_and_moment_alone_is_refused(camera: Camera) -> None:
     camera.take(camera.shot(0), camera.shot(0), camera.shot(40))
     assert camera.exposures() == {"m-67": ["001", "003"]}
-    assert "002.fits: the archive has another file as raw/20240301/m-67/001.fits" in camera.refused[0]
+    assert "002.fits: the archive already contains raw/20240301/m-67/001.fits" in camera.refused[0]
 
 
 def test_calibration_frames_of_one_second_are_all_taken(camera: Camera) -> None:
@@ -384,7 +384,7 @@ def test_a_file_that_is_refused_is_not_recorded_as_its_sensors(camera: Camera) -
     camera.take(*files)
     (one,) = raw_exposures(camera.store, "20240301")
     assert one.sensors == {"1": ("raw/20240301/00000007/A7.fits",)}
-    assert "002.fits: the archive has another file as raw/20240301/00000007/A7.fits" in camera.refused[0]
+    assert "002.fits: the archive already contains raw/20240301/00000007/A7.fits" in camera.refused[0]
 
 
 def test_a_watch_does_not_compare_files_with_one_that_was_refused(camera: Camera) -> None:
@@ -393,7 +393,7 @@ def test_a_watch_does_not_compare_files_with_one_that_was_refused(camera: Camera
     arriving = Arriving(camera.folder / "in", camera.store, camera.profile, patience_s=60)
     arriving.look(0)
     _, (refused,) = arriving.look(1)
-    assert "wrong.fits: the archive has another file as raw/20240301/00000007/A7.fits" in str(refused.reason)
+    assert "wrong.fits: the archive already contains raw/20240301/00000007/A7.fits" in str(refused.reason)
     right = camera.shot(0, "in/right.fits", EXP_ID="7", CHIP="2", FRAME_ID="A8")
     arriving.look(2)
     (group,), others = arriving.look(3)

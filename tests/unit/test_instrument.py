@@ -87,7 +87,7 @@ def changed(**changes):
         ({"default_gain": "mid"}, "default_gain 'mid' is not one of high, low"),
         ({"site__time_zone": "Asia/Kiso"}, "'Asia/Kiso' is not an IANA time zone such as Asia/Tokyo"),
         ({"site__latitude_deg": 95}, "site.latitude_deg: it should be less than or equal to 90"),
-        ({"sensors": [{"id": "1"}, {"id": "1"}]}, "two sensors have the same id"),
+        ({"sensors": [{"id": "1"}, {"id": "1"}]}, "two sensors have the same id 1; give each sensor"),
         ({"sensors": [{"id": 111}]}, "sensors.0.id: it should be text"),
         ({"header__object": {"kind": "text"}}, "give exactly one of `word`, `words` and `value`"),
         ({"header__object": {"word": "OBJECT", "kind": "sexagesimal"}}, "header.object.kind: it should be 'text'"),

@@ -150,7 +150,7 @@ def test_sensors_are_divided_into_groups_of_which_none_is_empty(camera: Camera) 
     five = ["1", "2", "3", "4", "5"]
     assert [part_of(five, camera.profile, part, 2) for part in range(3)] == [["1", "2"], ["3", "4"], ["5"]]
     assert part_of([], camera.profile, 0, 7) == ["1", "2"]
-    with pytest.raises(BadRequest, match="--part 3: 5 sensors in groups of 2 have no such group"):
+    with pytest.raises(BadRequest, match="--part 3: 5 sensors in groups of 2 have no such group; give 0 to 2"):
         part_of(five, camera.profile, 3, 2)
 
 

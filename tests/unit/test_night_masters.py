@@ -278,7 +278,9 @@ def test_flats_in_one_filter_that_saturate_do_not_cost_the_others(place):
     results, headers = place.masters(profile)
     assert [header["FILTER"] for header in headers.values() if header["OBJECT"] == "FLAT"] == ["R"]
     said = [text for one in results for text in (*one.commit.warnings, one.problem or "")]
-    assert any("SaturatedField: no flat frame is between zero and saturation" in text for text in said)
+    assert any(
+        "SaturatedField: no flat frame has a median between zero and 90 % of saturation" in text for text in said
+    )
 
 
 def test_a_calibration_file_that_cannot_be_read_is_left_out_and_named(place):
@@ -325,7 +327,9 @@ def test_a_dark_of_another_time_is_scaled_where_the_profile_says_so_and_the_reco
 
 
 def test_a_rule_that_needs_a_bias_is_refused_without_one():
-    with pytest.raises(UnreadableInput, match="dark_mismatch: scaled needs bias and dark under `masters`"):
+    with pytest.raises(
+        UnreadableInput, match="`dark_mismatch: scaled` requires `bias` and `dark` in the list `masters`"
+    ):
         parse_profile(PROFILE.format(masters="[dark, flat]", name="x") + "dark_mismatch: scaled\n", "x")
 
 

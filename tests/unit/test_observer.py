@@ -81,6 +81,14 @@ def test_what_a_user_reads_meanwhile(world):
     assert world.cluster.writes == 6, "the claim, four words, the claim given back"
 
 
+def test_a_recipe_waits_until_the_telescope_points_at_the_field(world):
+    """As every recipe on the pages does: no driver reports the word `pointing`."""
+    steps = (STEPS[0], STEPS[2], {"wait": ["pointing"]}, STEPS[3], STEPS[4], {"wait": ["pointing"]}, STEPS[5])
+    world.cluster.delete("obs")
+    world.cluster.apply(observation(*steps))
+    assert world.finish(world.process()).message == "7 steps, 2 exposures"
+
+
 def test_a_claim_is_held_by_one_and_renewed(world):
     observer, other = world.process(), world.process("second")
     world.dome_open = False

@@ -111,7 +111,7 @@ def test_a_condition_that_nobody_knows_cancels_the_recipe(word):
     action = next_action(situation({word: ["sky_clear"]}, step=1))
     assert action.reason == "StepFailed"
     assert (
-        "no device reports the condition sky_clear; the devices report domeslit_open, mirrorcover_open"
+        "no device reports the condition sky_clear; the known conditions are domeslit_open, mirrorcover_open"
         in action.message
     )
 

@@ -253,10 +253,10 @@ def test_a_cadence_is_every_frame_or_whole_seconds(cadence):
 @pytest.mark.parametrize(
     ("field", "message"),
     [
-        ("cadence: 0", "spec.cadence is 0; write frame, or whole seconds"),
-        ("cadence: 1.5", "spec.cadence is 1.5; write frame, or whole seconds"),
-        ("cadence: true", "spec.cadence is True; write frame, or whole seconds"),
-        ("cadence: frames", "spec.cadence is 'frames'; write frame, or whole seconds"),
+        ("cadence: 0", "spec.cadence is 0; write frame, the only cadence of this version"),
+        ("cadence: 1.5", "spec.cadence is 1.5; write frame, the only cadence of this version"),
+        ("cadence: true", "spec.cadence is True; write frame, the only cadence of this version"),
+        ("cadence: frames", "spec.cadence is 'frames'; write frame, the only cadence of this version"),
         ("aperture: 1", "Diameter of an aperture in the profile, pixels"),
         ("matchRadiusArcsec: 0", "greater than 0"),
         ("referenceCatalog: Gaia DR3", "spec.referenceCatalog is 'Gaia DR3'"),

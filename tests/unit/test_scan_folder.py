@@ -205,7 +205,7 @@ def test_taking_it_again_changes_nothing(folder, store, profile):
 
 def test_another_file_of_the_same_name_is_not_mixed_up(folder, store, taken):
     first, key = taken()
-    with pytest.raises(CorruptFile, match="has another file"):
+    with pytest.raises(CorruptFile, match="already contains"):
         taken(data=raw_bytes(RA="02:00:00"))
     assert store.read(key) == raw_bytes()
     assert first.read_bytes() == raw_bytes()

@@ -88,9 +88,11 @@ def test_devices_take_their_time(build, hand):
     observatory.telescope.point(FIELD)
     assert observatory.busy()
     assert not observatory.conditions()["tracking"]
+    assert not observatory.conditions()["pointing"]
     hand.at = 2.6
     assert not observatory.busy()
     assert observatory.conditions()["tracking"]
+    assert observatory.conditions()["pointing"]
     assert observatory.telescope.where() == FIELD
     observatory.telescope.point(FIELD)
     assert not observatory.busy(), "it is there already"

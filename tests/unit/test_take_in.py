@@ -158,7 +158,7 @@ def test_another_file_of_the_same_name_is_told_and_written_over_nothing(tmp_path
     before = path.read_bytes()
     path.write_bytes(before[:-1] + b"x")
     taken, (refused,) = take(store, [path], profile)
-    assert "a.fits: the archive has another file as raw/20260115/m-31/a.fits" in str(refused)
+    assert "a.fits: the archive already contains raw/20260115/m-31/a.fits" in str(refused)
     assert taken == first
     assert store.read("raw/20260115/m-31/a.fits") == before
 

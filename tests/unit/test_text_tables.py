@@ -152,7 +152,7 @@ def test_a_column_without_a_name_gets_one() -> None:
 REFUSED = {
     "": "it is empty",
     "\n\n": "it is empty",
-    "# only\n": "it has no rows",
+    "# only\n": "it has only comments",
     "name,ra,dec\n": "a line of names but no rows",
     "name,ra,dec\n#a,1,2\n": "lines that begin with # are comments",
     "ra,dec,ra\n1,2,1\n": "the name ra occurs twice in line 1, as columns 1 and 3",

@@ -46,7 +46,9 @@ def _serve(settings: HubSettings) -> None:
 
     token = os.environ.get(TOKEN, "")
     if settings.access.groups and not token:
-        raise BadRequest(f"access.groups names groups of the hub, which are read with a token: set {TOKEN}")
+        raise BadRequest(
+            f"access.groups names groups, which are read from the hub with a token: set the variable {TOKEN}"
+        )
     groups = HubGroups(settings.hub_url, token).read if settings.access.groups else None
     metrics = CredentialMetrics(_SILENCE_S + settings.credentials.check_s)
     cluster = UserNamespaces(connect(), settings.namespaces.prefix)

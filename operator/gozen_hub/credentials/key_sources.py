@@ -147,7 +147,10 @@ def _bucket(url: str) -> tuple[str, str]:
     scheme, _, rest = url.partition("://")
     bucket, _, prefix = rest.partition("/")
     if scheme not in ("s3", "s3a", "s3n") or not bucket:
-        raise BadRequest(f"the archive is {url!r}: only one in a bucket (s3://...) needs credentials")
+        raise BadRequest(
+            f"the archive {url!r} is not in a bucket (s3://...), so labs need no credentials: set "
+            "credentials.method to none"
+        )
     return bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
 

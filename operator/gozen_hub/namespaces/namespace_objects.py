@@ -41,7 +41,10 @@ def check_name(name: str, settings: NamespaceSettings) -> None:
         The name has another prefix, or is not valid in Kubernetes.
     """
     if len(name) > _LONGEST:
-        raise BadRequest(f"{name!r} is not a valid name of a namespace: it has more than {_LONGEST} characters")
+        raise BadRequest(
+            f"{name!r} is not a valid name of a namespace: it has more than {_LONGEST} characters; choose a shorter "
+            "namespaces.prefix, or a shorter user name"
+        )
     if not re.fullmatch(rf"{re.escape(settings.prefix)}-[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
         raise BadRequest(f"{name!r} is not a valid name of a user's namespace: it must begin with {settings.prefix}-")
 

@@ -45,7 +45,8 @@ class SeenResource:
     text
         The manifest of the resource as JSON.
     job
-        Uid of the Job that a resource with this name owns, and how the Job ended; None without such a Job.
+        Uid of the Job whose owner has this name, perhaps an earlier resource, and how the Job ended (None if it runs);
+        None if there is no such Job.
     """
 
     resource: Resource | ValidationError

@@ -143,7 +143,7 @@ def _missing(s: Situation, words: list[str]) -> str:
     unknown = [word for word in words if word not in s.conditions]
     if unknown:
         return (
-            f"no device reports the condition {', '.join(unknown)}; the devices report "
+            f"no device reports the condition {', '.join(unknown)}; the known conditions are "
             f"{', '.join(sorted(s.conditions))}"
         )
     absent = [word for word in words if not s.conditions[word]]

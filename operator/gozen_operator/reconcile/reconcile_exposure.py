@@ -72,7 +72,7 @@ def _refusal(exposure: Exposure, facts: ExposureFacts) -> RequestProblem | None:
         return RequestProblem("UnknownSensor", message)
     if spec.exposure_id is None or spec.night is None:
         word = "exposureId" if spec.exposure_id is None else "night"
-        message = f"spec.{word} is missing; observers set it, so add it if you write an Exposure yourself"
+        message = f"spec.{word} is missing; set it to that of raw data in the archive"
         return RequestProblem("NotReserved", message)
     if facts.duplicate_of is not None and facts.duplicate_stays:
         message = f"{_taken(exposure, facts)}; set spec.run to another name to reduce it again"
@@ -207,7 +207,9 @@ def _without_calibration(
     """Return the plan that records the end of the wait for calibration; the next reconcile continues."""
     reason = "CalibrationIncomplete"
     waited_s = settings.calibration_patience_s
-    message = f"it is reduced without {_some(facts.calibration)}, after it has waited for that for {waited_s:g} s"
+    message = (
+        f"it is reduced without {_some(facts.calibration)}, because it has waited {waited_s:g} s for this calibration"
+    )
     known = _working(reason, message)
     known.append(Known("CalibrationAvailable", "False", reason, message))
     # Recorded before the Job exists: after a crash in between, the status still says what the result lacks.

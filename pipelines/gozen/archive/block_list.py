@@ -51,7 +51,7 @@ class TimeRange(_ListPart):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.end < self.start:
-            raise ValueError(f"the end {self.end} is before the start {self.start}")
+            raise ValueError(f"the end {self.end} is before the start {self.start}; exchange the two times")
         return self
 
 

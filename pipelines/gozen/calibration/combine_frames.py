@@ -86,7 +86,10 @@ def flat_master(cubes: Sequence[RawCube], detector: Detector, darks: Sequence[Im
     own = [replace(detector, dark=dark) for dark in darks] or [detector] * len(cubes)
     levels = [frame for cube, one in zip(cubes, own, strict=True) for frame in _normalised(cube, one)]
     if not levels:
-        raise SaturatedField("no flat frame is between zero and saturation; take flats at a lower level")
+        raise SaturatedField(
+            "no flat frame has a median between zero and 90 % of saturation: all are too bright, or have no light; "
+            "take flats with a level between the two"
+        )
     flat = combine(levels)
     flat /= np.nanmedian(flat)
     low, high = _FLAT_RANGE
@@ -114,5 +117,7 @@ def _above_reference(cube: RawCube, detector: Detector) -> Iterator[Image]:
     for raw in _raw_frames(cube):
         frame = raw[detector.active] - reference_level(raw, detector)[:, np.newaxis]
         if not np.isfinite(frame).any():
-            raise CorruptFile(f"{cube.frame_id}: all pixels of a frame are undefined")
+            raise CorruptFile(
+                f"{cube.frame_id}: all pixels of a frame are undefined (NaN or BLANK); leave this file out"
+            )
         yield np.asarray(frame, np.float32)

@@ -82,7 +82,10 @@ def expire(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print which files would be deleted.")] = False,
 ) -> None:
-    """Delete raw files that are reduced, not retained, and older than keep_raw_days (or --keep-days)."""
+    """Delete raw files that are reduced and older than keep_raw_days (or --keep-days).
+
+    Files that `archive retain` or `reduce --retain-raw` protects are kept.
+    """
     from gozen.archive.raw.expiry import expire as expire_raw
 
     settings = invocation(ctx).settings(keep_raw_days=keep_days)

@@ -28,8 +28,8 @@ def values(column: pa.ChunkedArray) -> list[Any]:
 def plain(value: Any) -> Any:
     """Return a value in a form that JSON can represent.
 
-    Dates and times become ISO 8601 text, bytes base64, a map with text keys an object, any other map a list of pairs,
-    and floats that are not finite null.
+    Dates and times become ISO 8601 text, and bytes become base64 text. A map with text keys becomes an object, any
+    other map a list of pairs. NaN and infinity become null.
     """
     match value:
         case None | bool() | str() | int():

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from gozen.resources.sky_circle import SkyCircle
     from gozen.workflow.append_nights import AppendedNight
 
-app = typer.Typer(help="Append the measurements of a night to the light-curve table.", no_args_is_help=True)
+app = typer.Typer(help="Append the measurements of nights to a light-curve table.", no_args_is_help=True)
 
 
 @app.command("append")
 def append(
     ctx: typer.Context,
     nights: Annotated[
-        list[str] | None, typer.Argument(help="One or more nights YYYYMMDD; default: those of --exposure or --region.")
+        list[str] | None,
+        typer.Argument(
+            help="One or more nights YYYYMMDD. Default: all nights with an exposure of --exposure or in --region."
+        ),
     ] = None,
     exposure: Annotated[list[str] | None, typer.Option(help="Only this exposure; may be repeated.")] = None,
     region: Annotated[
@@ -55,7 +58,7 @@ def append(
     called = invocation(ctx)
     store, (circle, reach_deg) = called.store(), _circle(called, region)
     if not (nights or exposure or region):
-        raise BadRequest("nothing is selected: name nights, --exposure or --region")
+        raise BadRequest("nothing is selected to append; give at least one night, --exposure or --region")
     request = AppendRequest(tuple(nights or ()), tuple(exposure or ()), run_, circle, reach_deg)
     done = append_nights(store, request, table, progress=counted, finished=lambda one: _say_appended(one, table))
     if result is not None:

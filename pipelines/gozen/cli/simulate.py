@@ -33,7 +33,10 @@ class _NightUnlessNamed(TyperGroup):
         return super().parse_args(ctx, args if named else ["night", *args])
 
 
-app = typer.Typer(cls=_NightUnlessNamed, help="Simulate raw exposures of a night, or the tables of a survey.")
+app = typer.Typer(
+    cls=_NightUnlessNamed,
+    help="Simulate raw exposures of a night, or the tables of a survey. Without a command: night.",
+)
 app.command("objects")(survey.objects)
 
 

@@ -23,8 +23,8 @@ def sql(
     rerun: Annotated[
         str | None,
         typer.Option(
-            help="Name of the release to query; default: the release in the setting quickdb.rerun, or if it is not "
-            "set, the live tables."
+            help="Name of the release (rerun) to query. Default: the setting quickdb.rerun; if it is not set, the live "
+            "tables."
         ),
     ] = None,
     trusted: Annotated[

@@ -92,7 +92,8 @@ def tracklets(
     parquet: table_output.Parquet = None,
     ades: Ades = None,
     station: Annotated[
-        str, typer.Option(help="Observatory code of the Minor Planet Center.", rich_help_panel=_PANEL)
+        str,
+        typer.Option(help="Code of your observatory at the Minor Planet Center, such as 381.", rich_help_panel=_PANEL),
     ] = "",
     submitter: Annotated[
         str, typer.Option(help="Name of the submitter, such as 'A. Observer'.", rich_help_panel=_PANEL)
@@ -105,7 +106,7 @@ def tracklets(
         str, typer.Option(help="Type of sensor: CMO (CMOS), CCD or VID (video).", rich_help_panel=_PANEL)
     ] = "CMO",
     design: Annotated[str, typer.Option(help="Design of the telescope.", rich_help_panel=_PANEL)] = "Schmidt",
-    aperture: Annotated[float, typer.Option(help="Aperture of the telescope, m.", rich_help_panel=_PANEL)] = 1.05,
+    aperture: Annotated[float, typer.Option(help="Diameter of the telescope, m.", rich_help_panel=_PANEL)] = 1.05,
 ) -> None:
     """Print the moving objects that the reduction found, or export them for the Minor Planet Center."""
     from gozen.archive.log.search_log import search_tracklets

@@ -72,10 +72,10 @@ def other_file(path: Path, key: str) -> CorruptFile:
     """Return the error for a raw file if another file has its key in the archive."""
     night, exposure, name = key.split("/")[-3:]
     return CorruptFile(
-        f"{path.name}: the archive has another file as {key}, which is not overwritten. If this file replaces a "
-        f"damaged one, run `gozen archive forget {night} {exposure} {name}` (if a commit names the file, delete {key} "
-        "from the archive instead), give this file again, and reduce the exposure under another --run. If both files "
-        "are needed, give this one another FRAME_ID or exposure number"
+        f"{path.name}: the archive already contains {key}, a different file, which is not overwritten. If this file "
+        f"replaces a damaged one, run `gozen archive forget {night} {exposure} {name}` (if a commit names the file, "
+        f"delete {key} from the archive instead), give this file again, and reduce the exposure under another --run. "
+        "If both files are needed, give this one another FRAME_ID or exposure number"
     )
 
 
@@ -197,9 +197,9 @@ class _Night:
         if before and frame.data_type == "OBJECT":
             # Only science frames need distinct times.
             raise CorruptFile(
-                f"{one.path.name}: the archive has another file as {before[0].key}, of the same sensor and start "
-                "time. If they are different frames, one of them has a wrong time: correct it. Otherwise delete this "
-                "file"
+                f"{one.path.name}: the archive already contains {before[0].key}, a different file with the same sensor "
+                "and start time. If both are real frames, one of them has a wrong time: correct it. Otherwise delete "
+                "this file"
             )
 
     def _is_same(self, path: Path, other: Place) -> bool:

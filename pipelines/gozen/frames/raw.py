@@ -201,7 +201,7 @@ def _new_memory(size: int) -> memoryview:
 
 
 def parse_file(data: bytes | memoryview, name: str, hdu: int | str | None = None) -> RawFile:
-    """Return the raw file that the bytes of a FITS file contain."""
+    """Parse the bytes of a FITS file; return them as a `RawFile`."""
     content = unpacked(data, name)
     unit = find_image(content, name, hdu)
     scaling = scaling_of(unit.words, name)
@@ -297,7 +297,7 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
     elif any(file.frames.shape[0] != 1 for file in files):
         raise CorruptFile(
             f"{files[0].name} and {len(files) - 1} more files are of one sensor and exposure, and at least one is a "
-            "cube; only single frames can be joined"
+            "cube; only single frames can be joined, so reduce each cube as a separate exposure"
         )
     else:
         start = np.array([header.utc_start for header in headers])

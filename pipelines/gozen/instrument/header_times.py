@@ -130,7 +130,10 @@ def _offset_at(minute: dt.datetime, zone: str) -> dt.timedelta:
         return before
     said = f"{minute:%Y-%m-%d %H:%M} in {zone}"
     if before < after:
-        raise ValueError(f"{said}: this local time does not exist, because clocks were set forward then")
+        raise ValueError(
+            f"{said}: this local time does not exist, because clocks were set forward then; correct the time in the "
+            "header, or name a keyword in UTC in the profile"
+        )
     raise ValueError(
         f"{said}: this local time occurred twice, at {minute - before:%H:%M} and {minute - after:%H:%M} UTC, because "
         "clocks were set back then; name a keyword in UTC, or with an offset from UTC, in the profile"

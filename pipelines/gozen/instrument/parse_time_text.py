@@ -68,7 +68,10 @@ def _of_two(whole: re.Match[str], rest: Sequence[str]) -> str:
     here, there = _ns_of_day(whole["clock"]), _ns_of_day(again["clock"])
     # Many programs write midnight if they mean only the date.
     if here and abs(here - there) > NS:
-        raise ValueError(f"{whole[0]!r} and {rest[0]!r} have different times of day; name only one of the two keywords")
+        raise ValueError(
+            f"{whole[0]!r} and {rest[0]!r} have different times of day; in the profile, name only one of the two "
+            "keywords"
+        )
     return text + (whole["offset"] or "") if again["offset"] is None else text
 
 
@@ -91,7 +94,8 @@ def parse_moment(text: str) -> Reading:
         raise ValueError(f"{text[begun.end() :]!r} is not a time of day; {FORMS}" if begun else FORMS)
     if found["clock"] is None:
         raise ValueError(
-            f"a date without a time of day; name also the keyword of the time: `words: [DATE-OBS, TIME-OBS]`; {FORMS}"
+            f"a date without a time of day; in the profile, also name the keyword of the time: "
+            f"`words: [DATE-OBS, TIME-OBS]`; {FORMS}"
         )
     day = _date(found["date"])
     hours, minutes, ns = _hours_minutes_ns(found["clock"])

@@ -60,7 +60,7 @@ def _apertures(value: Any) -> Any:
     if not given or not whole or len(set(given)) != len(given):
         raise ValueError(
             f"write auto, or a list of diameters such as [21, 10]: whole pixels from {LEAST_DIAMETER_PX} to "
-            f"{MOST_DIAMETER_PX}, each only once, first that of the magnitudes"
+            f"{MOST_DIAMETER_PX}, each only once; Gozen computes the magnitudes from the first one"
         )
     return tuple(given)
 
@@ -195,8 +195,9 @@ class Profile(WordPart):
                 raise ValueError(f"{name} {section} is outside the raw frame of {columns} columns and {rows} rows")
         if self.default_gain not in self.gains:
             raise ValueError(f"default_gain {self.default_gain!r} is not one of {', '.join(self.gains)}")
-        if len({sensor.id for sensor in self.sensors}) != len(self.sensors):
-            raise ValueError("two sensors have the same id")
+        ids = [sensor.id for sensor in self.sensors]
+        if twice := [one for one in dict.fromkeys(ids) if ids.count(one) > 1]:
+            raise ValueError(f"two sensors have the same id {twice[0]}; give each sensor a different id")
         for problem in contradictions(self):
             raise ValueError(problem)
         return self
@@ -204,7 +205,10 @@ class Profile(WordPart):
     @model_validator(mode="after")
     def _can_scale(self) -> Self:
         if self.dark_mismatch == "scaled" and not {"bias", "dark"} <= set(self.masters):
-            raise ValueError("dark_mismatch: scaled needs bias and dark under `masters`")
+            raise ValueError(
+                "`dark_mismatch: scaled` requires `bias` and `dark` in the list `masters`; add them, or choose another "
+                "dark_mismatch"
+            )
         return self
 
     @cached_property

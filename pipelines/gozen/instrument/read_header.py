@@ -166,7 +166,7 @@ def _each(words: Mapping[str, Any], rule: WordRule | None, name: str, source: st
 
 
 def impossible_place(header: RawHeader) -> tuple[str, float, float] | None:
-    """Return a message on impossible coordinates of a science frame, the value and its limit, degrees.
+    """Return (message, value, limit) if a science frame has impossible coordinates; value and limit in degrees.
 
     Return None if the coordinates are possible; calibration frames may have any coordinates.
     """

@@ -81,7 +81,10 @@ class Station:
         if self.mode not in MODES:
             raise BadRequest(f"--mode {self.mode!r} is not known; the modes are {', '.join(MODES)}")
         if not _SMALLEST_M <= self.aperture_m <= _LARGEST_M:
-            raise BadRequest(f"--aperture {self.aperture_m:g} is not within {_SMALLEST_M:g} to {_LARGEST_M:g} m")
+            raise BadRequest(
+                f"--aperture {self.aperture_m:g} is not within {_SMALLEST_M:g} to {_LARGEST_M:g} m; give the diameter "
+                "of the telescope in metres"
+            )
         for name in (self.submitter, *self.observers, *self.measurers):
             _check_text(name, _LONGEST_NAME)
         _check_text(self.design, _LONGEST_DESIGN)

@@ -161,8 +161,12 @@ class Observatory:
         return self.telescope, self.dome, self.focuser
 
     def conditions(self) -> dict[str, bool]:
-        """Return all states that ``assert`` and ``wait`` may name."""
-        return {word: holds for device in self.devices for word, holds in device.conditions().items()}
+        """Return all states that ``assert`` and ``wait`` may name: ``pointing``, and those that the devices report.
+
+        ``pointing`` is true if the telescope has a pointing and does not move. Drivers need not report it.
+        """
+        own = {"pointing": self.telescope.where() is not None and not self.telescope.busy()}
+        return own | {word: holds for device in self.devices for word, holds in device.conditions().items()}
 
     def busy(self) -> bool:
         """Return whether any device is moving."""

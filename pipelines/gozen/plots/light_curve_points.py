@@ -84,7 +84,7 @@ def curves(rows: pa.Table) -> list[Curve]:
     """
     missing = [name for name in _NEEDED if name not in rows.column_names]
     if missing:
-        raise BadRequest(f"a plot needs the column {', '.join(missing)}")
+        raise BadRequest(f"a plot needs the column {', '.join(missing)}: read it too, or read all columns")
     columns = {name: _floats(rows, name) for name in ("mjd", "flux", "flux_err", "phot_g_mean_mag")}
     columns |= {"limit": _limits(rows), "zero": _zeros(rows)}
     flags, diameters = numbers(rows, "flags").astype(np.uint16), diameters_of(rows)

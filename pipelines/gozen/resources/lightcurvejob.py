@@ -29,7 +29,7 @@ LONGEST_CADENCE_SEC = 86_400
 def _cadence(value: object) -> object:
     whole_seconds = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LONGEST_CADENCE_SEC
     if value != "frame" and not whole_seconds:
-        raise ValueError(f"write frame, or whole seconds from 1 to {LONGEST_CADENCE_SEC}")
+        raise ValueError("write frame, the only cadence of this version")
     return value
 
 
@@ -38,7 +38,7 @@ Cadence = Annotated[
     BeforeValidator(_cadence),
     Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
 ]
-"""``frame``, or whole seconds."""
+"""``frame``, or whole seconds, which the operator refuses as CadenceNotOffered in this version."""
 
 
 class Region(WireModel):
@@ -97,7 +97,7 @@ class LightCurveJobSpec(WireModel):
         (
             "type(self.cadence) == string ? self.cadence == 'frame' : "
             f"(self.cadence >= 1 && self.cadence <= {LONGEST_CADENCE_SEC})",
-            f"cadence is frame, or whole seconds from 1 to {LONGEST_CADENCE_SEC}",
+            "write frame, the only cadence of this version",
         ),
     )
 

@@ -33,7 +33,7 @@ IntegrationTime = Annotated[float, Field(gt=0, le=86_400)]
 """Integration time of one frame, seconds."""
 
 DeviceCondition = Annotated[str, Field(max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
-"""A state of the observatory, as its drivers name it, such as ``domeslit_open``."""
+"""A state of the observatory: ``pointing``, or one that its drivers report, such as ``domeslit_open``."""
 
 DeviceConditions = Annotated[list[DeviceCondition], Field(min_length=1, max_length=16)]
 

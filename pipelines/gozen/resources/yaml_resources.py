@@ -1,4 +1,4 @@
-"""Read and write resources as YAML text, one or more per file. The observatory's format is in `observatory_recipe`."""
+"""Read and write resources as YAML text, one or more per file. `observatory_recipe` reads the observatory's recipes."""
 
 from __future__ import annotations
 

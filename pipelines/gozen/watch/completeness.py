@@ -48,7 +48,7 @@ class _EntryHistory:
 
 
 class RenamesExposures(Protocol):
-    """Changes the exposures of files, after `Arriving` has returned these files."""
+    """Assigns files to other exposures, after `Arriving` has returned these files."""
 
     def rename(self, night: str, moved: Sequence[Moved]) -> None:
         """Move files of a night to other exposures, which are not reduced until `release`."""

@@ -159,5 +159,8 @@ def part_of(sensors: Sequence[str], profile: Profile, part: int, size: int) -> l
     divided = sensors or [one.id for one in profile.sensors]
     chosen = list(divided[part * size : (part + 1) * size])
     if not chosen:
-        raise BadRequest(f"--part {part}: {len(divided)} sensors in groups of {size} have no such group")
+        last = (len(divided) - 1) // size
+        raise BadRequest(
+            f"--part {part}: {len(divided)} sensors in groups of {size} have no such group; give 0 to {last}"
+        )
     return chosen

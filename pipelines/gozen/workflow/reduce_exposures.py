@@ -40,8 +40,8 @@ def works_of_night(
     sensors, pipelines, run, retain_raw
         As in `gozen.observing.raw_for_steps.works_of_exposures`.
     divided
-        Whether the sensors are only a part of the camera: an exposure may have no raw data of them, so the result may
-        be empty.
+        Whether the sensors are only a part of the camera. An exposure may have no raw data of them, so an
+        empty result is allowed.
 
     Raises
     ------

@@ -64,7 +64,9 @@ class LogSelection:
             if night is not None:
                 keys.date_of(night)
         if self.first_night and self.last_night and self.first_night > self.last_night:
-            raise BadRequest(f"the first night, {self.first_night}, is later than the last night, {self.last_night}")
+            raise BadRequest(
+                f"the first night, {self.first_night}, is later than the last night, {self.last_night}; exchange them"
+            )
         for name, words in WORDS.items():
             pattern = getattr(self, name)
             if pattern is not None and not any(_fits(word, pattern) for word in words):

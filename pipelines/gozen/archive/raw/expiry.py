@@ -71,7 +71,7 @@ def expire(
 def fate_of(
     frame_id: str, committed: Mapping[str, bool], *, marked: bool, night: str, now: datetime, keep_days: float
 ) -> Fate:
-    """Return the fate of one raw file.
+    """Return whether one raw file is retained, not due yet, not reduced, or expired (it may be deleted).
 
     Parameters
     ----------

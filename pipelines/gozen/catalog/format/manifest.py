@@ -177,7 +177,7 @@ def check_not_removed(store: Store, manifest: Manifest) -> None:
     if store.exists(layout.removed(manifest.name, manifest.generation)):
         raise StorageUnavailable(
             f"generation {manifest.generation} of the table {manifest.name} was deleted while it was written, because "
-            "it was unfinished for longer than old generations are kept; nothing is lost, run again"
+            "it was unfinished for longer than old generations are kept; nothing is lost, run the same command again"
         )
 
 

@@ -201,10 +201,10 @@ def lightcurve_table(columns: Mapping[str, Any], further_diameters: Sequence[int
     Parameters
     ----------
     columns
-        Arrays of one length by column name, NumPy or Arrow; NaN becomes null, except in Arrow arrays. An absent column
-        is null in all rows. Leave out ``_healpix_29``: `append_night` sets it. For sources without a reference star,
-        ``source_id``, ``ra`` and ``dec`` are null (masked arrays, or Arrow arrays with nulls) until `append_night`
-        gives them an id.
+        NumPy or Arrow arrays by column name, all with the same length. NaN in NumPy arrays becomes null. An absent
+        column is null in all rows. Leave out ``_healpix_29``: `append_night` sets it. For sources without a reference
+        star, ``source_id``, ``ra`` and ``dec`` are null (masked arrays, or Arrow arrays with nulls) until
+        `append_night` gives them an id.
     further_diameters
         As in `lightcurve_schema`.
 

@@ -183,7 +183,10 @@ def _located(file: TableStream, request: ImportRequest, units: Mapping[str, str]
     at = places(file.url, keys, {"ra": found["ra"], "dec": found["dec"]}, units)
     good = at.good
     if not good.any():
-        raise UnreadableInput(f"the table {file.url} has no row with a position in {found['ra']} and {found['dec']}")
+        raise UnreadableInput(
+            f"the table {file.url} has no row with a position in {found['ra']} and {found['dec']}: check these "
+            "columns, or name others by --ra and --dec"
+        )
     ra, dec = at.ra[good] % 360.0, at.dec[good]
     must = request.source_id is not None
     given = ids_of(file.url, keys.filter(pa.array(good)), found.get("source_id"), (ra, dec), must=must)

@@ -60,7 +60,10 @@ def units_asked(text: str | None) -> dict[str, str]:
     parts = [one.strip() for one in text.split(",")]
     wrong = [one for one in parts if not one or angle_units.degrees_in(one) is None]
     if wrong or len(parts) > 2 or (angle_units.is_hours(parts[-1]) and len(parts) == 2):
-        raise BadRequest(f"{text!r} is not a unit of positions: write deg, rad, arcsec, mas or hourangle,deg")
+        raise BadRequest(
+            f"{text!r} is not a unit of positions: write deg, rad, arcsec or mas; "
+            "or hourangle,deg for hours and degrees"
+        )
     ra, dec = parts[0], parts[-1]
     return {"ra": ra, "dec": "deg" if angle_units.is_hours(dec) else dec}
 

@@ -174,6 +174,6 @@ def refuse_units(url: str, splits: Mapping[str, SplitAngle], unit: str | None) -
     """Raise `BadRequest` if a user gives a unit for split angles: the names of their columns define the units."""
     if splits and unit is not None:
         raise BadRequest(
-            f"the positions of the table {url} are in the columns {', '.join(parts_of(splits))}, whose names state "
-            "hours or degrees, minutes and seconds; leave --unit out, or name other columns"
+            f"the positions of the table {url} are in the columns {', '.join(parts_of(splits))}, whose names already "
+            "give the units; leave --unit out, or name other columns by --ra and --dec"
         )

@@ -116,7 +116,7 @@ def merge_contents(one: Contents, other: Contents) -> dict[str, HeldRun]:
         if before.run != held.run:
             raise BadRequest(
                 f"exposure {exposure} is in two runs, {before.run} and {held.run}, but a table contains only one run "
-                "of an exposure; choose one of them"
+                "of an exposure; append only one of them (`gozen night append --run`)"
             )
         both[exposure] = HeldRun(held.run, tuple(sorted({*before.sensors, *held.sensors})))
     return both
@@ -209,4 +209,7 @@ def _check(rows: pa.Table, required: list[str], night: int) -> None:
         )
     _, unknown = split_by_identity(rows)
     if pc.any(pc.invert(_complete(unknown, ("ra_meas", "dec_meas")))).as_py():
-        raise BadRequest(f"rows of night {night} have neither source_id, ra, dec nor ra_meas, dec_meas")
+        raise BadRequest(
+            f"rows of night {night} have neither source_id, ra, dec nor ra_meas, dec_meas: every row needs one of "
+            "these groups"
+        )

@@ -103,7 +103,7 @@ class LabWorkers:
                 raise self._explained(error) from error
 
     def scale(self, number: int) -> None:
-        """Set the number of workers, which jobs then no longer change; if no workers run, start them.
+        """Set the number of workers, and start them if none run; from then on, jobs do not change this number.
 
         Raises
         ------

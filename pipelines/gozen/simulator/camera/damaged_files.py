@@ -31,7 +31,7 @@ def missing_word(data: bytes) -> bytes:
 
 
 def contradicting_times(data: bytes) -> bytes:
-    """Set UTC-EXP to one second after UTC, so that the sequence starts after the first pixel's exposure."""
+    """Set UTC-EXP one second later than UTC: the sequence then begins after the exposure of its first pixel."""
     header, pixels = _read(data)
     later = np.datetime64(header["UTC"]) + np.timedelta64(1_000_000, "us")
     header["UTC-EXP"] = str(later)

@@ -33,7 +33,8 @@ class Survey:
     tables
         The manifest of each table, by ``forced`` and ``meas``.
     pairs_key, pairs
-        Key of the table of true pairs, and their number.
+        Key of the table that says which rows of ``forced`` and ``meas`` are the same object, and the number of its
+        rows.
     """
 
     tables: Mapping[str, Manifest]

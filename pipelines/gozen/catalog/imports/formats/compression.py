@@ -49,7 +49,9 @@ def unpacked(head: bytes, begin: Open) -> Open | None:
     """
     for magic, kind in _OTHER.items():
         if head.startswith(magic):
-            raise NotATableError(f"its format is not read ({kind}): write it as Parquet, FITS, VOTable, ECSV or CSV")
+            raise NotATableError(
+                f"its format is not supported ({kind}): write it as Parquet, FITS, VOTable, ECSV or CSV"
+            )
     if head.startswith(_ZIP):
         return _of_zip(begin)
     opener = next((one for magic, one in _PACKED.items() if head.startswith(magic)), None)

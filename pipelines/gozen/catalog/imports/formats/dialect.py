@@ -79,7 +79,9 @@ def sniffed(head: str, columns: frozenset[str] = frozenset(), *, is_whole: bool 
     if kept and kept[0].text.lower().startswith("sep="):  # Excel writes this line for itself
         kept = kept[1:]
     if not kept:
-        raise NotATableError("it has no rows" if comments else "it is empty")
+        raise NotATableError(
+            "it has only comments: give a table with rows" if comments else "it is empty: give a table with rows"
+        )
     kept = kept[: _SAMPLE + 1]
     separator = _separator(kept)
     rows = _rows([one.text for one in kept], separator)
@@ -165,7 +167,7 @@ def _names(
         return next((one for one in names if "ra" in recognised(one) or have_positions(one)), names[0]), 0
     raise NotATableError(
         f"line {line.number}, {_short(line.text)}, contains values instead of the names of the columns: "
-        "write a line of names above it, or name columns of this line by --ra and --dec"
+        "write a line of names above it; or, if these are the names, give two of them by --ra and --dec"
     )
 
 

@@ -118,7 +118,9 @@ def read(described: Any, charge: Charge) -> Any:
     kind, schema, rows, columns = _parts(described, str, tuple, int, list)
     schema = read_schema(schema)
     if kind not in _KINDS or not 0 <= rows <= _MOST or len(columns) != len(schema):
-        raise Malformed("the description of Arrow data is not valid")
+        raise Malformed(
+            "the description of Arrow data has an unknown kind, or its rows or columns do not match the schema"
+        )
     if not columns:
         charge(rows)
     arrays = [_chunked(field.type, chunks, rows, charge) for field, chunks in zip(schema, columns, strict=True)]

@@ -102,8 +102,10 @@ def read_schema(described: Any) -> pa.Schema:
 
 def read_type(described: Any, level: int = 0) -> pa.DataType:
     """Return the type of a description that may be hostile; raise `ValueError` if it is not valid."""
-    if level > _LEVELS or type(described) is not tuple or not described or type(described[0]) is not str:
-        raise Malformed("an Arrow type is nested too deep, or has no name")
+    if level > _LEVELS:
+        raise Malformed(f"an Arrow type has more than {_LEVELS} levels")
+    if type(described) is not tuple or not described or type(described[0]) is not str:
+        raise Malformed("the description of an Arrow type does not begin with its name")
     name, rest = described[0], described[1:]
     if name in PLAIN:
         _parts(rest)
@@ -116,7 +118,7 @@ def read_type(described: Any, level: int = 0) -> pa.DataType:
 
 def _parts(described: Any, *kinds: type) -> tuple[Any, ...]:
     if type(described) is not tuple or len(described) != len(kinds):
-        raise Malformed("the description of an Arrow type has too many or too few parts")
+        raise Malformed("the description of an Arrow type has a wrong number of parts")
     if any(kind is not object and type(one) is not kind for one, kind in zip(described, kinds, strict=True)):
         raise Malformed("the description of an Arrow type has a part of the wrong type")
     return described
