@@ -261,7 +261,7 @@ def may(do: Callable[[], object]) -> bool:
     except GozenError as error:
         said = f"{error.name}: {error}"
     assert not said or re.match(
-        r"StorageUnavailable: .*AccessDenied.*these credentials do not have the permission, or are wrong", said
+        r"StorageUnavailable: .*AccessDenied.*these credentials do not have the permission, are wrong", said
     )
     return not said
 

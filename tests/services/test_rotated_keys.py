@@ -30,7 +30,7 @@ pytestmark = pytest.mark.xdist_group("ceph")
 Command = Callable[..., object]
 PATIENCE_S = 300
 PIPELINE = "arn:aws:iam:::user/rotating"
-REVOKED = "the server does not accept the credentials|or for a new key if this one was revoked"
+REVOKED = "the server does not accept the credentials|or were revoked"
 """Ceph says AccessDenied of a revoked key while it still has the key in its memory, and InvalidAccessKeyId later."""
 
 

@@ -13,8 +13,8 @@ from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailab
 
 _ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
 _NO_ACCESS = (
-    "these credentials do not have the permission, or are wrong (some servers give the same answer for both): check "
-    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ask for permission to read and write in this bucket"
+    "these credentials do not have the permission, are wrong, or were revoked (some servers give one answer for all): "
+    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ask for permission to read and write in this bucket"
 )
 _NOT_ACCEPTED = "the server does not accept the credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _FULL = "the storage is full: free some space and run again; nothing that was committed is lost"
