@@ -10,9 +10,7 @@ import functools
 import hashlib
 import io
 import json
-import os
 import re
-import sys
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +24,6 @@ from gozen.version import code_version
 
 from .images import base_image, build_image, export_image, image_id, require_sound_store
 from .node import Node
-from .tools import ToolMissingError
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = {"pipeline": "pipeline", "observer": "pipeline", "operator": "operator"}
@@ -102,13 +99,3 @@ def _member(archive: tarfile.TarFile, name: str) -> Any:
 
 def _dockerfile(name: str) -> Path:
     return ROOT / "images" / DOCKERFILES[name] / "Dockerfile"
-
-
-if __name__ == "__main__":
-    if os.geteuid() == 0:
-        try:
-            own_image("observer")
-        except ToolMissingError as missing:
-            sys.exit(str(missing))
-        except KeyboardInterrupt:
-            sys.exit(130)

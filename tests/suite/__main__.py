@@ -44,7 +44,7 @@ def stages(testers: int, *, everything: bool) -> list[Stage]:
         Stage("Go", (".ci/setup", "go")),
         Stage("Debian packages", (".ci/setup", "system")),
         Stage("programs of Kubernetes", (BIN / "python", "-m", "tests.cluster.tools", *programs), ("Go",)),
-        Stage("image", (BIN / "python", "-m", "tests.cluster.own_images"), ("Debian packages",)),
+        Stage("image", (BIN / "python", "-m", "tests.cluster.images_ahead"), ("Debian packages",)),
         Stage("lint, types, imports", ("make", "--no-print-directory", "static")),
         # The longest chain of tests waits for what is built: builds go first.
         Stage("tests", pytest, ("Debian packages", "Go"), nice=5),
