@@ -22,7 +22,7 @@ import yaml
 from kubernetes import config
 
 from gozen.archive.stores.s3_access import Keys
-from gozen_hub.credentials.cluster import UserNamespaces
+from gozen_hub.credentials.cluster import META_ONLY, UserNamespaces
 from gozen_hub.credentials.credentials_metrics import CredentialMetrics
 from gozen_hub.credentials.key_sources import StaticKeys
 from gozen_hub.credentials.renewal import Renewal
@@ -236,3 +236,12 @@ def test_with_more_rights_the_account_is_still_held_by_the_policy(service: Servi
 def test_labels_that_mark_users_are_those_of_the_rights() -> None:
     text = (CHART / "templates" / "_hub.tpl").read_text()
     assert all(f'"{label}": "{value}"' in text for label, value in OWNED.items())
+
+
+def test_a_cluster_without_users_has_no_namespaces_of_users(api_server: ApiServer) -> None:
+    """A list of metadata that finds nothing has null, and not an empty list, as its items."""
+    connection = ApiConnection(config.new_client_from_config(str(api_server.kubeconfig)))
+    query = {"labelSelector": "gozen.astro/nobody=true"}
+    request = ApiRequest("GET", "/api/v1/namespaces", query, accept=META_ONLY)
+    assert connection.answer(request)["items"] is None
+    assert [page["items"] for page in connection.pages(request)] == [[]]

@@ -348,3 +348,25 @@ def test_metrics_count_users_renewals_and_failures_and_health_wants_rounds() -> 
 def test_a_hub_that_is_away_is_named() -> None:
     with pytest.raises(ClusterUnavailable, match=r"http://127\.0\.0\.1:9/hub/api/users does not report"):
         HubGroups("http://127.0.0.1:9", "token").read()
+
+
+def test_a_fault_in_a_round_does_not_end_the_rounds() -> None:
+    class EndedError(BaseException):
+        pass
+
+    class Faulty:
+        lists = 0
+
+        def list(self) -> Any:
+            self.lists += 1
+            raise TypeError("'NoneType' object is not iterable")
+
+        def wait(self, seconds: float) -> None:
+            assert seconds == 1.0
+            if self.lists == 3:
+                raise EndedError
+
+    renewal = Renewal(cluster := Faulty(), None, None, None, None, 60)  # type: ignore[arg-type]
+    with pytest.raises(EndedError):
+        renewal.run()
+    assert cluster.lists == 3

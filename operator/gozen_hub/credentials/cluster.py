@@ -15,7 +15,7 @@ from gozen_operator.api_server.connection import ApiConnection
 
 _PATH = "/api/v1/namespaces"
 # Of 500 users a list of whole namespaces has a megabyte.
-_META_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+META_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _APPLY = {"fieldManager": "gozen-credentials", "force": "true", "fieldValidation": "Strict"}
 
 
@@ -35,7 +35,7 @@ class UserNamespaces:
     def list(self) -> list[UserNamespace]:
         """Return all namespaces of users; raise `ClusterUnavailable` if the API server does not answer."""
         found: list[UserNamespace] = []
-        for page in self._connection.pages(ApiRequest("GET", _PATH, self._selector(), accept=_META_ONLY)):
+        for page in self._connection.pages(ApiRequest("GET", _PATH, self._selector(), accept=META_ONLY)):
             found += of_users(page["items"], self._prefix)
             self._version = page["metadata"]["resourceVersion"]
         return found

@@ -82,8 +82,9 @@ class Renewal:
     def _guarded_round(self) -> float:
         try:
             return self.round()
-        except GozenError as error:  # the API server; the written credentials are valid meanwhile
-            _log.warning("%s", error)
+        except Exception as error:  # most often the API server; the written credentials are valid meanwhile
+            unexpected = None if isinstance(error, GozenError) else error
+            _log.warning("no credentials were written in this round: %s", error, exc_info=unexpected)
             return 1.0
 
     def round(self) -> float:

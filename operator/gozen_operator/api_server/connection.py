@@ -123,7 +123,8 @@ class ApiConnection:
         query = {"limit": str(PAGE), **request.query}
         while True:
             found = self.answer(replace(request, query=query))
-            yield found
+            # A list of metadata alone that finds nothing has null here.
+            yield {**found, "items": found.get("items") or []}
             after = found["metadata"].get("continue")
             if not after:
                 return
