@@ -195,9 +195,9 @@ with quickdb.connect(workers=2) as api:
     client.wait_for_workers(2)
     thread = threading.Thread(target=job)
     thread.start()
-    while not any(client.processing().values()):
+    while thread.is_alive() and not any(client.processing().values()):
         time.sleep(0.1)
-    busy = next(address for address, tasks in client.processing().items() if tasks)
+    busy = next((address for address, tasks in client.processing().items() if tasks), None)
     try:
         KILL
     except Exception:
