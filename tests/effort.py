@@ -142,7 +142,6 @@ BUDGET_S: dict[str, float] = {
     "services/test_isolation_limits": 30,
     "services/test_isolation_process": 10,
     "services/test_killed": 110,
-    "services/test_lab_credentials": 35,
     "services/test_lab_workers": 30,
     "services/test_lab_credentials": 30,
     "services/test_movers": 10,
