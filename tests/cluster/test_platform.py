@@ -166,68 +166,6 @@ def test_functions_run_on_the_users_own_workers_and_give_the_answer_of_a_laptop(
     assert workers_of(gozen_platform, "sora") == []
 
 
-# While a job runs, the process of a worker or of the scheduler ends at once, as if the system had killed it.
-KILLED = """
-import os
-import threading
-import time
-
-from distributed import Client
-
-said = []
-
-
-def slow(patch):
-    time.sleep(5)
-    return moments(patch)
-
-
-def job():
-    try:
-        said.append(bytes(api.mapreduce(slow, add, cache=False)).hex())
-    except Exception as error:
-        said.append(type(error).__name__)
-
-
-with quickdb.connect(workers=2) as api:
-    api.workers(2)
-    client = Client("tcp://gozen-scheduler:8786")
-    client.wait_for_workers(2)
-    thread = threading.Thread(target=job)
-    thread.start()
-    while thread.is_alive() and not any(client.processing().values()):
-        time.sleep(0.1)
-    busy = next((address for address, tasks in client.processing().items() if tasks), None)
-    try:
-        KILL
-    except Exception:
-        pass
-    thread.join()
-    said.append(bytes(api.mapreduce(moments, add, cache=False)).hex())
-print(*said)
-"""
-
-
-@pytest.mark.parametrize(
-    ("kill", "outcomes"),
-    [
-        ("client.run(os._exit, 1, workers=[busy])", {"right"}),
-        ("client.run_on_scheduler(os._exit, 1)", {"right", "WorkerLost"}),
-    ],
-    ids=["worker", "scheduler"],
-)
-def test_a_job_outlives_a_worker_and_names_the_loss_of_its_scheduler(
-    gozen_platform: Platform, tokens: dict[str, str], kill: str, outcomes: set[str], answer: str
-) -> None:
-    program = MAPREDUCE + KILLED.replace("KILL", kill, 1)
-    try:
-        first, second = gozen_platform.in_lab("hoshi", program, seconds=300).split()
-    except subprocess.CalledProcessError as error:
-        raise AssertionError(error.stderr + gozen_platform.told_of("hoshi")) from error
-    assert ("right" if first == answer else first) in outcomes
-    assert second == answer
-
-
 def workers_of(platform: Platform, name: str, role: str = "worker") -> list[Any]:
     words = ("get", "pods", f"--selector=dask.org/component={role}", "--output=json")
     return list(json.loads(platform.of_user(name, *words, check=True).stdout)["items"])
@@ -310,6 +248,69 @@ PRIVILEGED = {
     "metadata": {"name": "privileged"},
     "spec": {"containers": [{"name": "a", "image": "a", "securityContext": {"privileged": True}}]},
 }
+
+
+# While a job runs, the process of a worker or of the scheduler ends at once, as if the system had killed it. Pods of
+# workers start again after this: tests that use them come before.
+KILLED = """
+import os
+import threading
+import time
+
+from distributed import Client
+
+said = []
+
+
+def slow(patch):
+    time.sleep(5)
+    return moments(patch)
+
+
+def job():
+    try:
+        said.append(bytes(api.mapreduce(slow, add, cache=False)).hex())
+    except Exception as error:
+        said.append(type(error).__name__)
+
+
+with quickdb.connect(workers=2) as api:
+    api.workers(2)
+    client = Client("tcp://gozen-scheduler:8786")
+    client.wait_for_workers(2)
+    thread = threading.Thread(target=job)
+    thread.start()
+    while thread.is_alive() and not any(client.processing().values()):
+        time.sleep(0.1)
+    busy = next((address for address, tasks in client.processing().items() if tasks), None)
+    try:
+        KILL
+    except Exception:
+        pass
+    thread.join()
+    said.append(bytes(api.mapreduce(moments, add, cache=False)).hex())
+print(*said)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kill", "outcomes"),
+    [
+        ("client.run(os._exit, 1, workers=[busy])", {"right"}),
+        ("client.run_on_scheduler(os._exit, 1)", {"right", "WorkerLost"}),
+    ],
+    ids=["worker", "scheduler"],
+)
+def test_a_job_outlives_a_worker_and_names_the_loss_of_its_scheduler(
+    gozen_platform: Platform, tokens: dict[str, str], kill: str, outcomes: set[str], answer: str
+) -> None:
+    program = MAPREDUCE + KILLED.replace("KILL", kill, 1)
+    try:
+        first, second = gozen_platform.in_lab("hoshi", program, seconds=300).split()
+    except subprocess.CalledProcessError as error:
+        raise AssertionError(error.stderr + gozen_platform.told_of("hoshi")) from error
+    assert ("right" if first == answer else first) in outcomes
+    assert second == answer
 
 
 def test_labs_outlive_a_crash_of_the_hub(gozen_platform: Platform, tokens: dict[str, str]) -> None:
