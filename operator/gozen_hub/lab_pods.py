@@ -11,6 +11,10 @@ DATA = "/data"
 CREDENTIALS = "/etc/gozen/s3"
 CREDENTIALS_SECRET = "gozen-archive"  # noqa: S105 - the name of a Secret
 USER_ID = 10001
+LABS = "app.kubernetes.io/part-of=gozen,app.kubernetes.io/component=lab"
+"""Selector of the pods of labs."""
+USER_NOTE, SERVER_NOTE = "hub.jupyter.org/username", "hub.jupyter.org/servername"
+"""Annotations with which KubeSpawner names the user and the server of a lab."""
 HUB_NOTE = "gozen.astro/hub"
 """Annotation of a lab with the account of the hub that started it."""
 _LABELS = {"app.kubernetes.io/part-of": "gozen", "app.kubernetes.io/component": "lab"}

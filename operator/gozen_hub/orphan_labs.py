@@ -20,15 +20,13 @@ from typing import Any
 from gozen.errors import ClusterUnavailable, GozenError
 from gozen_hub.hub_settings import VARIABLE, read_hub_settings
 from gozen_hub.hub_users import HubUsers
-from gozen_hub.lab_pods import HUB_NOTE
+from gozen_hub.lab_pods import HUB_NOTE, LABS, SERVER_NOTE, USER_NOTE
 from gozen_operator.api_server.api_request import ApiRequest
 from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.api_server.responses import RefusedError
 
 CHECK_S = 60.0
 """Longest time between two rounds, s; an orphan ends after two."""
-_USER, _SERVER = "hub.jupyter.org/username", "hub.jupyter.org/servername"
-_LABS = {"labelSelector": "app.kubernetes.io/part-of=gozen,app.kubernetes.io/component=lab"}
 _log = logging.getLogger(__name__)
 
 
@@ -55,8 +53,10 @@ def labs_of(pods: Iterable[Mapping[str, Any]], hub: str) -> list[Lab]:
     for pod in pods:
         meta = pod["metadata"]
         notes = meta.get("annotations") or {}
-        if notes.get(HUB_NOTE) == hub and _USER in notes and not meta.get("deletionTimestamp"):
-            found.append(Lab(meta["namespace"], meta["name"], meta["uid"], notes[_USER], notes.get(_SERVER, "")))
+        if notes.get(HUB_NOTE) == hub and USER_NOTE in notes and not meta.get("deletionTimestamp"):
+            found.append(
+                Lab(meta["namespace"], meta["name"], meta["uid"], notes[USER_NOTE], notes.get(SERVER_NOTE, ""))
+            )
     return found
 
 
@@ -97,7 +97,7 @@ class OrphanLabs:
         return ended
 
     def _pods(self) -> Iterable[Mapping[str, Any]]:
-        for page in self._connection.pages(ApiRequest("GET", "/api/v1/pods", _LABS)):
+        for page in self._connection.pages(ApiRequest("GET", "/api/v1/pods", {"labelSelector": LABS})):
             yield from page["items"]
 
     def _end(self, lab: Lab) -> None:

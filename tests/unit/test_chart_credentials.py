@@ -15,10 +15,11 @@ from typing import Any
 import helm_python as helm
 import pytest
 
-from gozen_hub.credentials.credentials_main import PORT, TOKEN
+from gozen_hub.credentials.credentials_main import TOKEN
 from gozen_hub.credentials.key_sources import AssumedRoles, StaticKeys, key_source
 from gozen_hub.hub_settings import HubSettings, read_hub_settings
 from gozen_hub.lab_pods import CREDENTIALS_SECRET
+from gozen_hub.service_process import PORT
 
 from .rendered_chart import CHART, DISK, Manifest, environment, notes, of_kind, one_of, rendered, rules
 from .test_chart_hub import allowed, hub, pod, policies

@@ -25,7 +25,7 @@ from gozen_hub.hub_settings import HubSettings, NamespaceSettings, read_hub_sett
 from gozen_hub.lab_pods import pod_traits
 from gozen_hub.namespaces.namespace_app import AUDIENCE
 from gozen_hub.namespaces.namespace_objects import OWNED, user_objects
-from gozen_hub.namespaces.namespaces_main import PORT
+from gozen_hub.service_process import PORT
 from gozen_hub.workers.cluster_manifest import GROUP
 
 from .rendered_chart import CHART, DISK, S3, Manifest, environment, notes, of_kind, one_of, rendered, rules

@@ -19,9 +19,9 @@ import yaml
 
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import lab_environment
+from gozen_hub.service_process import PORT
 from gozen_hub.workers.cluster_manifest import COMM_PORT, HTTP_PORT, LABELS
 from gozen_hub.workers.dask_crds import write_crds
-from gozen_hub.workers.workers_main import PORT
 
 from .rendered_chart import CHART, Manifest, environment, of_kind, one_of, rendered, rules
 from .test_chart_hub import allowed, hub, pod, policies, who

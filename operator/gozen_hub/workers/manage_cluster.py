@@ -9,6 +9,7 @@ from kubespawner.slugs import safe_slug
 
 from gozen.errors import BadRequest, ClusterUnavailable
 from gozen_hub.hub_settings import HubSettings
+from gozen_hub.lab_pods import LABS, SERVER_NOTE, USER_NOTE
 from gozen_hub.workers.caller import Caller
 from gozen_hub.workers.cluster_manifest import API, GROUP, NAME, cluster_manifest
 from gozen_hub.workers.cluster_state import cluster_state
@@ -19,8 +20,6 @@ from gozen_operator.api_server.responses import RefusedError
 _SLUG_LENGTH = 48
 """As in KubeSpawner, which names the namespaces."""
 _SELECTOR = {"labelSelector": f"dask.org/cluster-name={NAME}"}
-_LAB = {"labelSelector": "app.kubernetes.io/part-of=gozen,app.kubernetes.io/component=lab"}
-_USER, _SERVER = "hub.jupyter.org/username", "hub.jupyter.org/servername"
 Manifest = dict[str, Any]
 
 
@@ -100,10 +99,10 @@ class UserCluster:
 
     def _lab(self) -> Manifest:
         """Return the pod of the lab that asks; a token that outlives its lab gets nothing."""
-        items = self._ask(ApiRequest("GET", self._of("/api/v1", "pods"), _LAB))["items"]
+        items = self._ask(ApiRequest("GET", self._of("/api/v1", "pods"), {"labelSelector": LABS}))["items"]
         for pod in items:
             notes = pod["metadata"].get("annotations") or {}
-            mine = notes.get(_USER) == self._caller.user and notes.get(_SERVER, "") == self._caller.server
+            mine = notes.get(USER_NOTE) == self._caller.user and notes.get(SERVER_NOTE, "") == self._caller.server
             if mine and not pod["metadata"].get("deletionTimestamp"):
                 pod["metadata"].setdefault("namespace", self._namespace)
                 return dict(pod)
