@@ -21,9 +21,9 @@ from tests.services.hub_client import HubClient
 from tests.services.s3_server import KEY, SECRET, S3Server, s3_server
 from tests.suite import cache
 from tests.suite.costs import measured
+from tests.unit.rendered_chart import chart_with_dask
 
 from gozen.version import code_version
-from gozen_hub.workers.dask_crds import write_crds
 
 from .custom_resources import adopt
 from .images import base_image, build_image, export_image, image_id
@@ -33,7 +33,6 @@ from .own_images import ROOT, load_own_images
 from .processes import Process, free_ports, wait_until
 from .tools import tool
 
-CHART = ROOT / "charts" / "gozen"
 PLACE = "platform"
 NAME = "platform-gozen"
 PASSWORD = "correct-horse-battery"
@@ -146,20 +145,15 @@ def platform(
         (port,) = free_ports(1)
         config = stack.enter_context(helm.Config(kubeconfig_path=node.kubeconfig, namespace=PLACE))
         adopt(node, PLACE, release=PLACE)
-        config.install(_chart(folder), PLACE, {**_values(node, store, images, port), **(more or {})}, namespace=PLACE)
+        config.install(
+            chart_with_dask(folder), PLACE, {**_values(node, store, images, port), **(more or {})}, namespace=PLACE
+        )
         stack.callback(lambda: config.uninstall(PLACE, ignore_not_found=True))
         ready = ("wait", "--for=condition=Available", f"--timeout={SECONDS_TO_START}s", "deployments", "--all")
         done = node.kubectl("--namespace", PLACE, *ready, seconds=SECONDS_TO_START + 20)
         assert done.returncode == 0, done.stderr + _told(node)
         stack.enter_context(_way_in(node, port, folder))
         yield Platform(port, password, node, store)
-
-
-def _chart(folder: Path) -> Path:
-    """Return a copy of the chart with Dask's resources, which `make dask-crds` takes from dask-kubernetes."""
-    chart = shutil.copytree(CHART, folder / "chart", ignore=shutil.ignore_patterns("dask-crds"))
-    write_crds(chart / "files" / "dask-crds")
-    return chart
 
 
 def _fill(store: S3Server, archive: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,13 +25,13 @@ from gozen.errors import ClusterUnavailable
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.namespaces.make_namespace import make_namespace
 from gozen_hub.workers.cluster_manifest import API, LABELS, image_of
-from gozen_hub.workers.dask_crds import write_crds
 from gozen_hub.workers.workers_app import PATH, workers_app
 from gozen_operator.api_server.api_request import ApiRequest
 from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.api_server.responses import RefusedError
 
 from ..fake_hub import FakeHub, fake_hub
+from ..unit.rendered_chart import chart_with_dask
 from .api_server import ApiServer
 from .processes import Process, wait_until
 
@@ -111,10 +110,7 @@ def hub() -> Iterator[FakeHub]:
 
 def release(server: ApiServer, folder: Path) -> HubSettings:
     """Apply the chart's rights and Dask's resources; return the settings that the chart writes."""
-    chart_folder = folder / "gozen"
-    shutil.copytree(ROOT / "charts" / "gozen", chart_folder, ignore=shutil.ignore_patterns("dask-crds"))
-    write_crds(chart_folder / "files" / "dask-crds")
-    with helm.Chart.load(chart_folder) as chart:
+    with helm.Chart.load(chart_with_dask(folder)) as chart:
         texts = {Path(path).name: text for path, text in chart.render(VALUES, name=PLACE, namespace=PLACE).items()}
     server.kubectl("create", "namespace", PLACE, check=True)
     for part in PARTS:

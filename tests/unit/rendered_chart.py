@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import helm_python as helm
 import yaml
 
+from gozen_hub.workers.dask_crds import write_crds
+
 CHART = Path(__file__).parents[2] / "charts" / "gozen"
 S3 = {"archive": {"url": "s3://sky/archive", "s3": {"endpointUrl": "https://s3.sky:9000", "secretName": "keys"}}}
 DISK = {"archive": {"volume": {"hostPath": "/mnt/sky", "size": "10Ti"}}}
 Manifest = dict[str, Any]
+
+
+def chart_with_dask(folder: Path) -> Path:
+    """Copy the chart with Dask's resources, as ``make dask-crds`` writes them; return the copy."""
+    copy = shutil.copytree(CHART, folder / "gozen", ignore=shutil.ignore_patterns("dask-crds"))
+    write_crds(copy / "files" / "dask-crds")
+    return copy
 
 
 def rendered(chart: helm.Chart, values: Manifest, name: str = "gozen") -> list[Manifest]:

@@ -21,9 +21,8 @@ from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import lab_environment
 from gozen_hub.service_process import PORT
 from gozen_hub.workers.cluster_manifest import COMM_PORT, HTTP_PORT, LABELS
-from gozen_hub.workers.dask_crds import write_crds
 
-from .rendered_chart import CHART, Manifest, environment, of_kind, one_of, rendered, rules
+from .rendered_chart import CHART, Manifest, chart_with_dask, environment, of_kind, one_of, rendered, rules
 from .test_chart_hub import allowed, hub, pod, policies, who
 
 WITH = {"workers": {"enabled": True}}
@@ -33,10 +32,7 @@ PARTS = ("workers", "dask-controller")
 @pytest.fixture(scope="module")
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[helm.Chart]:
     """Return the chart with Dask's resources, as ``make dask-crds`` makes it."""
-    folder = tmp_path_factory.mktemp("chart") / "gozen"
-    shutil.copytree(CHART, folder, ignore=shutil.ignore_patterns("dask-crds"))
-    write_crds(folder / "files" / "dask-crds")
-    with helm.Chart.load(folder) as loaded:
+    with helm.Chart.load(chart_with_dask(tmp_path_factory.mktemp("chart"))) as loaded:
         yield loaded
 
 
