@@ -16,7 +16,7 @@ LABS = "app.kubernetes.io/part-of=gozen,app.kubernetes.io/component=lab"
 USER_NOTE, SERVER_NOTE = "hub.jupyter.org/username", "hub.jupyter.org/servername"
 """Annotations with which KubeSpawner names the user and the server of a lab."""
 HUB_NOTE = "gozen.astro/hub"
-"""Annotation of a lab with the account of the hub that started it."""
+"""Annotation of a lab, and of a user's namespace, with the account of the hub to which it belongs."""
 _LABELS = {"app.kubernetes.io/part-of": "gozen", "app.kubernetes.io/component": "lab"}
 RESTRICTED = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 

@@ -74,7 +74,7 @@ class Service:
 
     def renewal(self) -> Renewal:
         """Return the service with nothing given yet."""
-        cluster = UserNamespaces(self.account, PREFIX)
+        cluster = UserNamespaces(self.account, PREFIX, self.settings.namespaces.hub_account)
         return Renewal(cluster, StaticKeys(self.keys), self.settings.access.members, None, CredentialMetrics(60), 30)
 
     def secret(self, namespace: str) -> tuple[str, str] | None:
@@ -146,7 +146,10 @@ def test_each_user_has_a_secret_with_the_key_of_the_users_level(service: Service
 def test_a_new_namespace_gets_its_secret_long_before_the_next_round(service: Service) -> None:
     """A lab starts a moment later: a Secret that comes after its pod is mounted only a minute later."""
     before, over = service.namespace("before"), threading.Event()
-    cluster, renewal = UserNamespaces(service.account, PREFIX), service.renewal()
+    cluster, renewal = (
+        UserNamespaces(service.account, PREFIX, service.settings.namespaces.hub_account),
+        service.renewal(),
+    )
 
     def rounds() -> None:
         while not over.is_set():
@@ -163,7 +166,7 @@ def test_a_new_namespace_gets_its_secret_long_before_the_next_round(service: Ser
 
 
 def test_a_watch_ends_in_time_where_nothing_happens(service: Service) -> None:
-    cluster = UserNamespaces(service.account, PREFIX)
+    cluster = UserNamespaces(service.account, PREFIX, service.settings.namespaces.hub_account)
     assert ("ada", f"{PREFIX}-ada") in [(one.user, one.name) for one in cluster.list()]
     begin = time.monotonic()
     cluster.wait(1)

@@ -192,3 +192,14 @@ def test_the_release_with_another_name_has_other_names(chart: helm.Chart) -> Non
     names = [one["metadata"]["name"] for one in manifests if "credentials" in one["metadata"]["name"]]
     assert len(names) == 8
     assert all(name.startswith("west") for name in names)
+
+
+def test_prometheus_finds_the_port_of_the_metrics(chart: helm.Chart) -> None:
+    monitored = {"monitoring": {"serviceMonitor": {"enabled": True}}}
+    manifests = rendered(chart, hub(STATIC) | monitored)
+    monitor = one_of(manifests, "PodMonitor")["spec"]
+    template = one_of(manifests, "Deployment", "-credentials")["spec"]["template"]
+    assert monitor["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    ports = {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+    assert {one["port"] for one in monitor["podMetricsEndpoints"]} <= ports
+    assert not of_kind(rendered(chart, hub() | monitored), "PodMonitor")

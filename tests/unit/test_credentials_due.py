@@ -12,6 +12,7 @@ from gozen_hub.credentials.due import (
     Wanted,
     after_failure,
     due,
+    overdue_s,
     pause,
     renewal_time,
     wanted,
@@ -76,16 +77,30 @@ def test_after_a_failure_it_waits_longer_each_time_and_at_most_a_minute() -> Non
     assert delays[0] < 1
     assert delays == sorted(delays)
     assert delays[-1] == 60
-    assert due([wish], {}, {"2": Failed(1, NOW + 5)}, MARKS, NOW + 4) == []
-    assert due([wish], {}, {"2": Failed(1, NOW + 5)}, MARKS, NOW + 5) == [wish]
+    assert due([wish], {}, {"2": Failed(1, NOW + 5, NOW)}, MARKS, NOW + 4) == []
+    assert due([wish], {}, {"2": Failed(1, NOW + 5, NOW)}, MARKS, NOW + 5) == [wish]
 
 
 def test_half_of_the_life_is_left_when_they_are_renewed() -> None:
     assert renewal_time(NOW, 3600) == NOW + 1800
 
 
-def test_it_sleeps_until_something_is_due_and_never_spins() -> None:
-    assert pause([], [], NOW, 30) == 30
-    assert pause([HELD], [], NOW, 30) == 1
-    assert pause([HELD], [Failed(1, NOW + 0.5)], NOW, 30) == 0.5
-    assert pause([Given(HELD.wanted, "m", NOW - 100)], [], NOW, 30) > 0
+def test_it_sleeps_until_something_is_due() -> None:
+    assert pause({}, {}, NOW, 30) == 30
+    assert pause({"1": HELD}, {}, NOW, 30) == 1
+    assert pause({"1": HELD}, {"2": Failed(1, NOW + 0.5, NOW)}, NOW, 30) == 0.5
+    assert 0 < pause({"1": Given(HELD.wanted, "m", NOW - 100)}, {}, NOW, 30) < 1
+
+
+def test_while_a_renewal_fails_it_sleeps_until_the_next_attempt() -> None:
+    late = {"1": Given(HELD.wanted, "m", NOW - 100)}
+    assert pause(late, {"1": Failed(9, NOW + 20, NOW - 100)}, NOW, 30) == 20
+
+
+def test_what_is_overdue_counts_also_for_users_who_have_nothing_yet() -> None:
+    late = {"1": Given(HELD.wanted, "m", NOW - 100)}
+    assert overdue_s({}, {}, NOW) == overdue_s({"1": HELD}, {}, NOW) == 0
+    assert overdue_s(late, {"1": Failed(3, NOW, NOW - 90)}, NOW) == 100
+    assert overdue_s({"1": HELD}, {"2": Failed(3, NOW, NOW - 90)}, NOW) == 90
+    first = after_failure(None, NOW)
+    assert after_failure(first, NOW + 5).since == NOW

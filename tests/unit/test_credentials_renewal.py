@@ -33,7 +33,7 @@ from gozen_hub.credentials.renewal import Renewal
 from gozen_hub.credentials.user_groups import HubGroups
 from gozen_hub.credentials.user_secret import Issued, credentials_text, read_credentials, secret_files, user_secret
 from gozen_hub.hub_settings import HubSettings
-from gozen_hub.lab_pods import CREDENTIALS, CREDENTIALS_SECRET, pod_traits
+from gozen_hub.lab_pods import CREDENTIALS, CREDENTIALS_SECRET, HUB_NOTE, pod_traits
 from gozen_hub.namespaces.namespace_objects import OWNED, USER
 
 ADA, EVE = UserNamespace("u-ada", "1", "ada"), UserNamespace("u-eve", "2", "eve")
@@ -301,15 +301,19 @@ def test_only_the_default_profile_of_a_static_key_is_given_away() -> None:
 
 def test_only_namespaces_of_users_count() -> None:
     def one(name: str, **meta: Any) -> dict[str, Any]:
-        return {"metadata": {"name": name, "uid": name, "labels": OWNED, "annotations": {USER: "ada"}} | meta}
+        return {
+            "metadata": {"name": name, "uid": name, "labels": OWNED, "annotations": {USER: "ada", HUB_NOTE: "sky/hub"}}
+            | meta
+        }
 
     items = [
         one("u-ada"),
         one("u-gone", deletionTimestamp="2026-01-01T00:00:00Z"),
         one("kube-system"),
         one("u-nobody", annotations=None),
+        one("u-b-ada", annotations={USER: "ada", HUB_NOTE: "north/hub"}),
     ]
-    assert of_users(items, "u") == [UserNamespace("u-ada", "u-ada", "ada")]
+    assert of_users(items, "u", "sky/hub") == [UserNamespace("u-ada", "u-ada", "ada")]
 
 
 @pytest.mark.parametrize(
@@ -341,7 +345,7 @@ def test_metrics_count_users_renewals_and_failures_and_health_wants_rounds() -> 
         assert http.get("/healthz").status_code == 503
         service.source.broken = dict.fromkeys(("ada", "eve"), StorageUnavailable("away"))
         service.after(0)
-        assert "gozen_credentials_overdue_seconds 11.0" in http.get("/metrics").text
+        assert "gozen_credentials_overdue_seconds 61.0" in http.get("/metrics").text
         assert http.get("/healthz").status_code == 200
 
 

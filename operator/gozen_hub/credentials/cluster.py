@@ -9,6 +9,7 @@ from typing import Any
 from gozen.archive.access_levels import Level
 from gozen_hub.credentials.due import UserNamespace
 from gozen_hub.credentials.user_secret import Issued, path_of_secret, user_secret
+from gozen_hub.lab_pods import HUB_NOTE
 from gozen_hub.namespaces.namespace_objects import OWNED, USER
 from gozen_operator.api_server.api_request import APPLY_PATCH, ApiRequest
 from gozen_operator.api_server.connection import ApiConnection
@@ -24,19 +25,19 @@ class UserNamespaces:
 
     Parameters
     ----------
-    prefix
-        Begin of the names of users' namespaces.
+    prefix, hub
+        Begin of the names of users' namespaces, and the account of the hub to which they belong.
     """
 
-    def __init__(self, connection: ApiConnection, prefix: str) -> None:
-        self._connection, self._prefix = connection, prefix
+    def __init__(self, connection: ApiConnection, prefix: str, hub: str) -> None:
+        self._connection, self._prefix, self._hub = connection, prefix, hub
         self._version = ""
 
     def list(self) -> list[UserNamespace]:
         """Return all namespaces of users; raise `ClusterUnavailable` if the API server does not answer."""
         found: list[UserNamespace] = []
         for page in self._connection.pages(ApiRequest("GET", _PATH, self._selector(), accept=META_ONLY)):
-            found += of_users(page["items"], self._prefix)
+            found += of_users(page["items"], self._prefix, self._hub)
             self._version = page["metadata"]["resourceVersion"]
         return found
 
@@ -58,12 +59,13 @@ class UserNamespaces:
         return {"labelSelector": ",".join(f"{label}={value}" for label, value in OWNED.items())}
 
 
-def of_users(items: Iterable[dict[str, Any]], prefix: str) -> list[UserNamespace]:
-    """Return the namespaces that have the name and the annotation of a user's, and are not being deleted."""
+def of_users(items: Iterable[dict[str, Any]], prefix: str, hub: str) -> list[UserNamespace]:
+    """Return the namespaces of this hub's users, without those that are being deleted."""
     found = []
     for one in items:
         meta = one["metadata"]
-        user = (meta.get("annotations") or {}).get(USER)
-        if user and meta["name"].startswith(f"{prefix}-") and not meta.get("deletionTimestamp"):
+        notes = meta.get("annotations") or {}
+        user, mine = notes.get(USER), notes.get(HUB_NOTE) == hub and meta["name"].startswith(f"{prefix}-")
+        if user and mine and not meta.get("deletionTimestamp"):
             found.append(UserNamespace(meta["name"], meta["uid"], user))
     return found

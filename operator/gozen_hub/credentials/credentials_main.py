@@ -34,7 +34,7 @@ def _serve(settings: HubSettings) -> None:
         )
     groups = HubGroups(settings.hub_url, token).read if settings.access.groups else None
     metrics = CredentialMetrics(_SILENCE_S + settings.credentials.check_s)
-    cluster = UserNamespaces(connect(), settings.namespaces.prefix)
+    cluster = UserNamespaces(connect(), settings.namespaces.prefix, settings.namespaces.hub_account)
     source = key_source(settings)
     renewal = Renewal(cluster, source, settings.access.members, groups, metrics, settings.credentials.check_s)
     # The thread ends with the process. If it ends before, no round ends any more, and the kubelet starts the pod again.

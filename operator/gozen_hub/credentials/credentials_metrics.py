@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI, Response
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client import Counter as Total
 
 from gozen.archive.access_levels import LEVELS
-from gozen_hub.credentials.due import Given
+from gozen_hub.credentials.due import Failed, Given, overdue_s
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -38,14 +38,13 @@ class CredentialMetrics:
             "gozen_credentials_overdue_seconds", "How long the oldest renewal has been due", registry=registry
         )
 
-    def end_of_round(self, given: Iterable[Given], now: float) -> None:
-        """Count who has credentials; `now` is the time of day, s since the epoch."""
+    def end_of_round(self, given: Mapping[str, Given], failed: Mapping[str, Failed], now: float) -> None:
+        """Count who has credentials, by uid; `now` is the time of day, s since the epoch."""
         self._round = self._clock()
-        held = list(given)
-        users = Counter(one.wanted.level for one in held)
+        users = Counter(one.wanted.level for one in given.values())
         for level in LEVELS:
             self._users.labels(level).set(users[level])
-        self._overdue.set(max([0.0, *(now - one.renew_at for one in held)]))
+        self._overdue.set(overdue_s(given, failed, now))
 
     def app(self) -> FastAPI:
         """Return the two pages."""

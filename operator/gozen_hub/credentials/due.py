@@ -62,10 +62,17 @@ class Given:
 
 @dataclass(frozen=True)
 class Failed:
-    """Attempts for a namespace that failed, one after the other, and when the next one is due."""
+    """Attempts for a namespace that failed, one after the other.
+
+    Parameters
+    ----------
+    retry_at, since
+        Times of the next attempt and of the first failure, s since the epoch.
+    """
 
     attempts: int
     retry_at: float
+    since: float
 
 
 def wanted(namespaces: Iterable[UserNamespace], groups: Mapping[str, Set[str]] | None, rule: Members) -> list[Wanted]:
@@ -102,15 +109,15 @@ def due(
         The present mark of each level's source.
     """
     found = [one for one in wishes if _is_due(one, given.get(one.namespace.uid), marks[one.level], now)]
-    ready = [one for one in found if now >= failed.get(one.namespace.uid, _NEVER_FAILED).retry_at]
+    ready = [one for one in found if (before := failed.get(one.namespace.uid)) is None or now >= before.retry_at]
     return sorted(ready, key=lambda one: (one.namespace.uid in given, one.namespace.name))
 
 
 def after_failure(before: Failed | None, now: float) -> Failed:
     """Return when to try again: after a quarter of a second, then twice as long each time, at most a minute."""
-    attempts = (before or _NEVER_FAILED).attempts + 1
+    attempts, since = (before.attempts + 1, before.since) if before else (1, now)
     # The exponent is limited too: after days of failures the power would not be a valid float.
-    return Failed(attempts, now + min(_LAST_RETRY_S, _FIRST_RETRY_S * 2.0 ** min(attempts - 1, 10)))
+    return Failed(attempts, now + min(_LAST_RETRY_S, _FIRST_RETRY_S * 2.0 ** min(attempts - 1, 10)), since)
 
 
 def renewal_time(now: float, lifetime_s: float) -> float:
@@ -118,14 +125,20 @@ def renewal_time(now: float, lifetime_s: float) -> float:
     return now + lifetime_s / 2
 
 
-def pause(given: Iterable[Given], failed: Iterable[Failed], now: float, longest_s: float) -> float:
-    """Return for how many seconds nothing will be due, at most `longest_s`."""
-    times = [*(one.renew_at for one in given), *(one.retry_at for one in failed)]
+def pause(given: Mapping[str, Given], failed: Mapping[str, Failed], now: float, longest_s: float) -> float:
+    """Return for how many seconds nothing will be due, at most `longest_s`; the mappings are by uid."""
+    # Credentials whose renewal failed have been due for some time: what counts is when the next attempt is.
+    times = [failed[uid].retry_at if uid in failed else one.renew_at for uid, one in given.items()]
+    times += [one.retry_at for uid, one in failed.items() if uid not in given]
     return max(_SHORTEST_PAUSE_S, min([longest_s, *(time - now for time in times)]))
+
+
+def overdue_s(given: Mapping[str, Given], failed: Mapping[str, Failed], now: float) -> float:
+    """Return how long the oldest renewal has been due, s; for a user without credentials, since the first failure."""
+    since = [one.renew_at for one in given.values()]
+    since += [one.since for uid, one in failed.items() if uid not in given]
+    return max([0.0, *(now - one for one in since)])
 
 
 def _is_due(wish: Wanted, has: Given | None, mark: str, now: float) -> bool:
     return has is None or has.wanted != wish or has.mark != mark or now >= has.renew_at
-
-
-_NEVER_FAILED = Failed(0, float("-inf"))

@@ -103,8 +103,8 @@ class Renewal:
             if failures == _MOST_FAILURES:
                 break
         now = self._clock()
-        self._metrics.end_of_round(self._given.values(), now)
-        return pause(self._given.values(), self._failed.values(), now, self._check_s)
+        self._metrics.end_of_round(self._given, self._failed, now)
+        return pause(self._given, self._failed, now, self._check_s)
 
     def _read_groups(self) -> Mapping[str, Set[str]] | None:
         """Return the groups of users; those known before if the hub does not answer."""

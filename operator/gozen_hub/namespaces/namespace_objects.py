@@ -13,11 +13,10 @@ from typing import Any
 
 from gozen.errors import BadRequest
 from gozen_hub.hub_settings import NamespaceSettings, QuotaSettings
+from gozen_hub.lab_pods import HUB_NOTE
 
 USER = "gozen.astro/user"
 """Annotation of a namespace: the name of its user, as the hub knows it."""
-HUB = "gozen.astro/hub"
-"""Annotation of a namespace: the account of the hub whose user has it."""
 OWNED = {"app.kubernetes.io/part-of": "gozen", "app.kubernetes.io/component": "user"}
 _SECURITY = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 _LONGEST = 63
@@ -60,7 +59,7 @@ def check_owner(found: Manifest | None, name: str, user: str, hub: str) -> None:
     meta = (found or {}).get("metadata", {})
     labels = meta.get("labels") or {}
     notes = meta.get("annotations") or {}
-    owner, other = notes.get(USER), notes.get(HUB)
+    owner, other = notes.get(USER), notes.get(HUB_NOTE)
     ours = all(labels.get(key) == value for key, value in OWNED.items())
     if found is None or (owner == user and other == hub and ours):
         return
@@ -76,7 +75,7 @@ def check_owner(found: Manifest | None, name: str, user: str, hub: str) -> None:
 def user_objects(name: str, user: str, settings: NamespaceSettings) -> Iterator[Applied]:
     """Yield the objects of a namespace in the order in which they are applied; the namespace is the first."""
     labels = OWNED | _SECURITY
-    meta = {"name": name, "labels": labels, "annotations": {USER: user, HUB: settings.hub_account}}
+    meta = {"name": name, "labels": labels, "annotations": {USER: user, HUB_NOTE: settings.hub_account}}
     yield Applied(f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
     # Before anything that may start pods: a pod that is there first would run without limits and without policies.
     yield _object("v1", "resourcequotas", "ResourceQuota", name, "user", {"spec": {"hard": quota(settings.quota)}})
