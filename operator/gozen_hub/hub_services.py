@@ -32,7 +32,7 @@ def services(settings: HubSettings, portal_token: str, credentials_token: str = 
         # In a cluster not at the address for other pods: network policies do not let the hub reach itself there.
         here = [f"--url={_API_IN_THE_POD}"] if settings.where == "cluster" else []
         found.append({"name": _CULLER, "command": [*command, *times, *here]})
-    if settings.where == "cluster":
+    if _ends_orphans(settings):
         command = [sys.executable, "-m", "gozen_hub.orphan_labs", _API_IN_THE_POD]
         # Only variables that are named here reach a process of the hub.
         names = (VARIABLE, "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBECONFIG")
@@ -55,9 +55,14 @@ def roles(settings: HubSettings, credentials_token: str = "") -> list[dict[str, 
     return [
         user,
         *([culler] if settings.idle.lab_s else []),
-        *([orphans] if settings.where == "cluster" else []),
+        *([orphans] if _ends_orphans(settings) else []),
         *([reader] if credentials_token else []),
     ]
+
+
+def _ends_orphans(settings: HubSettings) -> bool:
+    # Without a name of its own, a hub could take the labs of another one for its own.
+    return settings.where == "cluster" and bool(settings.namespaces.hub_account)
 
 
 def portal_page(settings: HubSettings) -> str:

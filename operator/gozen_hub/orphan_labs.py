@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -80,36 +79,40 @@ class OrphanLabs:
         self._before: frozenset[Lab] = frozenset()
 
     def round(self) -> list[Lab]:
-        """End the labs that neither this round nor the one before found at the hub; return them.
+        """End the labs that neither this round nor the one before found at the hub; return those that ended.
 
         Raises
         ------
         ClusterUnavailable
-            The API server or the hub does not answer, or refuses; the count of rounds begins again.
+            The API server or the hub does not answer; the count of rounds begins again.
         """
         before, self._before = self._before, frozenset()
         labs = labs_of(self._pods(), self._hub)
         now = unknown(labs, self._users)
-        ended = sorted(now & before, key=lambda lab: (lab.namespace, lab.pod))
-        for lab in ended:
-            self._end(lab)
-        self._before = now - before
+        orphans = sorted(now & before, key=lambda lab: (lab.namespace, lab.pod))
+        ended = [lab for lab in orphans if self._end(lab)]
+        self._before = now - frozenset(ended)
         return ended
 
     def _pods(self) -> Iterable[Mapping[str, Any]]:
         for page in self._connection.pages(ApiRequest("GET", "/api/v1/pods", {"labelSelector": LABS})):
             yield from page["items"]
 
-    def _end(self, lab: Lab) -> None:
+    def _end(self, lab: Lab) -> bool:
+        """Delete the pod of a lab; return whether this was done."""
         path = f"/api/v1/namespaces/{lab.namespace}/pods/{lab.pod}"
         # Only this pod: another one of the same name may have started since the list was read.
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": lab.uid}}
         try:
-            self._connection.answer(ApiRequest("DELETE", path, body=body))
-        except RefusedError as refusal:
-            if refusal.code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-                raise
+            if self._connection.unless_gone(ApiRequest("DELETE", path, body=body)) is None:
+                return False
+        except RefusedError as refusal:  # one lab that may not be deleted must not keep the others
+            _log.warning(
+                "%s/%s: the hub knows no such lab, but it cannot be ended: %s", lab.namespace, lab.pod, refusal
+            )
+            return False
         _log.warning("%s/%s: ended, because the hub knows no such lab of %s", lab.namespace, lab.pod, lab.user)
+        return True
 
 
 def main() -> None:

@@ -26,7 +26,8 @@ def secrets(tmp_path: Path) -> Path:
 
 def settings(folder: Path, **more: Any) -> HubSettings:
     login = {"method": "test", "test": {"users": ["hoshi"], "password_file": str(folder / "password")}}
-    base = {"public_url": "https://hub.example.org", "state": str(folder / "state"), "login": login}
+    base: dict[str, Any] = {"public_url": "https://hub.example.org", "state": str(folder / "state"), "login": login}
+    base["namespaces"] = {"hub_account": "sky/gozen-hub"}
     return HubSettings.model_validate({**base, **more})
 
 
@@ -92,6 +93,8 @@ def test_in_a_cluster_services_of_the_hub_ask_it_inside_its_pod(secrets: Path, m
     assert services["orphan-labs"]["command"][-1] == "http://127.0.0.1:8081/hub/api"
     told = services["orphan-labs"]["environment"]
     assert told == {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "GOZEN_HUB_SETTINGS": "/etc/gozen/hub.yaml"}
+    nameless = configured(settings(secrets, namespaces={"prefix": "u"}))
+    assert "orphan-labs" not in {one["name"] for one in nameless.JupyterHub.services}
     machine = configured(settings(secrets, where="machine", lab={}))
     assert "orphan-labs" not in {one["name"] for one in machine.JupyterHub.services}
     (culler,) = (one for one in machine.JupyterHub.services if one["name"] == "idle-culler")
