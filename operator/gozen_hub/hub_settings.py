@@ -27,6 +27,16 @@ Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?([KMGTP]i|[kMGTP])?$")]
 """A number of bytes as Kubernetes writes it, such as ``10Gi``."""
 
 
+def _check_guarantee(least: str, most: str) -> None:
+    """Raise `ValueError` if Kubernetes is to reserve more memory than the most: it would refuse each pod."""
+
+    def size(memory: str) -> float:  # in units whose factor does not matter here: both sizes have the same
+        return float(memory[:-1]) * 1000.0 ** "KMGT".index(memory[-1])
+
+    if size(least) > size(most):
+        raise ValueError(f"memory_guarantee ({least}) is more than memory ({most}): give a smaller memory_guarantee")
+
+
 class OpenIdSettings(Group):
     """An OpenID Connect provider, such as Keycloak, Dex or the institute's own."""
 
@@ -98,6 +108,11 @@ class Profile(Group):
         pattern=r"^\d+(\.\d+)?[KMGT]$",
         description="Memory that Kubernetes reserves for the lab, in the same units",
     )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Profile:
+        _check_guarantee(self.memory_guarantee, self.memory)
+        return self
 
 
 class HomeSettings(Group):
@@ -232,6 +247,7 @@ class WorkersSettings(Group):
             raise ValueError(
                 f"least ({self.least}) is more than most ({self.most}): give a smaller least or a larger most"
             )
+        _check_guarantee(self.memory_guarantee, self.memory)
         return self
 
 

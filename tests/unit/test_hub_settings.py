@@ -41,6 +41,11 @@ def test_a_file_with_a_login_is_enough(tmp_path: Path) -> None:
         (TEST_LOGIN + "workers: {memory: 4000000K}\n", "workers.memory: String should match"),  # not for Kubernetes
         (TEST_LOGIN + "namespaces: {quota: {memory: 32GiB}}\n", "namespaces.quota.memory: String should match"),
         (TEST_LOGIN + "workers: {scratch: 8GiB}\n", "workers.scratch: String should match"),
+        (
+            TEST_LOGIN + "lab: {profiles: [{title: a, memory: 256M}]}\n",
+            "memory_guarantee (512M) is more than memory (256M)",
+        ),
+        (TEST_LOGIN + "workers: {memory: 256M}\n", "memory_guarantee (512M) is more than memory (256M)"),
         (TEST_LOGIN + "namespaces: {prefix: Kube_}\n", "namespaces.prefix: String should match"),
         (TEST_LOGIN + "public_url: hub.example.org\n", "public_url: String should match"),
         (TEST_LOGIN + "public_url: http://hub:99999\n", "public_url: Value error, Port out of range"),
