@@ -164,6 +164,26 @@ def test_what_ended_while_idle_starts_again(nights: Path, cluster: UserCluster, 
     assert cluster.changes()[-1] == ("PUT", 2)
 
 
+def test_they_end_on_request_and_start_again_with_the_next_job(nights: Path, cluster: UserCluster, bits: bytes) -> None:
+    with lab(nights) as api:
+        api.mapreduce(count, add, cache=False)
+        api.workers(0)
+        assert cluster.changes()[-1] == ("DELETE", None)
+        assert cluster.replicas == 0
+        assert bytes(api.mapreduce(moments, add, cache=False)) == bits
+    assert cluster.changes()[-1] == ("PUT", 2)
+
+
+def test_a_client_that_has_lost_its_scheduler_is_replaced(nights: Path, cluster: UserCluster, bits: bytes) -> None:
+    """Dask's client closes by itself if it cannot reach the scheduler for some time, which goes on meanwhile."""
+    with lab(nights) as api:
+        api.mapreduce(count, add, cache=False)
+        engine: Any = api._engine
+        engine._engine._client.close()
+        engine.shrink()
+        assert bytes(api.mapreduce(moments, add, cache=False)) == bits
+
+
 def test_a_scheduler_that_is_killed_in_a_job_is_said_and_the_next_job_works(
     nights: Path, cluster: UserCluster, tmp_path: Path, bits: bytes
 ) -> None:

@@ -57,7 +57,8 @@ def settings_in(manifests: list[Manifest], folder: Path) -> HubSettings:
 
 
 def pod_spec(settings: HubSettings, role: str) -> Manifest:
-    return cluster_manifest(LAB, 2, settings)["spec"][role]["spec"]
+    lab = LAB | {"spec": {"containers": [{"name": "notebook", "image": settings.lab.image}]}}
+    return cluster_manifest(lab, 2, settings)["spec"][role]["spec"]
 
 
 def variables(pod: Manifest) -> dict[str, str]:

@@ -295,10 +295,18 @@ def test_the_scheduler_is_asked_over_http() -> None:
     assert spec["service"]["type"] == "ClusterIP"
 
 
-def test_the_image_is_that_of_the_lab_if_the_site_names_it() -> None:
-    for image, used in (("lab:big", "lab:big"), ("lab:1", "lab:1"), ("evil:1", "lab:1")):
+def test_the_image_is_that_of_the_lab_which_the_site_names() -> None:
+    for image in ("lab:big", "lab:1"):
         spec = manifest(pod=lab(image=image))["spec"]
-        assert {spec[role]["spec"]["containers"][0]["image"] for role in ("scheduler", "worker")} == {used}
+        assert {spec[role]["spec"]["containers"][0]["image"] for role in ("scheduler", "worker")} == {image}
+
+
+def test_a_lab_that_outlived_an_upgrade_gets_no_workers_of_other_packages(service: TestClient, api: FakeApi) -> None:
+    api.pods["gozen-user-hoshi"] = [lab(image="lab:0")]
+    status, said = ask(service, "PUT", json={"workers": 1})
+    assert status == 422
+    assert said["message"].endswith("the image of this lab (lab:0): end the lab and start it again")
+    assert api.objects == {}
 
 
 def test_its_pods_are_what_the_network_policy_selects() -> None:

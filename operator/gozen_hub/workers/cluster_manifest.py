@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gozen.errors import BadRequest
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import RESTRICTED, USER_ID, archive_mounts, archive_volumes, shared_environment
 
@@ -31,6 +32,11 @@ def cluster_manifest(lab: Manifest, workers: int, settings: HubSettings) -> Mani
     ----------
     lab
         The pod of the lab. It owns the cluster: Kubernetes deletes the cluster after the lab.
+
+    Raises
+    ------
+    BadRequest
+        The site does not name the image of the lab any more.
     """
     meta = lab["metadata"]
     owner = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}
@@ -53,10 +59,21 @@ def cluster_manifest(lab: Manifest, workers: int, settings: HubSettings) -> Mani
 
 
 def image_of(lab: Manifest, settings: HubSettings) -> str:
-    """Return the image of a lab if the site names it; workers must have the same packages as the lab."""
+    """Return the image of a lab, which workers have, too: both must have the same packages.
+
+    Raises
+    ------
+    BadRequest
+        The site does not name this image, as for a lab that outlived an upgrade of the hub.
+    """
     known = {settings.lab.image, *(one.image for one in settings.lab.profiles if one.image)}
-    used = [one["image"] for one in lab["spec"]["containers"] if one["image"] in known]
-    return used[0] if used else settings.lab.image
+    images = [one["image"] for one in lab["spec"]["containers"]]
+    for image in images:
+        if image in known:
+            return str(image)
+    raise BadRequest(
+        f"the hub starts no workers with the image of this lab ({', '.join(images)}): end the lab and start it again"
+    )
 
 
 def _scheduler(image: str, settings: HubSettings) -> Manifest:
@@ -68,7 +85,7 @@ def _scheduler(image: str, settings: HubSettings) -> Manifest:
         **_container("scheduler", image, environment, settings),
         "command": ["dask", "scheduler", f"--port={COMM_PORT}", f"--dashboard-address=:{HTTP_PORT}"],
         "ports": [_port("tcp-comm", COMM_PORT), _port("http-dashboard", HTTP_PORT)],
-        "resources": _resources(1.0, 0.1, settings.workers.scheduler_memory, "256M"),
+        "resources": _resources(1.0, 0.1, settings.workers.scheduler_memory, settings.workers.scheduler_memory),
         "readinessProbe": {**health, "periodSeconds": 1},
         "livenessProbe": {**health, "periodSeconds": 20, "timeoutSeconds": 10, "initialDelaySeconds": 30},
     }

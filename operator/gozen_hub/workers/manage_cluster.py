@@ -50,7 +50,7 @@ class UserCluster:
         Raises
         ------
         BadRequest
-            The number of workers is not allowed.
+            The number of workers is not allowed, or the site does not name the image of the lab any more.
         ClusterUnavailable
             The API server does not answer or refuses, or the lab does not run.
         """

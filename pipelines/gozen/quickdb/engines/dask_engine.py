@@ -121,6 +121,10 @@ class DaskEngine:
             for address, one in info.items()
         }
 
+    def is_connected(self) -> bool:
+        """Whether the client still has its scheduler; it closes by itself if it cannot reach one for some time."""
+        return bool(self._client.status == "running")
+
     def is_busy(self) -> bool:
         """Whether a worker has a task, of this or another client."""
         return any(self._client.processing().values())

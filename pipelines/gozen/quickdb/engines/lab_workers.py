@@ -105,6 +105,8 @@ class LabWorkers:
     def scale(self, number: int) -> None:
         """Set the number of workers, and start them if none run; from then on, jobs do not change this number.
 
+        With 0, all of them end, which frees the quota; the next job starts them again, as many as it needs.
+
         Raises
         ------
         BadRequest
@@ -117,6 +119,9 @@ class LabWorkers:
                 "the hub's service for workers does not answer; to set the number of local processes, give it to "
                 "connect(workers=...)"
             )
+        if number == 0:
+            self._end()
+            return
         try:
             state = self._service.state()
             state = self._service.make(number) if state["phase"] == "none" else self._service.scale(number)
@@ -124,6 +129,14 @@ class LabWorkers:
             raise ClusterUnavailable(f"the hub's service for workers does not answer ({error}); try again") from error
         self._fixed = number
         self._note(state)
+
+    def _end(self) -> None:
+        try:
+            self._note(self._service.remove())
+        except NoServiceError as error:
+            raise ClusterUnavailable(f"the hub's service for workers does not answer ({error}); try again") from error
+        self._fixed = None
+        self.close()
 
     def table(self) -> pd.DataFrame:
         """Return one row for each pod of the user's cluster, with what it uses."""
@@ -193,7 +206,7 @@ class LabWorkers:
         """Return the engine on the scheduler of a state; None if it cannot be reached yet."""
         from gozen.quickdb.engines.dask_engine import DaskEngine
 
-        if self._engine is not None and self._session == state["session"]:
+        if self._engine is not None and self._session == state["session"] and self._engine.is_connected():
             return self._engine  # type: ignore[no-any-return]
         self.close()
         try:
@@ -233,6 +246,8 @@ class LabWorkers:
             return
         try:
             state = self._service.state()
+            if state.get("session") != self._session or not engine.is_connected():
+                return  # what this client says of the workers is not true any more
             if state["phase"] == "ready" and state["wanted"] > state["least"] and not engine.is_busy():
                 self._service.scale(state["least"])
         except (GozenError, NoServiceError, OSError):
