@@ -57,7 +57,7 @@ def main(words: Sequence[str]) -> int:
             node.wait()
     except KeyboardInterrupt:
         say("ending the cluster")
-    except (StartError, ToolMissingError) as error:
+    except (AssertionError, StartError, ToolMissingError) as error:  # the first is what kubectl said
         say(f"{error}\nall logs are in {folder / 'logs'}")
         return 1
     shutil.rmtree(folder)

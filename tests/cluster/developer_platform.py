@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.suite.clock import say
+
+from gozen.version import code_version
 
 from .access import ADMIN
 from .node import Node
@@ -81,11 +84,11 @@ def _values() -> dict[str, Any]:
 
 def archive_of_the_demo() -> Path:
     """Return an archive with a night in its table, of the camera that the release has; it is made once."""
-    folder = DEMO / "demo"
-    archive = folder / "archive"
-    if not (archive / "catalogs").is_dir():
+    folder, done_by = DEMO / "demo", DEMO / "done-by"
+    if not done_by.is_file() or done_by.read_text() != code_version():
         say("simulating and reducing a small night")
-        DEMO.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(DEMO, ignore_errors=True)
+        DEMO.mkdir(parents=True)
         profile = DEMO / "small.yaml"
         profile.write_text(camera())
         gozen = Path(sys.executable).parent / "gozen"
@@ -93,7 +96,8 @@ def archive_of_the_demo() -> Path:
         done = subprocess.run([gozen, *words], env={**os.environ, "GOZEN_INSTRUMENT": str(profile)}, check=False)
         if done.returncode != 0:
             raise StartError(f"gozen demo ended with {done.returncode}; what it printed is above")
-    return archive
+        done_by.write_text(code_version())
+    return folder / "archive"
 
 
 def _observation() -> str:

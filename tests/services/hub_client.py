@@ -78,12 +78,14 @@ def answers(url: str) -> bool:
 
 
 def status(url: str, token: str) -> int:
-    """Return the status with which an API answers."""
+    """Return the status with which an API answers; 0 if there is no answer."""
     try:
         with urllib.request.urlopen(request(url, token), timeout=20) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
+    except OSError:
+        return 0
 
 
 def called(url: str, token: str, method: str = "GET", content: object = None) -> Any:
