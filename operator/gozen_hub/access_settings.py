@@ -5,17 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from gozen.archive.access_levels import Members
+from gozen_hub.settings_group import Group
 
 _ARN = r"^arn:[\w+=,.@:/-]+$"
-
-
-class Group(BaseModel):
-    """A group of settings: unknown names are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class AccessSettings(Group):

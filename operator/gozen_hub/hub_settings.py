@@ -4,164 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gozen.errors import BadRequest
 from gozen.resources.yaml_document import parse
-from gozen_hub.access_settings import AccessSettings, CredentialSettings, Group
+from gozen_hub.access_settings import AccessSettings, CredentialSettings
+from gozen_hub.lab_settings import IdleSettings, LabSettings, WorkersSettings
+from gozen_hub.login_settings import LoginSettings
+from gozen_hub.settings_group import Group, Quantity
 
 VARIABLE = "GOZEN_HUB_SETTINGS"
 """Environment variable with the path of the file."""
-
-
-def _name(name: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-        raise ValueError(f"{name!r} is not a valid user name: write small letters, digits, '.', '_' and '-'")
-    return name
-
-
-Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?([KMGTP]i|[kMGTP])?$")]
-"""A number of bytes as Kubernetes writes it, such as ``10Gi``."""
-
-
-def _check_guarantee(least: str, most: str) -> None:
-    """Raise `ValueError` if Kubernetes is to reserve more memory than the most: it would refuse each pod."""
-
-    def size(memory: str) -> float:  # in units whose factor does not matter here: both sizes have the same
-        return float(memory[:-1]) * 1000.0 ** "KMGT".index(memory[-1])
-
-    if size(least) > size(most):
-        raise ValueError(f"memory_guarantee ({least}) is more than memory ({most}): give a smaller memory_guarantee")
-
-
-class OpenIdSettings(Group):
-    """An OpenID Connect provider, such as Keycloak, Dex or the institute's own."""
-
-    client_id: str = Field(description="Identifier of the hub at the provider")
-    client_secret_file: Path = Field(description="File with the secret that the provider gave to the hub")
-    authorize_url: str = Field(description="Page of the provider to which the browser is sent for log-in")
-    token_url: str = Field(description="Address at which the hub exchanges the provider's code for a token")
-    userdata_url: str = Field(description="Address at which the hub reads the user's claims")
-    logout_url: str = Field("", description="Page to which the browser is sent after log-out; empty: the hub's own")
-    label: str = Field("OpenID", description="Name of the provider on the log-in button")
-    username_claim: str = Field("preferred_username", description="Claim that becomes the name of the user")
-    groups_claim: str = Field("groups", description="Claim that lists the groups of the user")
-    allowed_groups: frozenset[str] = Field(
-        frozenset(), description="Groups whose members may log in; empty: everyone whom the provider knows"
-    )
-    scope: tuple[str, ...] = Field(("openid", "profile", "email"), description="Scopes that the hub requests")
-
-
-class TestLoginSettings(Group):
-    """Log-in with one shared password, for tests and demonstrations."""
-
-    __test__ = False  # pytest would take it for a class of tests
-
-    users: frozenset[Annotated[str, AfterValidator(_name)]] = Field(min_length=1, description="Names that may log in")
-    password_file: Path = Field(description="File with the password of all users except admins, 8 characters or more")
-    admin_password_file: Path | None = Field(
-        None, description="File with the password of the admins, 32 characters or more"
-    )
-
-
-class LoginSettings(Group):
-    """How people log in."""
-
-    method: Literal["openid", "system", "test"] = Field(
-        "openid",
-        description="openid: a provider; system: accounts of this machine (PAM, without Kubernetes); "
-        "test: one shared password",
-    )
-    openid: OpenIdSettings | None = Field(None, description="The provider; required for the method openid")
-    test: TestLoginSettings | None = Field(None, description="Users and password; required for the method test")
-    admins: frozenset[str] = Field(
-        frozenset(), description="Users that may open the hub's admin page and the lab of every user"
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> LoginSettings:
-        if self.method != "system" and getattr(self, self.method) is None:
-            raise ValueError(f"the log-in method {self.method!r} needs the settings login.{self.method}")
-        if self.method == "test" and self.admins and self.test and self.test.admin_password_file is None:
-            raise ValueError("admins log in with a separate password: give test.admin_password_file, or no admins")
-        return self
-
-
-class Profile(Group):
-    """A size of lab that users can choose."""
-
-    title: str = Field(description="Name on the page")
-    description: str = Field("", description="A sentence below the name")
-    image: str | None = Field(None, description="Image; default: that of `lab`")
-    cpu: float = Field(2.0, gt=0, description="Maximum number of processors of the lab")
-    cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves for the lab")
-    memory: str = Field(
-        "4G",
-        pattern=r"^\d+(\.\d+)?[KMGT]$",
-        description="Maximum memory of the lab: a number with K, M, G or T (powers of 1024)",
-    )
-    memory_guarantee: str = Field(
-        "512M",
-        pattern=r"^\d+(\.\d+)?[KMGT]$",
-        description="Memory that Kubernetes reserves for the lab, in the same units",
-    )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Profile:
-        _check_guarantee(self.memory_guarantee, self.memory)
-        return self
-
-
-class HomeSettings(Group):
-    """The home folder of each user, which outlives the lab."""
-
-    size: Quantity = Field("10Gi", description="Size of the volume, as Kubernetes writes it: `Gi` is 1024³ bytes")
-    storage_class: str | None = Field(None, description="StorageClass; default: that of the cluster")
-    access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
-        "ReadWriteOnce", description="ReadWriteOnce keeps all servers of a user on one node"
-    )
-    when_user_is_deleted: Literal["keep", "delete"] = Field(
-        "keep", description="What happens to the volume of a user whom an administrator deletes"
-    )
-
-
-class LabSettings(Group):
-    """The lab of each user."""
-
-    image: str = Field("ghcr.io/gozen-project/gozen-lab:latest", description="Image of the lab")
-    pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
-        "IfNotPresent", description="When Kubernetes pulls the image"
-    )
-    pull_secrets: tuple[str, ...] = Field(
-        (), description="Names of Secrets with access to the registry; each must exist in the namespace of each user"
-    )
-    profiles: tuple[Profile, ...] = Field(
-        (Profile(title="Standard"),), min_length=1, description="Sizes to choose from; the first is the default"
-    )
-    start_timeout_s: int = Field(300, ge=10, description="Seconds after which an incomplete start counts as failed")
-    environment: dict[str, str] = Field({}, description="Further environment variables of labs")
-    home: HomeSettings = HomeSettings()
-    node_selector: dict[str, str] = Field({}, description="Labels of the nodes that run labs")
-
-
-class IdleSettings(Group):
-    """When a server that nobody uses ends: no request, no busy kernel, no running command, no connection."""
-
-    lab_s: int = Field(3600, ge=0, description="Seconds without activity after which a lab ends; 0: never")
-    check_s: int = Field(300, ge=1, description="Seconds between two checks")
-
-    @model_validator(mode="after")
-    def _longer_than_a_report(self) -> IdleSettings:
-        # A lab reports its activity once in this time: a shorter one would end labs that are used.
-        if 0 < self.lab_s < 2 * self.check_s:
-            raise ValueError(
-                f"lab_s = {self.lab_s} is too short for check_s = {self.check_s}: give at least {2 * self.check_s}, or "
-                "a smaller check_s"
-            )
-        return self
 
 
 class QuotaSettings(Group):
@@ -207,48 +63,6 @@ class ArchiveAccess(Group):
         description="Name of a PersistentVolumeClaim with the archive, which you make in each user's namespace; labs "
         "mount it read-only at /data",
     )
-
-
-class WorkersSettings(Group):
-    """The Dask workers that users start from their labs, each in the namespace and the quota of its user."""
-
-    url: str = Field(
-        "", description="Address of the service for workers; empty: users have no workers; the chart sets it"
-    )
-    least: int = Field(
-        1,
-        ge=1,
-        description="Number of workers that remain while no job of QuickDB runs, until idle_s seconds are over",
-    )
-    most: int = Field(4, ge=1, description="Maximum number of workers of a user")
-    cpu: float = Field(1.0, gt=0, description="Maximum number of processors of a worker")
-    cpu_guarantee: float = Field(0.1, ge=0, description="Processors that Kubernetes reserves for each worker")
-    memory: str = Field(
-        "4G",
-        pattern=r"^\d+(\.\d+)?[MGT]$",
-        description="Maximum memory of a worker: a number with M, G or T (powers of 1000)",
-    )
-    memory_guarantee: str = Field(
-        "512M",
-        pattern=r"^\d+(\.\d+)?[MGT]$",
-        description="Memory that Kubernetes reserves for each worker, in the same units",
-    )
-    scheduler_memory: str = Field(
-        "1G", pattern=r"^\d+(\.\d+)?[MGT]$", description="Maximum memory of the scheduler of Dask, in the same units"
-    )
-    scratch: Quantity = Field(
-        "8Gi", description="Maximum space of a worker in /tmp, as Kubernetes writes it: `Gi` is 1024³ bytes"
-    )
-    idle_s: int = Field(600, ge=30, description="Seconds without work after which scheduler and workers end")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> WorkersSettings:
-        if self.least > self.most:
-            raise ValueError(
-                f"least ({self.least}) is more than most ({self.most}): give a smaller least or a larger most"
-            )
-        _check_guarantee(self.memory_guarantee, self.memory)
-        return self
 
 
 class HubSettings(Group):

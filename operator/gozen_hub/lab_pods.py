@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gozen_hub.hub_settings import HubSettings, Profile
+from gozen_hub.hub_settings import HubSettings
+from gozen_hub.lab_settings import Profile
 
 HOME = "/home/gozen"
 DATA = "/data"

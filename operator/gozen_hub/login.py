@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gozen.errors import BadRequest
-from gozen_hub.hub_settings import HubSettings, OpenIdSettings, TestLoginSettings
+from gozen_hub.hub_settings import HubSettings
+from gozen_hub.login_settings import OpenIdSettings, TestLoginSettings
 
 USER_LENGTH, ADMIN_LENGTH = 8, 32
 """Fewest characters of the passwords of JupyterHub's shared log-in."""

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from gozen_hub.hub_settings import WorkersSettings
+from gozen_hub.lab_settings import WorkersSettings
 from gozen_hub.workers.cluster_state import cluster_state
 
 from .watched_processes import PATIENT_S

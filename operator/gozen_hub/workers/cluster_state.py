@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gozen_hub.hub_settings import WorkersSettings
+from gozen_hub.lab_settings import WorkersSettings
 from gozen_hub.workers.cluster_manifest import COMM_PORT, HTTP_PORT, SCHEDULER
 
 Manifest = dict[str, Any]
