@@ -149,6 +149,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_notebooks": 70,
     "services/test_observer": 20,
     "services/test_pool": 25,
+    "services/test_portal_pages": 35,
     "services/test_quickdb": 60,
     "services/test_quickdb_bad_input": 150,
     "services/test_quickdb_kept": 30,
@@ -172,6 +173,8 @@ BUDGET_S: dict[str, float] = {
     "unit/test_architecture_page": 10,
     "unit/test_chart": 10,
     "unit/test_cli": 15,
+    "unit/test_portal_data_page": 15,
+    "unit/test_portal_forms": 15,
     "unit/test_quickdb_region": 10,
     "unit/test_reduce_sensor": 15,
 }

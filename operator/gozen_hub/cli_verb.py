@@ -58,8 +58,6 @@ def hub(
     if warning:
         typer.echo(f"warning: {warning}", err=True)
     os.environ[VARIABLE] = str(file.resolve())
-    # The hub starts traefik by its name: found also if the environment of Gozen has not been activated.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     sys.stdout.flush()
     # The same process: signals reach the hub, which ends labs and proxy.
     os.execv(sys.executable, hub_command([]))  # noqa: S606

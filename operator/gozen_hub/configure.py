@@ -12,7 +12,7 @@ from gozen_hub.hub_services import HUB_PORT, portal_page, roles, services
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import pod_traits
 from gozen_hub.login import configure_login
-from gozen_hub.machine_labs import free_port, machine_spawner, machine_traits, prepare_state
+from gozen_hub.machine_labs import free_port, machine_spawner, machine_traits, prepare_state, search_path
 
 PROXY_PORT = 8000
 _PORTAL = Path(gozen.portal.__file__).parent
@@ -71,6 +71,7 @@ def _machine(c: Any, settings: HubSettings) -> None:
     c.JupyterHub.bind_url = f"http://{settings.bind}:{parts.port or PROXY_PORT}"
     c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{free_port()}"
     c.JupyterHub.proxy_class = "traefik_file"
+    c.TraefikFileProviderProxy.traefik_env = {"PATH": search_path()}  # the proxy is started by its name
     c.TraefikFileProviderProxy.traefik_api_url = f"http://127.0.0.1:{free_port()}"
     c.TraefikFileProviderProxy.static_config_file = str(settings.state / "traefik.yaml")
     c.TraefikFileProviderProxy.dynamic_config_file = str(settings.state / "routes.yaml")

@@ -23,8 +23,8 @@ def machine_traits(settings: HubSettings) -> dict[str, Any]:
     home = settings.state / "homes" / "{username}"
     return {
         "cmd": [sys.executable, "-m", "gozen_hub.start_lab"],
-        "environment": {**keys_of_the_store(settings), **lab_environment(settings)},
-        "env_keep": ["PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "GOZEN_CACHE"],
+        "environment": {"PATH": search_path(), **keys_of_the_store(settings), **lab_environment(settings)},
+        "env_keep": ["LANG", "LC_ALL", "SSL_CERT_FILE", "GOZEN_CACHE"],
         "start_timeout": settings.lab.start_timeout_s,
         "http_timeout": settings.lab.start_timeout_s,
         "notebook_dir": "~",
@@ -32,6 +32,11 @@ def machine_traits(settings: HubSettings) -> dict[str, Any]:
         "args": ["--allow-root"] if settings.login.method == "test" and os.geteuid() == 0 else [],
         **({"home_dir_template": str(home)} if settings.login.method == "test" else {}),
     }
+
+
+def search_path() -> str:
+    """Return the folders of programs, first that of Gozen's own environment, which need not have been activated."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 
 def machine_spawner(settings: HubSettings) -> str:

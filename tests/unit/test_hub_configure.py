@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +224,13 @@ def test_on_one_machine_labs_are_processes(secrets: Path) -> None:
     system = configured(settings(secrets, where="machine", login={"method": "system"}))
     assert system.JupyterHub.spawner_class == "localprocess"
     assert system.Spawner.args == []
+
+
+def test_programs_of_its_environment_are_found_without_activation(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin")
+    c = configured(settings(secrets, where="machine"))
+    found = f"{Path(sys.executable).parent}:/usr/bin"
+    assert c.TraefikFileProviderProxy.traefik_env == {"PATH": found}
+    assert c.Spawner.environment["PATH"] == found

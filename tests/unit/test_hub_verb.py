@@ -54,11 +54,6 @@ def test_its_options_are_settings(started: Any, tmp_path: Path, capsys: pytest.C
     assert "each person can read the files of all others" in printed.err
 
 
-def test_programs_of_its_environment_are_found_without_activation(started: Any) -> None:
-    started("hoshi")
-    assert os.environ["PATH"] == f"{Path(sys.executable).parent}:/usr/bin"
-
-
 def test_accounts_of_the_machine_need_root(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(BadRequest, match="--test-login NAME"):

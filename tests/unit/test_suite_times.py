@@ -1,4 +1,4 @@
-"""What a run has cost: sums by module, budgets, and repetitions that a failed test names."""
+"""A run: its environment, what it has cost by module, budgets, and repetitions that a failed test names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests import effort
 from tests.suite import costs
+from tests.suite.__main__ import not_activated
 from tests.suite.processor_time import processor_s
 from tests.suite.times import Cost, lines_of, over_budget, report, sums
 
@@ -115,3 +116,12 @@ def test_the_command_says_what_to_do_where_nothing_was_measured(tmp_path: Path) 
     assert done.returncode == 1
     assert "make test does it" in done.stderr
     assert json.dumps(done.stdout) == '""'
+
+
+def test_no_test_relies_on_an_activated_environment(tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    (environment / "bin").mkdir(parents=True)
+    path = f"/usr/bin:{environment / 'bin'}:/bin"
+    assert not_activated(path) == path
+    (environment / "pyvenv.cfg").touch()
+    assert not_activated(path) == "/usr/bin:/bin"
