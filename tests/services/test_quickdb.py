@@ -8,7 +8,6 @@ Bad input: test_quickdb_bad_input.py.
 
 from __future__ import annotations
 
-import os
 import runpy
 import shutil
 import subprocess
@@ -37,9 +36,9 @@ from gozen.quickdb import Api, Box, Cone, connect
 from gozen.quickdb.engines import Here
 
 from ..catalog_samples import rows_of
+from ..observed_data import DATA
 from .quickdb_surveys import FIELD, NIGHTS, OBJECTS, here
 
-DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RERUN = "s20a_wide"
 pytestmark = [pytest.mark.usefixtures("kept"), pytest.mark.xdist_group("survey")]  # two million objects are made once
 
