@@ -208,7 +208,8 @@ def _without_calibration(
     reason = "CalibrationIncomplete"
     waited_s = settings.calibration_patience_s
     message = (
-        f"it is reduced without {_some(facts.calibration)}, because it has waited {waited_s:g} s for this calibration"
+        f"it is reduced with the masters that are in the archive, because it has waited {waited_s:g} s for the "
+        f"calibration {_some(facts.calibration)}"
     )
     known = _working(reason, message)
     known.append(Known("CalibrationAvailable", "False", reason, message))

@@ -121,7 +121,10 @@ def read_record(store: Store, night: str, exposure: str) -> RawExposure | None:
 
 
 def listed_record(store: Store, night: str, exposure: str, listed: Iterable[str]) -> RawExposure | None:
-    """Return the record of an exposure, or None, as `read_record`; with fewer requests, from a list of its keys."""
+    """Return what `read_record` returns: the record of an exposure, or None.
+
+    The caller gives the keys of the exposure's objects, so fewer requests are needed.
+    """
     found = [key for key in listed if is_of_record(key)]
     if not found:
         return None
