@@ -96,7 +96,9 @@ class OperatorSettings(BaseSettings):
     look_s: float = Field(
         10.0, gt=0, description="Seconds between two checks whether the raw data of an Exposure are in the archive"
     )
-    resync_s: float = Field(300.0, gt=0, description="Seconds after which every resource is reconciled again")
+    resync_s: float = Field(
+        300.0, gt=0, description="Seconds after which every resource that is not complete is reconciled again"
+    )
     exposure_ttl_s: float = Field(
         3600.0, ge=0, description="Seconds after which a finished Exposure is deleted from the API server"
     )

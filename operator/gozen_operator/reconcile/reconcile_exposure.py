@@ -72,7 +72,7 @@ def _refusal(exposure: Exposure, facts: ExposureFacts) -> RequestProblem | None:
         return RequestProblem("UnknownSensor", message)
     if spec.exposure_id is None or spec.night is None:
         word = "exposureId" if spec.exposure_id is None else "night"
-        message = f"spec.{word} is missing; set it to that of raw data in the archive"
+        message = f"spec.{word} is missing; give that of an exposure whose raw data are in the archive"
         return RequestProblem("NotReserved", message)
     if facts.duplicate_of is not None and facts.duplicate_stays:
         message = f"{_taken(exposure, facts)}; set spec.run to another name to reduce it again"

@@ -157,7 +157,7 @@ def check_level(
         return
     found = ", ".join(one.key for name, one in used.items() if not name.startswith("flat"))
     why = (
-        f"{found} does not contain the bias level, because its frames have these columns"
+        f"{found} does not contain the bias level, because it is made from frames with these columns"
         if found
         else "there is no bias"
     )

@@ -57,7 +57,8 @@ def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> Non
     else:
         _print_lines(found.problems)
         _print_lines(
-            f"{store.url_of(key)}: no commit names it: an interrupted run has left it" for key in found.unnamed
+            f"{store.url_of(key)}: no commit names it; it is harmless: a reduction that committed nothing has left it"
+            for key in found.unnamed
         )
         wrong = f"{len(found.problems)} problems" if found.problems else "all as committed"
         _print_lines([f"{found.commits} commits, {found.products} products, {found.size / 1e6:.1f} MB: {wrong}"])

@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         ge=1,
         description="Number of worker processes; default: one per core",
     )
-    block_list: Path | None = Field(None, description="YAML file that lists data that must not be archived")
+    block_list: Path | None = Field(None, description="YAML file that lists data that must not be reduced")
     raw_url_prefixes: tuple[str, ...] = Field(
         (), description="Prefixes of URLs that are allowed as the rawURL of an Exposure; default: none is allowed"
     )
