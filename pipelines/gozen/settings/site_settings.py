@@ -36,7 +36,9 @@ class Settings(BaseSettings):
         "tomoe", description="Name of an instrument profile that Gozen includes, or path of a profile file"
     )
     reference: str | None = Field(
-        None, description="Reference catalogue: a table file, or the name of a table in the archive"
+        None,
+        description="Reference catalogue: a table file, or the name of a table in the archive; default: the table gaia "
+        "of the archive, else the catalogue of its simulated sky",
     )
     run: str = Field(
         "r1",
