@@ -202,7 +202,7 @@ def release(
     tables: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME=TABLE...", help="Tables, each with its name in the release; TABLE alone keeps its name."
+            metavar="NAME=TABLE...", help="Tables, each with its name in the release; without NAME= that is TABLE."
         ),
     ],
 ) -> None:
