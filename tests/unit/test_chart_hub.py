@@ -20,6 +20,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from gozen.portal.shell.metrics import Metrics
+from gozen.portal.shell.portal_settings import PortalSettings
 from gozen_hub.hub_services import portal_page
 from gozen_hub.hub_settings import HubSettings, NamespaceSettings, read_hub_settings
 from gozen_hub.lab_pods import pod_traits
@@ -370,6 +371,16 @@ def test_the_portal_is_told_what_the_hub_expects_of_it(chart: helm.Chart, settin
     assert {f"--default-target={settings.hub_url}", f"--error-target={settings.hub_url}/hub/error"} < set(command)
 
 
+@pytest.mark.parametrize(
+    "given", [{}, {"everyone": True}, {"users": ["ada"], "groups": ["a b", 'c"\\'], "contact": "é"}]
+)
+def test_the_portal_has_the_members_of_the_hub(chart: helm.Chart, settings_of: Any, given: Manifest) -> None:
+    values = hub({"access": given} if given else {})
+    told = environment(one_of(rendered(chart, values), "Deployment", "-portal"))
+    found, wanted = PortalSettings.of_environment(told), settings_of(values).access
+    assert (found.members, found.contact) == (wanted.members, wanted.contact)
+
+
 @pytest.mark.parametrize("url", ["https://Sky.Example.org:443/", "https://SKY.example.org/"])
 def test_the_public_address_is_the_same_in_every_place(chart: helm.Chart, settings_of: Any, url: str) -> None:
     values = hub(publicUrl=url)
@@ -569,10 +580,12 @@ def test_ways_in_are_off_and_lead_to_the_proxy(chart: helm.Chart, user_hosts: bo
         (hub(userHosts=False), "a page of one user can act in the name of others"),
         (hub(publicUrl="http://sky.example.org"), "cross the network unencrypted"),
         (hub() | DISK, "Labs have no archive"),
+        (hub({"access": {"contact": "ada"}}), "Nobody is a member"),
     ],
 )
 def test_the_notes_warn_of_what_is_open(chart: helm.Chart, values: Manifest, said: str) -> None:
     assert said in notes(chart, values)
-    safe = hub({"archive": {"claim": "data"}}, serviceType="NodePort", archiveSecretName="few")
+    settings = {"archive": {"claim": "data"}, "access": {"users": ["ada"]}}
+    safe = hub(settings, serviceType="NodePort", archiveSecretName="few")
     assert said not in notes(chart, safe)
     assert "sky.example.org and *.sky.example.org must lead there" in notes(chart, safe)
