@@ -41,7 +41,7 @@ TEXTS: Mapping[str, Text] = {
     "releases_only": Text(
         "You see only releases, because only members see all tables and nights: to become a member, ask {contact}.",
         "すべての表と観測夜はメンバーだけが見られるため、リリースだけを表示しています "
-        "(メンバーになるには、{contact}に依頼してください)。",
+        "(メンバーになるには、{contact} に依頼してください)。",
     ),
     "administrators": Text("the administrators of this platform", "このプラットフォームの管理者"),
     "start": Text("Start", "はじめる"),
