@@ -25,7 +25,7 @@ from gozen.errors import BadRequest
 from gozen.portal.holdings import archive_contents
 from gozen.portal.shell.portal_settings import PortalSettings
 
-hub = portal_samples.hub
+running_hub, running_portal, hub, client, logged_in = portal_samples.FIXTURES
 SURVEY = Members(users=frozenset({"ada"}), groups=frozenset({"survey"}))
 RELEASED = "dr1 connect(rerun=&#34;dr1&#34;) lightcurves light curves 15,000 600 kB"
 OF_MEMBERS = ("21,180", "list of objects", "822 kB", "2026-01-14", "2026-01-15", "Live tables", "Nights", "Reference")
