@@ -93,6 +93,7 @@ def reached() -> str:
 
 
 BUDGET_S: dict[str, float] = {
+    "cluster/test_archive_on_a_node": 20,
     "cluster/test_chart": 25,  # the API server is asked some 90 questions about rights
     "cluster/test_commands": 40,
     "cluster/test_crds": 30,
@@ -109,6 +110,7 @@ BUDGET_S: dict[str, float] = {
     "cluster/test_story": 130,
     "cluster/test_user_credentials": 10,
     "cluster/test_user_namespaces": 20,
+    "cluster/test_user_volumes": 25,
     "cluster/test_user_workers": 20,
     "property/test_arrivals_in_portions": 20,
     "property/test_catalog_append": 15,

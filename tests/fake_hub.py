@@ -29,6 +29,8 @@ class FakeHub:
     ----------
     users
         The name of the user of each token.
+    groups
+        The groups of each user.
     scopes
         Scopes of all users.
     log_in_as
@@ -41,6 +43,7 @@ class FakeHub:
 
     url: str = ""
     users: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)
     scopes: list[str] = field(default_factory=lambda: [SCOPE])
     log_in_as: str = "hoshi"
     broken: bool = False
@@ -97,9 +100,8 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                 self._answer(500, {"message": "the database is gone"})
             elif path == "/hub/api/user":
                 name = hub.users.get(self.headers["Authorization"].removeprefix("token "))
-                self._answer(200, {"name": name, "kind": "user", "scopes": hub.scopes}) if name else self._answer(
-                    403, {}
-                )
+                model = {"name": name, "kind": "user", "scopes": hub.scopes, "groups": hub.groups.get(name or "", [])}
+                self._answer(200, model) if name else self._answer(403, {})
             elif path == "/hub/api/oauth2/authorize":
                 self._answer(302, {}, Location=hub.begin(self.path))
             else:

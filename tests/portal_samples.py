@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 from tests.fake_hub import SECRET, FakeHub, fake_hub
 
 from gozen.archive import keys
+from gozen.archive.access_levels import Members
 from gozen.archive.stores.open_store import Store, open_store
 from gozen.catalog.format import layout
 from gozen.catalog.format.manifest import DataFile, Kind, Manifest
@@ -90,6 +91,7 @@ def environment(
         "JUPYTERHUB_PUBLIC_HUB_URL": f"{hub}/hub/",
         "JUPYTERHUB_API_URL": f"{hub}/hub/api",
         "JUPYTERHUB_API_TOKEN": SECRET,
+        "GOZEN_PORTAL_ACCESS": '{"everyone": true}',
     }
 
 
@@ -102,6 +104,7 @@ def portal_settings(hub: FakeHub, **changed: object) -> PortalSettings:
         hub_url=f"{hub.url}/hub/",
         api_url=f"{hub.url}/hub/api",
         api_token=SECRET,
+        members=Members(everyone=True),
     )
     return replace(found, **changed)  # type: ignore[arg-type] # fields of the settings
 
@@ -152,7 +155,8 @@ def write_table(store: Store, name: str, kind: Kind, rows: int, size: int, night
 def write_release(store: Store, rerun: str, tables: dict[str, tuple[Kind, int, int]]) -> None:
     """Write a release of tables, each with kind, rows and bytes."""
     for name, (kind, rows, size) in tables.items():
-        store.write(f"{keys.catalog(name)}/{layout.release(rerun)}", _manifest(name, kind, rows, size, ()).to_json())
+        version = _manifest(name, kind, rows, size, (), layout.FIRST_RELEASED)
+        store.write(f"{keys.catalog(name)}/{layout.release(rerun)}", version.to_json())
     named = {name: {"collection": name, "manifest": layout.release(rerun)} for name in tables}
     store.write(keys.release(rerun), json.dumps({"format": 1, "tables": named}).encode())
 
@@ -171,7 +175,7 @@ def write_night(store: Store, night: str, exposures: int = 1, rejected: int = 0)
     store.write(keys.log_table("exposures", night), sink.getvalue().to_pybytes())
 
 
-def _manifest(name: str, kind: Kind, rows: int, size: int, nights: Sequence[str]) -> Manifest:
+def _manifest(name: str, kind: Kind, rows: int, size: int, nights: Sequence[str], generation: int = 1) -> Manifest:
     files = (DataFile("Norder=0/Dir=0/Npix=1/a.parquet", rows, size),)
     lists = {night: f"night/{night}.json" for night in nights}
-    return Manifest(name, 1, kind, 1, 5, "schema", "index", "coverage", files, lists)
+    return Manifest(name, 1, kind, generation, 5, "schema", "index", "coverage", files, lists)

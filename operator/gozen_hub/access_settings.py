@@ -1,4 +1,7 @@
-"""Settings of access to the archive: which users are members, and how labs get credentials for the object store."""
+"""Settings of access to the archive: which users are members, and how labs get credentials for the object store.
+
+Credentials and the first page follow the same settings.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,11 @@ class AccessSettings(Group):
     users: frozenset[str] = Field(frozenset(), description="Users who are members, by their names at the hub")
     groups: frozenset[str] = Field(frozenset(), description="Groups of the hub whose users are members")
     everyone: bool = Field(False, description="All users are members")
+    contact: str = Field(
+        "",
+        description="Whom users ask who are not members, such as an e-mail address; the first page shows it. Empty: "
+        "the administrators",
+    )
 
     @property
     def members(self) -> Members:

@@ -100,6 +100,8 @@ def _write_settings(state: Path, port: int, users: list[str], site: Settings) ->
         "login": login,
         "lab": {"start_timeout_s": 120},
         "archive": {"url": _absolute(str(site.archive)), "environment": _environment(site)},
+        # Labs read the archive's files as accounts of this machine do: the page must not show less.
+        "access": {"everyone": True},
     }
     file = state / "hub.yaml"
     file.write_text(dump(content))

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from jupyterhub.utils import subdomain_hook_idna
 
+from gozen.portal.shell.portal_settings import ACCESS
 from gozen_hub.hub_settings import VARIABLE, HubSettings
 from gozen_hub.machine_labs import free_port, keys_of_the_store
 
@@ -85,6 +86,7 @@ def _portal(settings: HubSettings, token: str) -> dict[str, Any]:
         "GOZEN_ARCHIVE": settings.archive.url,
         **settings.archive.environment,
         "GOZEN_NOTEBOOKS": str(settings.notebooks),
+        ACCESS: settings.access.model_dump_json(),
     }
     return {
         **common,

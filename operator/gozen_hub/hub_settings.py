@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from gozen.errors import BadRequest
 from gozen.resources.yaml_document import parse
 from gozen_hub.access_settings import AccessSettings, CredentialSettings
+from gozen_hub.archive_settings import ArchiveAccess
 from gozen_hub.lab_settings import IdleSettings, LabSettings, WorkersSettings
 from gozen_hub.login_settings import LoginSettings
 from gozen_hub.settings_group import Group, Quantity
@@ -51,18 +52,6 @@ class NamespaceSettings(Group):
         {}, description="NetworkPolicies of each namespace by name; all other connections are denied"
     )
     bindings: dict[str, Binding] = Field({}, description="Accounts that may act in each namespace, by name")
-
-
-class ArchiveAccess(Group):
-    """How labs reach the archive, only for reading."""
-
-    url: str = Field("", description="The archive: a folder, or s3://bucket/prefix")
-    environment: dict[str, str] = Field({}, description="Settings of the archive as environment variables of labs")
-    claim: str = Field(
-        "",
-        description="Name of a PersistentVolumeClaim with the archive, which you make in each user's namespace; labs "
-        "mount it read-only at /data",
-    )
 
 
 class HubSettings(Group):
@@ -121,8 +110,13 @@ class HubSettings(Group):
                 "a hub on one machine (where: machine) has no accounts for users of an OpenID provider: give "
                 "login.method system, or use a cluster"
             )
-        if self.where == "machine" and self.archive.claim:
-            raise ValueError("archive.claim names a volume of a cluster: on one machine, give archive.url instead")
+        if self.where == "machine" and self.archive.mounted:
+            raise ValueError("the archive's volume is one of a cluster: on one machine, give archive.url instead")
+        if self.archive.volume and not self.access.everyone:
+            raise ValueError(
+                "on a volume (archive.volume) each user can read the whole archive, so all are members: write "
+                "access.everyone: true, or put the archive on S3, where credentials withhold tables"
+            )
         if self.where == "cluster" and self.login.method == "system":
             raise ValueError(
                 "login.method system is only for where: machine, because a pod has no accounts of users: give openid"

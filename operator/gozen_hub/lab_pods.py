@@ -88,7 +88,7 @@ def lab_environment(settings: HubSettings) -> dict[str, str]:
 def shared_environment(settings: HubSettings) -> dict[str, str]:
     """Return the environment of labs and workers: where the archive is, how it is read, and what the site adds."""
     archive = settings.archive
-    found = {"GOZEN_ARCHIVE": DATA if archive.claim else archive.url, **archive.environment}
+    found = {"GOZEN_ARCHIVE": DATA if archive.mounted else archive.url, **archive.environment}
     if settings.where == "cluster" and archive.url.startswith("s3://"):
         found["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS}/credentials"
         found["AWS_EC2_METADATA_DISABLED"] = "true"
@@ -109,8 +109,8 @@ def archive_volumes(settings: HubSettings) -> list[dict[str, Any]]:
         # Not required: without it a lab starts, and says what is missing when the archive is read.
         secret = {"secretName": CREDENTIALS_SECRET, "optional": True, "defaultMode": 0o440}
         found.append({"name": "s3", "secret": secret})
-    if settings.archive.claim:
-        claim = {"claimName": settings.archive.claim, "readOnly": True}
+    if settings.archive.mounted:
+        claim = {"claimName": settings.archive.mounted, "readOnly": True}
         found.append({"name": "data", "persistentVolumeClaim": claim})
     return found
 
@@ -125,7 +125,7 @@ def archive_mounts(settings: HubSettings) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if settings.archive.url.startswith("s3://"):
         found.append({"name": "s3", "mountPath": CREDENTIALS, "readOnly": True})
-    if settings.archive.claim:
+    if settings.archive.mounted:
         found.append({"name": "data", "mountPath": DATA, "readOnly": True})
     return found
 

@@ -85,6 +85,16 @@ def test_a_user_runs_the_first_notebook_on_the_archive(
     run_all(page)
 
 
+def test_the_first_page_shows_members_the_live_tables(gozen_platform: Platform, browser: Browser) -> None:
+    """The portal's pod has the setting `access` of the release, in which all users are members."""
+    page = browser.new_context(locale="en-GB").new_page()
+    gozen_platform.log_in(page, "hoshi")
+    page.wait_for_url("**/services/portal/**", timeout=60_000)
+    page.get_by_role("heading", name="Live tables").wait_for(timeout=30_000)
+    assert page.locator(".caution").count() == 0
+    page.context.close()
+
+
 def test_a_lab_is_a_restricted_pod_without_a_token(gozen_platform: Platform, tokens: dict[str, str]) -> None:
     spec = gozen_platform.lab("hoshi")["spec"]
     assert spec["automountServiceAccountToken"] is False

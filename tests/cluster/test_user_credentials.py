@@ -69,7 +69,7 @@ class Service:
     def namespace(self, user: str) -> str:
         """Make the namespace of a user, as the service for namespaces does."""
         name = f"{PREFIX}-{user}"
-        make_namespace(self.maker, name, user, self.settings.namespaces)
+        make_namespace(self.maker, name, user, self.settings)
         return name
 
     def renewal(self) -> Renewal:

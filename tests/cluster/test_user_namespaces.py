@@ -20,7 +20,7 @@ from gozen_hub.namespaces.namespace_app import AUDIENCE
 from gozen_hub.namespaces.namespace_objects import OWNED, USER, quota
 
 from .api_server import ISSUER, ApiServer
-from .users_release import NAME, PLACE, Users, users
+from .users_release import NAME, PLACE, Users, forget, users
 
 pytestmark = pytest.mark.xdist_group("api")
 SECONDS_FOR_A_NAMESPACE = 5  # 0.1 s on a machine that does nothing else
@@ -32,9 +32,9 @@ MARKED = {**OWNED, "pod-security.kubernetes.io/enforce": "restricted"}
 
 @pytest.fixture(scope="module")
 def service(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Users]:
-    yield users(api_server, tmp_path_factory.mktemp("users"))
-    for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy", "clusterrolebinding", "clusterrole"):
-        api_server.kubectl("delete", kind, "--selector", f"app.kubernetes.io/instance={PLACE}", check=True)
+    found = users(api_server, tmp_path_factory.mktemp("users"))
+    yield found
+    forget(found)
 
 
 @pytest.fixture(scope="module")
@@ -326,6 +326,11 @@ def test_what_the_account_needs_it_may_do_directly(service: Users, ada: str) -> 
             f"/api/v1/namespaces/{ADA}/secrets/try",
             manifest("v1", "Secret", "try"),
             'cannot patch resource "secrets"',
+        ),
+        (
+            "/api/v1/persistentvolumes/gozen-user-ada-archive-0",
+            manifest("v1", "PersistentVolume", "gozen-user-ada-archive-0"),
+            'cannot patch resource "persistentvolumes"',
         ),
     ],
 )

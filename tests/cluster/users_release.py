@@ -36,17 +36,18 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Users:
-    """The service for namespaces, as the hub and as an intruder see it."""
+    """The service for namespaces of the release in the namespace `place`, as the hub and as an intruder see it."""
 
+    place: str
     server: ApiServer
     settings: HubSettings
     account: ApiConnection
     http: TestClient
 
-    def token(self, account: str = f"{NAME}-hub", *words: str) -> str:
+    def token(self, account: str = "", *words: str) -> str:
         """Return a token of a service account of the release, by default as the kubelet makes it for the hub."""
-        words = words or (f"--audience={AUDIENCE}",)
-        return self.server.kubectl("create", "token", account, "-n", PLACE, *words, check=True).stdout.strip()
+        words = (account or f"{self.place}-gozen-hub", "-n", self.place, *(words or (f"--audience={AUDIENCE}",)))
+        return self.server.kubectl("create", "token", *words, check=True).stdout.strip()
 
     def ask(self, name: str, user: str, token: str | None = None) -> tuple[int, str]:
         """Ask the service for a namespace; return the status and what it says."""
@@ -73,20 +74,20 @@ class Users:
         return ""
 
 
-def users(server: ApiServer, folder: Path) -> Users:
+def users(server: ApiServer, folder: Path, place: str = PLACE, values: Manifest = VALUES) -> Users:
     """Apply the chart's rights, and start the service with the settings that the chart writes."""
     with helm.Chart.load(CHART) as chart:
-        texts = chart.render(VALUES, name=PLACE, namespace=PLACE)
+        texts = chart.render(values, name=place, namespace=place)
     parts = {Path(path).name: text for path, text in texts.items()}
-    server.kubectl("create", "namespace", PLACE, check=True)
+    server.kubectl("create", "namespace", place, check=True)
     server.kubectl("apply", "-f", "-", stdin=parts["hub-rights.yaml"], check=True)
     written, *_ = yaml.safe_load_all(parts["hub-settings.yaml"])
     path = folder / "hub.yaml"
     path.write_text(written["data"]["hub.yaml"])
     settings = read_hub_settings(path)
-    kubeconfig = server.kubeconfig_of_service_account(PLACE, f"{NAME}-namespaces")
+    kubeconfig = server.kubeconfig_of_service_account(place, f"{place}-gozen-namespaces")
     account = ApiConnection(config.new_client_from_config(str(kubeconfig)))
-    found = Users(server, settings, account, TestClient(namespace_app(account, settings.namespaces)))
+    found = Users(place, server, settings, account, TestClient(namespace_app(account, settings)))
     anywhere = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "anywhere"}}
 
     def enforced() -> bool:
@@ -94,3 +95,9 @@ def users(server: ApiServer, folder: Path) -> Users:
 
     wait_until(enforced, "the admission policy", SECONDS_TO_ENFORCE)
     return found
+
+
+def forget(found: Users) -> None:
+    """Delete what a release has outside its namespace."""
+    for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy", "clusterrolebinding", "clusterrole"):
+        found.server.kubectl("delete", kind, "--selector", f"app.kubernetes.io/instance={found.place}", check=True)

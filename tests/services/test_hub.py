@@ -1,6 +1,7 @@
 """``gozen hub`` on one machine in a real browser: two people log in, and each gets only their own lab with the archive.
 
-The hub of a cluster is in tests/cluster/test_platform.py.
+A second hub has a settings file: it names the members, and soon ends idle labs. The hub of a cluster is in
+tests/cluster/test_platform.py.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
+from tests.portal_samples import sample_archive
 
 from gozen.errors import ClusterUnavailable
 from gozen_hub.credentials.credentials_main import TOKEN as CREDENTIALS_TOKEN
@@ -31,6 +33,7 @@ from .hub_client import HubClient, answers, called, executed, run_all, status
 
 GOZEN = Path(sys.executable).parent / "gozen"
 START_S = 90
+OF_ADMINS = secrets.token_hex(32)
 OF_CREDENTIALS = secrets.token_hex(32)
 """Token of the service that gives labs their credentials."""
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
@@ -193,39 +196,82 @@ async ([url, method, secret]) => {
 IDLE_S = 20
 
 
-@pytest.fixture
-def impatient(demo: Path, tmp_path: Path) -> Iterator[Hub]:
-    """Return a hub that ends a lab after a few seconds without activity."""
-    (tmp_path / "state").mkdir()
-    password = tmp_path / "state" / "password"
+@pytest.fixture(scope="module")
+def with_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """Return a hub whose members are a group, and that ends a lab after a few seconds without activity."""
+    folder = tmp_path_factory.mktemp("settings")
+    (folder / "state").mkdir()
+    password, of_admins = folder / "state" / "password", folder / "state" / "of-admins"
     password.write_text("correct-horse\n")
+    of_admins.write_text(OF_ADMINS)
+    sample_archive(folder / "archive")
     port = free_port()
+    test = {"users": ["hoshi", "sora"], "password_file": str(password), "admin_password_file": str(of_admins)}
     content = {
         "public_url": f"http://localhost:{port}",
         "where": "machine",
-        "state": str(tmp_path / "state"),
-        "login": {"method": "test", "test": {"users": ["hoshi"], "password_file": str(password)}},
+        "state": str(folder / "state"),
+        "login": {"method": "test", "test": test, "admins": ["tsuki"]},
+        "archive": {"url": str(folder / "archive")},
+        "access": {"groups": ["survey"], "contact": "data@sky.example.org"},
         "idle": {"lab_s": IDLE_S, "check_s": 1},
     }
-    (tmp_path / "hub.yaml").write_text(json.dumps(content))
-    hub = started(tmp_path, demo / "archive", "--settings", str(tmp_path / "hub.yaml"), port=port)
+    (folder / "hub.yaml").write_text(json.dumps(content))
+    hub = started(folder, folder / "archive", "--settings", str(folder / "hub.yaml"), port=port)
     yield hub
     assert stopped(hub) == []
 
 
-def test_a_lab_ends_when_it_is_idle_and_not_while_a_silent_cell_computes(impatient: Hub, browser: Browser) -> None:
-    page = browser.new_context().new_page()
-    impatient.log_in(page, "hoshi")
+def first_page(hub: Hub, browser: Browser, name: str) -> Page:
+    """Log in; return the first page."""
+    page = browser.new_context(locale="en-GB").new_page()
+    hub.log_in(page, name)
     page.wait_for_url("**/services/portal/**")
-    token = impatient.token_of(page)
-    page.goto(f"{impatient.url}/hub/user-redirect/api/status")
-    page.wait_for_url(f"{impatient.user_url('hoshi')}/api/status**", timeout=60_000)
+    return page
+
+
+def sections_for(hub: Hub, browser: Browser, name: str) -> set[str]:
+    """Return the headings of the first page for a user, and the sentence for users who are not members."""
+    page = first_page(hub, browser, name)
+    found = page.locator("h2, .caution").all_inner_texts()
     page.context.close()
-    lab = f"{impatient.user_url('hoshi')}/api"
+    return set(found)
+
+
+def test_the_groups_of_the_hub_decide_who_sees_more_than_releases(with_settings: Hub, browser: Browser) -> None:
+    releases = {
+        "Start",
+        "Releases",
+        "You see only releases, because only members see all tables and nights: to become a member, ask "
+        "data@sky.example.org.",
+    }
+    for name in ("hoshi", "sora"):
+        assert sections_for(with_settings, browser, name) == releases
+    page = browser.new_context().new_page()
+    with_settings.log_in(page, "tsuki", OF_ADMINS)
+    page.wait_for_url("**/services/portal/**")
+    token = with_settings.token_of(page)
+    page.context.close()
+    group = f"{with_settings.url}/hub/api/groups/survey"
+    called(group, token, "POST")
+    called(f"{group}/users", token, "POST", {"users": ["sora"]})
+    assert sections_for(with_settings, browser, "hoshi") == releases
+    assert {"Live tables", "Releases", "Nights", "Reference catalogue"} < sections_for(with_settings, browser, "sora")
+    called(f"{group}/users", token, "DELETE", {"users": ["sora"]})
+    assert sections_for(with_settings, browser, "sora") == releases
+
+
+def test_a_lab_ends_when_it_is_idle_and_not_while_a_silent_cell_computes(with_settings: Hub, browser: Browser) -> None:
+    page = first_page(with_settings, browser, "hoshi")
+    token = with_settings.token_of(page)
+    page.goto(f"{with_settings.url}/hub/user-redirect/api/status")
+    page.wait_for_url(f"{with_settings.user_url('hoshi')}/api/status**", timeout=60_000)
+    page.context.close()
+    lab = f"{with_settings.user_url('hoshi')}/api"
     kernel = called(f"{lab}/kernels", token, "POST", {"name": "python3"})["id"]
     silent = f"import time; time.sleep({1.5 * IDLE_S})"
     assert executed(f"{lab}/kernels/{kernel}/channels", token, silent) == "ok"
     end = time.monotonic() + 120
-    while called(f"{impatient.url}/hub/api/users/hoshi", token)["server"]:
+    while called(f"{with_settings.url}/hub/api/users/hoshi", token)["server"]:
         assert time.monotonic() < end, "an idle lab goes on"
         time.sleep(0.5)

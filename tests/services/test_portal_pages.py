@@ -38,6 +38,7 @@ def process_environment(hub: FakeHub, url: str, archive: Path) -> dict[str, str]
         **portal_samples.environment(url, url, hub.url),
         "GOZEN_ARCHIVE": str(archive),
         "GOZEN_NOTEBOOKS": str(ROOT / "notebooks"),
+        "GOZEN_PORTAL_ACCESS": '{"users": ["hoshi"], "contact": "data-access@observatory.sky.example.org"}',
     }
     return {**{name: value for name, value in os.environ.items() if not name.startswith("GOZEN")}, **ours}
 
@@ -146,6 +147,23 @@ def test_no_screen_is_too_narrow(opened, width: int, language: str) -> None:
     assert button["x"] >= 0
     assert button["x"] + button["width"] <= width
     assert button["height"] >= 40
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_user_who_is_not_a_member_reads_why_releases_alone_are_there(
+    opened, hub: FakeHub, monkeypatch: pytest.MonkeyPatch, scheme: str, language: str
+) -> None:
+    monkeypatch.setattr(hub, "log_in_as", "guest")
+    page = opened(color_scheme=scheme, locale=language, viewport={"width": 320, "height": 800})
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 320
+    assert page.evaluate(CONTRAST) == []
+    assert page.locator(".caution").get_by_text("data-access@observatory.sky.example.org").is_visible()
+    assert page.locator("main section").evaluate_all("all => all.map(e => e.getAttribute('aria-labelledby'))") == [
+        "start",
+        "releases",
+    ]
+    assert page.locator(".start a.button").count() == 1
 
 
 def shade(page: Page) -> int:

@@ -20,6 +20,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from gozen.portal.shell.metrics import Metrics
+from gozen.portal.shell.portal_settings import PortalSettings
 from gozen_hub.hub_services import portal_page
 from gozen_hub.hub_settings import HubSettings, NamespaceSettings, read_hub_settings
 from gozen_hub.lab_pods import pod_traits
@@ -31,6 +32,7 @@ from gozen_hub.workers.cluster_manifest import GROUP
 from .rendered_chart import CHART, DISK, S3, Manifest, environment, notes, of_kind, one_of, rendered, rules
 
 LOGIN = {"method": "test", "test": {"users": ["ada"], "password_file": "/etc/gozen/login/password"}}
+VOLUME = {"archive": {"volume": {"source": {"nfs": {"server": "files", "path": "/sky"}}}}, "access": {"everyone": True}}
 PARTS = ("hub", "namespaces", "portal", "proxy")
 
 
@@ -189,6 +191,10 @@ def settings_schema() -> Manifest:
         (hub(publicUrl="https://10.0.0.1"), "below which there are no host names"),
         (hub(publicUrl="https://sky.example.org/hub"), "publicUrl"),
         (hub({"lab": {"startTimeout": 3}}), "startTimeout"),
+        (hub(VOLUME | {"access": {"users": ["ada"]}}) | DISK, "hub.settings.archive.volume: on a volume each user can"),
+        (hub(VOLUME | {"archive": {"volume": {"source": {"rbd": {}}}}}) | DISK, "give one of nfs, csi and hostPath"),
+        (hub(VOLUME | {"archive": {"volume": {"source": {"nfs": {}, "csi": {}}}}}) | DISK, "give one of nfs, csi and"),
+        (hub(VOLUME | {"archive": {"volume": {}}}) | DISK, "source"),
         (hub({"lab": {"profiles": [{"title": "a", "memory": "lots"}]}}), "memory"),
         (hub(gateway={"enabled": True}), "hub.gateway: give className"),
         (hub(gateway={"enabled": True, "className": "any"}), "hub.gateway.tlsSecretName"),
@@ -225,6 +231,16 @@ def test_rights_are_these_and_no_others(manifests: list[Manifest]) -> None:
         if "resourceNames" in rule
     }
     assert limited == {"clusterroles": ["gozen-hub-labs"], "serviceaccounts": ["default"]}
+
+
+def test_volumes_are_made_only_where_the_site_gives_one(chart: helm.Chart, manifests: list[Manifest]) -> None:
+    with_one = rendered(chart, hub(VOLUME) | DISK)
+    found = rules(with_one, "gozen-namespaces", "ClusterRole")
+    assert found["persistentvolumes"] == found["persistentvolumeclaims"] == ["create", "patch"]
+    for part in (with_one, manifests):
+        policy = json.dumps(one_of(part, "ValidatingAdmissionPolicy")["spec"])
+        assert ("persistentvolume" in policy) == (part is with_one)
+    assert helm.lint(CHART, hub(VOLUME), strict=True)["errors"] == []
 
 
 def test_each_role_is_bound_to_its_account_alone(manifests: list[Manifest]) -> None:
@@ -368,6 +384,16 @@ def test_the_portal_is_told_what_the_hub_expects_of_it(chart: helm.Chart, settin
     command = pod(manifests, "proxy")["containers"][0]["command"]
     assert ("--host-routing" in command) == user_hosts
     assert {f"--default-target={settings.hub_url}", f"--error-target={settings.hub_url}/hub/error"} < set(command)
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"everyone": True}, {"users": ["ada"], "groups": ["a b", 'c"\\'], "contact": "é"}]
+)
+def test_the_portal_has_the_members_of_the_hub(chart: helm.Chart, settings_of: Any, given: Manifest) -> None:
+    values = hub({"access": given} if given else {})
+    told = environment(one_of(rendered(chart, values), "Deployment", "-portal"))
+    found, wanted = PortalSettings.of_environment(told), settings_of(values).access
+    assert (found.members, found.contact) == (wanted.members, wanted.contact)
 
 
 @pytest.mark.parametrize("url", ["https://Sky.Example.org:443/", "https://SKY.example.org/"])
@@ -569,10 +595,13 @@ def test_ways_in_are_off_and_lead_to_the_proxy(chart: helm.Chart, user_hosts: bo
         (hub(userHosts=False), "a page of one user can act in the name of others"),
         (hub(publicUrl="http://sky.example.org"), "cross the network unencrypted"),
         (hub() | DISK, "Labs have no archive"),
+        (hub({"access": {"contact": "ada"}}), "Nobody is a member"),
+        (hub(VOLUME) | DISK, "Each user can read all files of the volume"),
     ],
 )
 def test_the_notes_warn_of_what_is_open(chart: helm.Chart, values: Manifest, said: str) -> None:
     assert said in notes(chart, values)
-    safe = hub({"archive": {"claim": "data"}}, serviceType="NodePort", archiveSecretName="few")
+    settings = {"archive": {"claim": "data"}, "access": {"users": ["ada"]}}
+    safe = hub(settings, serviceType="NodePort", archiveSecretName="few")
     assert said not in notes(chart, safe)
     assert "sky.example.org and *.sky.example.org must lead there" in notes(chart, safe)

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from kubespawner import KubeSpawner
+from tests.portal_samples import environment
 from traitlets.config import Config
 
 from gozen.errors import BadRequest
+from gozen.portal.shell.portal_settings import PortalSettings
 from gozen_hub.configure import configure
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import pod_traits
@@ -73,6 +75,14 @@ def test_who_renews_credentials_reads_names_and_groups_and_nothing_else(
 
 def test_the_metrics_of_the_hub_need_no_log_in(secrets: Path) -> None:
     assert configured(settings(secrets)).JupyterHub.authenticate_prometheus is False
+
+
+def test_on_one_machine_the_portal_has_the_members_of_the_hub(secrets: Path) -> None:
+    for access in ({}, {"users": ["ada"], "groups": ["survey"], "contact": "data@sky.example.org"}, {"everyone": True}):
+        here = settings(secrets, where="machine", access=access)
+        portal = configured(here).JupyterHub.services[0]["environment"]
+        found = PortalSettings.of_environment(environment() | portal)
+        assert (found.members, found.contact) == (here.access.members, here.access.contact)
 
 
 def test_idle_labs_end_after_the_time_that_is_set(secrets: Path) -> None:

@@ -10,6 +10,10 @@ from gozen.errors import BadRequest
 from gozen_hub.hub_settings import read_hub_settings
 
 TEST_LOGIN = "login: {method: test, test: {users: [hoshi], password_file: /etc/password}}\n"
+VOLUME = TEST_LOGIN + (
+    "archive: {volume: {source: {nfs: {server: files, path: /sky}}, mount_options: [nfsvers=4.2]}}\n"
+    "access: {everyone: true}\n"
+)
 OPENID = (
     "login: {method: openid, openid: {client_id: a, client_secret_file: /a, authorize_url: a, token_url: a, "
     "userdata_url: a}}\n"
@@ -59,6 +63,16 @@ def test_a_file_with_a_login_is_enough(tmp_path: Path) -> None:
         (OPENID + "where: machine\n", "no accounts for users of an OpenID provider"),
         ("login: {method: system}\n", "login.method system is only for where: machine"),
         (TEST_LOGIN + "where: machine\narchive: {claim: a}\n", "on one machine, give archive.url instead"),
+        (VOLUME + "where: machine\n", "on one machine, give archive.url instead"),
+        (VOLUME.replace("access: {everyone: true}", ""), "each user can read the whole archive, so all are members"),
+        (
+            VOLUME.replace("nfs", "cephfs"),
+            "archive.volume.source: Value error, give one of nfs, csi, hostPath",
+        ),
+        (VOLUME.replace("{nfs: {server: files, path: /sky}}", "{}"), "and not none"),
+        (VOLUME.replace("nfs: {", "hostPath: {path: /sky}, nfs: {"), "and not hostPath, nfs"),
+        (VOLUME.replace("nfs: {", "hostPath: {"), "a folder of the nodes (hostPath) has no mount_options"),
+        (VOLUME.replace("{volume:", "{claim: sky, volume:"), "one that Gozen makes: give one"),
         (TEST_LOGIN + "namespaces: {prefix: observatory-users}\n", "namespaces.prefix: String should match"),
         (TEST_LOGIN + "idel: {}\n", "idel: Extra inputs are not permitted"),
         (TEST_LOGIN + "---\n" + TEST_LOGIN, "this file has 2"),

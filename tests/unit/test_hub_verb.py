@@ -47,6 +47,7 @@ def test_its_options_are_settings(started: Any, tmp_path: Path, capsys: pytest.C
     assert found.archive.environment == {"GOZEN_INSTRUMENT": "tomoe"}
     assert found.login.test is not None
     assert found.login.test.users == {"hoshi", "sora"}
+    assert found.access.everyone  # as labs on one machine, whose files the accounts of the system protect
     password = found.login.test.password_file
     assert password.stat().st_mode & 0o077 == 0
     printed = capsys.readouterr()

@@ -20,11 +20,12 @@ from gozen.archive.stores.s3_access import Keys
 from gozen_hub.credentials.user_secret import FILE, SESSION, Issued, user_secret
 from gozen_hub.hub_settings import HubSettings, read_hub_settings
 from gozen_hub.lab_pods import CREDENTIALS, pod_traits
+from gozen_hub.namespaces.archive_volume import volume_objects
 from gozen_hub.workers.cluster_manifest import cluster_manifest
 
 from .rendered_chart import CHART, DISK, Manifest, of_kind, one_of, rendered
 from .test_chart_credentials import GROUPS, STS
-from .test_chart_hub import allowed, hub, policies
+from .test_chart_hub import VOLUME, allowed, hub, policies
 
 LAB = {
     "metadata": {"name": "jupyter-ada", "uid": "1", "namespace": "gozen-user-ada"},
@@ -73,7 +74,9 @@ def sources(volumes: list[Manifest], mounts: list[Manifest]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "values", [hub(STS | GROUPS | SITE), hub({"archive": {"claim": "sky"}}) | DISK], ids=["bucket", "volume"]
+    "values",
+    [hub(STS | GROUPS | SITE), hub({"archive": {"claim": "sky"}}) | DISK, hub(VOLUME) | DISK],
+    ids=["bucket", "claim", "volume"],
 )
 def test_a_worker_reads_the_archive_as_the_lab_does(chart: helm.Chart, tmp_path: Path, values: Manifest) -> None:
     settings = settings_in(rendered(chart, with_workers(values)), tmp_path)
@@ -87,6 +90,19 @@ def test_a_worker_reads_the_archive_as_the_lab_does(chart: helm.Chart, tmp_path:
     lab = {name: value.format() for name, value in traits["environment"].items()}
     assert lab_alone < lab.keys()
     assert variables(worker).items() >= {name: lab[name] for name in lab.keys() - lab_alone}.items()
+
+
+def test_both_mount_the_claim_that_the_service_for_namespaces_makes(chart: helm.Chart, tmp_path: Path) -> None:
+    settings = settings_in(rendered(chart, with_workers(hub(VOLUME) | DISK)), tmp_path)
+    assert settings.archive.volume is not None
+    *_, claim = volume_objects("gozen-user-ada", "1", settings.archive.volume)
+    worker = pod_spec(settings, "worker")
+    volume, mount = sources(worker["volumes"], worker["containers"][0]["volumeMounts"])["/data"]
+    assert volume["persistentVolumeClaim"] == {"claimName": claim.manifest["metadata"]["name"], "readOnly": True}
+    assert mount["readOnly"] is True
+    assert variables(worker)["GOZEN_ARCHIVE"] == "/data"
+    scheduler = pod_spec(settings, "scheduler")
+    assert "/data" not in sources(scheduler["volumes"], scheduler["containers"][0]["volumeMounts"])
 
 
 def test_both_find_the_files_that_the_service_for_credentials_writes(manifests: list[Manifest], tmp_path: Path) -> None:

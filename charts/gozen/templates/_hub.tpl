@@ -66,6 +66,38 @@ http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespac
 {{- if and (include "gozen.credentials-method" .) (dig "access" "groups" list .Values.hub.settings) }}true{{ end -}}
 {{- end }}
 
+{{/* Not empty if each user's namespace gets a volume with the archive. */}}
+{{- define "gozen.archive-volume" -}}
+{{- if and .Values.hub.enabled (dig "archive" "volume" dict .Values.hub.settings) -}}
+{{- $source := dig "archive" "volume" "source" dict .Values.hub.settings -}}
+{{- if not (has (keys $source | sortAlpha | join " ") (list "nfs" "csi" "hostPath")) -}}
+{{- fail "hub.settings.archive.volume.source: give one of nfs, csi and hostPath" -}}
+{{- end -}}
+{{- if not (dig "access" "everyone" false .Values.hub.settings) -}}
+{{- fail "hub.settings.archive.volume: on a volume each user can read the whole archive; give hub.settings.access.everyone: true, or put the archive on S3, where credentials withhold tables" -}}
+{{- end -}}
+true
+{{- end -}}
+{{- end }}
+
+{{/* The only source that volumes of users' namespaces may have, as CEL: gozen_hub.namespaces.archive_volume writes it. */}}
+{{- define "gozen.archive-source" -}}
+{{- $given := dig "archive" "volume" "source" dict .Values.hub.settings -}}
+{{- $kind := keys $given | first -}}
+{{- $source := deepCopy (get $given $kind) -}}
+{{- if eq $kind "hostPath" -}}
+{{- $source = merge $source (dict "type" "Directory") -}}
+{{- else -}}
+{{- $source = mergeOverwrite $source (dict "readOnly" true) -}}
+{{- end -}}
+object.spec.?{{ $kind }}.orValue({}).all(key, key in {{ keys $source | sortAlpha | toJson }})
+{{- /* Field by field: all values of a map that CEL writes must have one type. */}}
+{{- range $field, $value := $source }} &&
+object.spec.?{{ $kind }}.?{{ $field }} == optional.of({{ toJson $value }}
+{{- if eq $field "volumeHandle" }}.replace('{namespace}', object.spec.claimRef.namespace){{ end }})
+{{- end }}
+{{- end }}
+
 {{/* Peers of a NetworkPolicy, as JSON. Arguments: root, component. */}}
 {{- define "gozen.hub-peer" -}}
 {{- $labels := include "gozen.selector" . | fromYaml -}}

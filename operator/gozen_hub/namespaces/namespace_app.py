@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from gozen.errors import BadRequest, ClusterUnavailable, GozenError
-from gozen_hub.hub_settings import NamespaceSettings
+from gozen_hub.hub_settings import HubSettings
 from gozen_hub.namespaces.make_namespace import caller_of, make_namespace
 from gozen_operator.api_server.connection import ApiConnection
 
@@ -33,8 +33,9 @@ class Wanted(BaseModel):
     user: str
 
 
-def namespace_app(connection: ApiConnection, settings: NamespaceSettings) -> FastAPI:
+def namespace_app(connection: ApiConnection, settings: HubSettings) -> FastAPI:
     """Return the service; requests run in threads, because the client of the API server blocks."""
+    hub = settings.namespaces.hub_account
     app = FastAPI(title="Namespaces of users", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/healthz")
@@ -47,8 +48,8 @@ def namespace_app(connection: ApiConnection, settings: NamespaceSettings) -> Fas
         try:
             token = authorization.removeprefix("Bearer ").strip()
             caller = caller_of(connection, token, AUDIENCE) if token else None
-            if caller is None or caller != settings.hub_account:
-                return _answer(HTTPStatus.FORBIDDEN, f"only {settings.hub_account} may ask for namespaces")
+            if caller is None or caller != hub:
+                return _answer(HTTPStatus.FORBIDDEN, f"only {hub} may ask for namespaces")
             make_namespace(connection, name, wanted.user, settings)
         except BadRequest as error:
             return _answer(HTTPStatus.CONFLICT, str(error))

@@ -78,18 +78,20 @@ def user_objects(name: str, user: str, settings: NamespaceSettings) -> Iterator[
     meta = {"name": name, "labels": labels, "annotations": {USER: user, HUB_NOTE: settings.hub_account}}
     yield Applied(f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
     # Before anything that may start pods: a pod that is there first would run without limits and without policies.
-    yield _object("v1", "resourcequotas", "ResourceQuota", name, "user", {"spec": {"hard": quota(settings.quota)}})
-    yield _object("v1", "limitranges", "LimitRange", name, "user", {"spec": {"limits": [_container_limits()]}})
-    yield _object("v1", "serviceaccounts", "ServiceAccount", name, "default", {"automountServiceAccountToken": False})
+    yield of_namespace("v1", "resourcequotas", "ResourceQuota", name, "user", {"spec": {"hard": quota(settings.quota)}})
+    yield of_namespace("v1", "limitranges", "LimitRange", name, "user", {"spec": {"limits": [_container_limits()]}})
+    yield of_namespace(
+        "v1", "serviceaccounts", "ServiceAccount", name, "default", {"automountServiceAccountToken": False}
+    )
     group = "networking.k8s.io/v1"
-    yield _object(group, "networkpolicies", "NetworkPolicy", name, "deny", {"spec": _DENY})
+    yield of_namespace(group, "networkpolicies", "NetworkPolicy", name, "deny", {"spec": _DENY})
     for policy, spec in settings.policies.items():
-        yield _object(group, "networkpolicies", "NetworkPolicy", name, policy, {"spec": spec})
+        yield of_namespace(group, "networkpolicies", "NetworkPolicy", name, policy, {"spec": spec})
     for binding, who in settings.bindings.items():
         role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": who.role}
         subject = {"kind": "ServiceAccount", "name": who.service_account, "namespace": who.namespace}
         content = {"roleRef": role, "subjects": [subject]}
-        yield _object("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding", name, binding, content)
+        yield of_namespace("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding", name, binding, content)
 
 
 def quota(settings: QuotaSettings) -> dict[str, str]:
@@ -118,7 +120,8 @@ def _container_limits() -> Manifest:
     }
 
 
-def _object(api: str, plural: str, kind: str, namespace: str, name: str, content: Manifest) -> Applied:
+def of_namespace(api: str, plural: str, kind: str, namespace: str, name: str, content: Manifest) -> Applied:
+    """Return an object of a namespace; `api` is its group and version, `plural` its kind in addresses."""
     root = f"/api/{api}" if api == "v1" else f"/apis/{api}"
     meta = {"name": name, "namespace": namespace, "labels": OWNED}
     manifest = {"apiVersion": api, "kind": kind, "metadata": meta, **content}

@@ -15,4 +15,4 @@ def _serve(settings: HubSettings) -> None:
     from gozen_hub.namespaces.namespace_app import namespace_app
     from gozen_operator.api_server.connection import connect
 
-    listen(namespace_app(connect(), settings.namespaces))
+    listen(namespace_app(connect(), settings))

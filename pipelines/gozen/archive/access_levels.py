@@ -1,7 +1,7 @@
 """Decide what astronomers may read: the level of a user, and the keys of the archive that a level contains. No I/O.
 
 The observatory reads everything. All rights are patterns of keys, so no list grows with the number of users, nights or
-releases. The hub's credentials (`gozen_hub.credentials`) and `gozen.archive.bucket_policy` use them.
+releases. The hub's credentials (`gozen_hub.credentials`), `gozen.archive.bucket_policy` and the portal use them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
 Level = Literal["members", "others"]
@@ -50,6 +51,11 @@ class Members:
 def level_of(user: str, groups: Set[str], members: Members) -> Level:
     """Return the level of a user who belongs to `groups`."""
     return "members" if members.everyone or user in members.users or groups & members.groups else "others"
+
+
+def may_read(level: Level, key: str) -> bool:
+    """Return whether a level may read an object of the archive, given its key."""
+    return any(fnmatchcase(key, one) for one in READS[level])
 
 
 def rights(level: Level, bucket: str, prefix: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The first page: which data there are, the way into the lab, and the notebooks."""
+"""The first page: which data there are for a level of access, the way into the lab, and the notebooks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
+from gozen.archive.access_levels import LEVELS, Level
 from gozen.errors import GozenError, StorageUnavailable
 from gozen.portal.holdings.archive_contents import LIGHT_CURVES, ArchiveContents, Contents
 from gozen.portal.holdings.fresh_value import DEADLINE_S, PATIENCE_S, FreshValue, NotYet
 from gozen.portal.holdings.night_pages import CountedNights, count_nights, page_of_nights
-from gozen.portal.holdings.notebook_list import FIRST, Notebook, notebooks
+from gozen.portal.holdings.notebook_list import FIRST, Notebook, notebooks, of_releases
 from gozen.portal.holdings.reading_threads import ReadingThreads
+from gozen.portal.holdings.sections import sections
 from gozen.portal.shell.portal_settings import PortalSettings
 from gozen.settings import Settings
 
@@ -50,27 +52,30 @@ class DataPage:
         self._settings, self._site = settings, site
         self._patience_s, self._deadline_s = patience_s, deadline_s
         self._threads = ReadingThreads()
-        self._contents = self._fresh(partial(self._threads.run, ArchiveContents(site).read))
+        read = ArchiveContents(site).read
+        # One value for each level, read for it: what one level sees can get into no page of another.
+        self._contents = {level: self._fresh(partial(self._threads.run, partial(read, level))) for level in LEVELS}
         self._nights: OrderedDict[tuple[str, ...], FreshValue[CountedNights]] = OrderedDict()
 
-    async def values(self, page: str) -> dict[str, Any]:
-        """Return the values of the template."""
+    async def values(self, page: str, level: Level) -> dict[str, Any]:
+        """Return the values of the template for a user of a level; `page` is the requested page of nights."""
         found = await asyncio.to_thread(notebooks, self._settings.notebooks)
-        first = next((one for one in found if one.name == FIRST), found[0] if found else Notebook(FIRST, "light-curve"))
+        notice, shown = await self._wait(self._contents[level]), sections(level)
+        contents = self._contents[level].last
         common = {
-            "notebooks": found,
-            "first": first,
-            "first_name": FIRST,
+            **_of_notebooks(found, contents, level),
+            "sections": shown,
+            "contact": self._settings.contact,
             "light_curves": LIGHT_CURVES,
             "seconds": int(self._patience_s),
             "contents": None,
             "page": None,
             "nights": [],
         }
-        notice = await self._wait(self._contents)
-        contents = self._contents.last
         if contents is None:
             return {**common, "notice": notice}
+        # To a user from whom something is withheld, an archive without releases is not known to be empty.
+        notice = notice or (Notice("empty") if contents.empty and shown.all else None)
         return {**common, **await self._of_archive(contents, page, notice)}
 
     async def _of_archive(self, contents: Contents, page: str, notice: Notice | None) -> dict[str, Any]:
@@ -78,7 +83,7 @@ class DataPage:
         counted, of_nights = await self._rows(shown.nights, wait=notice is None)
         nights = counted.rows if counted else ()
         most = max((one.counts.exposures for one in nights if one.counts), default=0)
-        notice = notice or of_nights or (Notice("empty") if contents.empty else None)
+        notice = notice or of_nights
         read_at = min(contents.read_at, counted.read_at) if counted else contents.read_at
         return {
             "contents": contents,
@@ -125,3 +130,13 @@ class DataPage:
         except GozenError as error:
             return Notice("refused", str(error))
         return None
+
+
+def _of_notebooks(found: list[Notebook], contents: Contents | None, level: Level) -> dict[str, Any]:
+    """Return the notebooks that run for a level, and the one to begin with; None if none runs."""
+    if sections(level).tables:
+        first = next((one for one in found if one.name == FIRST), found[0] if found else Notebook(FIRST, "light-curve"))
+        return {"notebooks": found, "first": first, "reads_light_curves": first.name == FIRST}
+    whole = {one.name for one in contents.releases if not one.problem} if contents else set()
+    found = of_releases(found, whole)
+    return {"notebooks": found, "first": found[0] if found else None, "reads_light_curves": False}

@@ -10,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from gozen.archive.access_levels import level_of
 from gozen.portal.data_page import DataPage
 from gozen.portal.holdings.fresh_value import DEADLINE_S, PATIENCE_S
 from gozen.portal.session_routes import NotLoggedIn, Session, session_routes
@@ -82,7 +83,8 @@ def _pages(settings: PortalSettings, session: Session, pages: Pages, data: DataP
         user = await session.user(request)
         if user is None:
             return session.log_in(request)
-        return pages.page(request, "data.html", user, await data.values(request.query_params.get("page", "1")))
+        level = level_of(user.name, user.groups, settings.members)
+        return pages.page(request, "data.html", user, await data.values(request.query_params.get("page", "1"), level))
 
     return router
 

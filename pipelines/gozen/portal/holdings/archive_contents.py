@@ -1,4 +1,4 @@
-"""Tables, releases, nights and the reference catalogue of an archive, with rows and sizes from the manifests."""
+"""What a level of access sees of an archive: tables, releases, nights, with rows and sizes from the manifests."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Literal, get_args
 
+from gozen.archive.access_levels import Level, may_read
 from gozen.archive.log.search_log import nights
 from gozen.archive.stores.open_store import Store, open_archive
-from gozen.catalog.format import manifest
+from gozen.catalog.format import layout, manifest
 from gozen.catalog.format.manifest import Kind, Manifest, tables
 from gozen.catalog.maintain.release import read_release, releases
 from gozen.errors import StorageUnavailable, UnreadableInput, as_gozen_error
+from gozen.portal.holdings.sections import sections
 from gozen.reduction.shared_inputs import ReferenceChoice, choose_reference
 from gozen.settings import Settings
 
@@ -34,6 +36,8 @@ class TableHolding:
         ``YYYYMMDD``, in order; empty for tables that do not grow by nights.
     problem
         Why the table cannot be read.
+    folder
+        Folder of its data files in the archive.
     """
 
     name: str
@@ -42,6 +46,7 @@ class TableHolding:
     size: int = 0
     nights: tuple[str, ...] = ()
     problem: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class ReleaseHolding:
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of an archive at one time.
+    """The contents of an archive at one time, as far as a level of access may read them.
 
     Parameters
     ----------
@@ -65,6 +70,8 @@ class Contents:
         The live tables by name; the reference catalogue comes last.
     nights
         Nights of the observation log, ``YYYYMMDD``, the last one first.
+    reference
+        The reference catalogue; None if it is withheld.
     read_at
         When it was read (UTC).
     """
@@ -73,12 +80,12 @@ class Contents:
     tables: tuple[TableHolding, ...]
     releases: tuple[ReleaseHolding, ...]
     nights: tuple[str, ...]
-    reference: ReferenceChoice
+    reference: ReferenceChoice | None
     read_at: datetime
 
     @property
     def empty(self) -> bool:
-        """Whether the archive has nothing to show."""
+        """Whether there is nothing to show."""
         return not (self.tables or self.releases or self.nights)
 
     @property
@@ -107,8 +114,10 @@ class ArchiveContents:
         self._settings = settings
         self._releases: dict[str, ReleaseHolding] = {}
 
-    def read(self) -> Contents:
-        """Return what the archive contains now; a table or release that is damaged is only marked.
+    def read(self, level: Level) -> Contents:
+        """Return what a level sees now; a table or release that is damaged is only marked.
+
+        Objects that the level may not read are not read for it either.
 
         Raises
         ------
@@ -117,20 +126,26 @@ class ArchiveContents:
         StorageUnavailable
             The archive cannot be read.
         """
-        store = open_archive(self._settings)
+        store, shown = open_archive(self._settings), sections(level)
+        live, reference = self._tables(store) if shown.tables else ((), None)
+        found = (self._release(store, name) for name in releases(store))
+        return Contents(
+            store.url,
+            live,
+            tuple(seen for one in found if (seen := _readable(one, level)).tables or not one.tables),
+            tuple(reversed(nights(store))) if shown.nights else (),
+            reference,
+            datetime.now(UTC),
+        )
+
+    def _tables(self, store: Store) -> tuple[tuple[TableHolding, ...], ReferenceChoice]:
+        """Return the live tables, and the reference catalogue."""
         names = tables(store)
         chosen = choose_reference(self._settings.reference, names.__contains__, store.exists)
         reference = replace(chosen, name=PurePath(chosen.name).name)  # a path says more than all users need to know
         live = (_live(store, name) for name in names)
         marked = (replace(one, kind="reference") if one.kind and _is_table(chosen, one.name) else one for one in live)
-        return Contents(
-            store.url,
-            tuple(sorted(marked, key=lambda one: (one.kind == "reference", one.name))),
-            tuple(self._release(store, name) for name in releases(store)),
-            tuple(reversed(nights(store))),
-            reference,
-            datetime.now(UTC),
-        )
+        return tuple(sorted(marked, key=lambda one: (one.kind == "reference", one.name))), reference
 
     def _release(self, store: Store, name: str) -> ReleaseHolding:
         if name not in self._releases:
@@ -159,7 +174,14 @@ def holding(name: str, version: Manifest) -> TableHolding:
             f"{', '.join(get_args(Kind))}; run `gozen catalog verify`, which gives advice"
         )
     size = sum(file.bytes for file in version.files)
-    return TableHolding(name, version.kind, version.rows, size, tuple(sorted(map(str, version.nights))))
+    span = tuple(sorted(map(str, version.nights)))
+    folder = layout.generation(version.name, version.generation)
+    return TableHolding(name, version.kind, version.rows, size, span, folder=folder)
+
+
+def _readable(release: ReleaseHolding, level: Level) -> ReleaseHolding:
+    """Return a release with the tables that a level may read: folders of old releases do not show what they are."""
+    return replace(release, tables=tuple(one for one in release.tables if may_read(level, f"{one.folder}/")))
 
 
 def _live(store: Store, name: str) -> TableHolding:

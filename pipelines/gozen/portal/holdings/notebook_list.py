@@ -1,12 +1,13 @@
-"""The notebooks that each user gets: their files, headings and first sentences."""
+"""The notebooks that each user gets: their files, headings and first sentences, and who can run them."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 FIRST = "light-curve.ipynb"
 """The notebook with which people begin."""
@@ -20,11 +21,22 @@ _KEPT = re.compile(r"\0(\d+)\0")
 
 @dataclass(frozen=True)
 class Notebook:
-    """One notebook: the name of its file, its heading, and its first sentence."""
+    """One notebook.
+
+    Parameters
+    ----------
+    name
+        Name of the file.
+    title, sentence
+        Its heading and its first sentence.
+    release
+        The release that it reads and nothing else, as its metadata say (``gozen``, ``release``); empty for others.
+    """
 
     name: str
     title: str
     sentence: str = ""
+    release: str = ""
 
 
 def notebooks(folder: Path | None) -> list[Notebook]:
@@ -33,20 +45,34 @@ def notebooks(folder: Path | None) -> list[Notebook]:
     return sorted(map(_described, files), key=lambda one: (one.name != FIRST, one.title.lower()))
 
 
+def of_releases(found: Iterable[Notebook], names: Set[str]) -> list[Notebook]:
+    """Return the notebooks that run for a user who may read only releases; `names` are those of the archive."""
+    return [one for one in found if one.release in names]
+
+
 def _described(path: Path) -> Notebook:
     try:
-        lines = list(_first_text(path))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        lines = list(_first_text(content))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        lines = []  # a damaged notebook is still listed: it can be opened, and the lab says what is wrong with it
+        # A damaged notebook is still listed: it can be opened, and the lab says what is wrong with it.
+        content, lines = {}, []
     title = next((line.lstrip("#").strip() for line in lines if line.startswith("#")), "")
     prose = " ".join(line.strip() for line in lines if not line.startswith("#")).strip()
     sentence = _SENTENCE.match(prose)
-    return Notebook(path.name, _plain(title) or path.stem, _plain(sentence[1]) if sentence else "")
+    first = _plain(sentence[1]) if sentence else ""
+    return Notebook(path.name, _plain(title) or path.stem, first, _release(content))
 
 
-def _first_text(path: Path) -> Iterator[str]:
+def _release(content: dict[str, Any]) -> str:
+    for name in ("metadata", "gozen"):
+        content = found if isinstance(found := content.get(name), dict) else {}
+    return str(content.get("release", ""))
+
+
+def _first_text(content: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of the first cell of text."""
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+    for cell in content["cells"]:
         if cell["cell_type"] == "markdown":
             yield from "".join(cell["source"]).splitlines()
             return

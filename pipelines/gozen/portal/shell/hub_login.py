@@ -47,10 +47,13 @@ class User:
         The name at the hub.
     session
         A digest of the token of this log-in, to which forms are bound.
+    groups
+        Groups of the hub to which the user belongs.
     """
 
     name: str
     session: str
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,9 @@ class HubLogin:
             raise HubAway(f"the answer names no user: {found!r:.200}")
         if not self._hub.check_scopes(self._hub.access_scopes, found):
             raise LoginFailed("login_scope")
-        return User(str(found["name"]), _digest(token))
+        # Every token may read the groups of its own user at this address. The answer is kept by token, for `_CACHE_S`.
+        groups = frozenset(map(str, found.get("groups") or ()))
+        return User(str(found["name"]), _digest(token), groups)
 
     def forget(self) -> None:
         """Clear the cache of valid tokens, because a user has logged out: the next request asks the hub again."""

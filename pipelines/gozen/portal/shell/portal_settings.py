@@ -1,4 +1,4 @@
-"""The settings of the portal: addresses and a token, which the hub or the chart sets in the environment."""
+"""The settings of the portal: addresses, a token and the members; the hub or the chart sets them in the environment."""
 
 from __future__ import annotations
 
@@ -9,19 +9,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gozen.archive.access_levels import Members
 from gozen.errors import BadRequest
 from gozen.portal.shell.origins import Origin, origin_of
 
 NOTEBOOKS = "GOZEN_NOTEBOOKS"
 """Environment variable with the folder of the notebooks that each user gets."""
+ACCESS = "GOZEN_PORTAL_ACCESS"
+"""Environment variable with the hub's settings of access, as JSON; without it nobody is a member."""
 _HUB = "JUPYTERHUB_"
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9._~-]+")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 
 
+class _Access(BaseModel):
+    """The hub's group of settings `access`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    everyone: bool = False
+    contact: str = ""
+
+
 @dataclass(frozen=True)
 class PortalSettings:
-    """Addresses and secrets of the portal.
+    """Addresses and secrets of the portal, and who may see what.
 
     Parameters
     ----------
@@ -41,6 +57,10 @@ class PortalSettings:
         Scopes of which a user needs at least one.
     notebooks
         Folder of the notebooks that each user gets; None if this process cannot read them.
+    members
+        Users who see all tables; all others see releases.
+    contact
+        Whom the others ask; empty for the administrators.
     """
 
     listen_host: str
@@ -52,20 +72,22 @@ class PortalSettings:
     client_id: str = "service-portal"
     scopes: frozenset[str] = frozenset({"access:services!service=portal"})
     notebooks: Path | None = None
+    members: Members = field(default_factory=Members)
+    contact: str = ""
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> PortalSettings:
-        """Return the settings that the variables ``JUPYTERHUB_...`` of the environment give.
+        """Return the settings that the variables ``JUPYTERHUB_...`` and ``GOZEN_...`` of the environment give.
 
         Raises
         ------
         BadRequest
-            A variable is missing, is not a valid address, or cannot be in a cookie.
+            A variable is missing, is not a valid address, cannot be in a cookie, or names the members in another form.
         """
         listen = urlsplit(_url(environment, "SERVICE_URL"))
         name = environment.get(f"{_HUB}SERVICE_NAME") or "portal"
         scopes = environment.get(f"{_HUB}OAUTH_ACCESS_SCOPES")
-        folder = environment.get(NOTEBOOKS)
+        folder, access = environment.get(NOTEBOOKS), _access(environment.get(ACCESS) or "{}")
         return cls(
             listen_host=str(listen.hostname),
             listen_port=listen.port or (443 if listen.scheme == "https" else 80),
@@ -76,6 +98,8 @@ class PortalSettings:
             client_id=_client_id(environment.get(f"{_HUB}CLIENT_ID") or f"service-{name}"),
             scopes=frozenset(json.loads(scopes)) if scopes else frozenset({f"access:services!service={name}"}),
             notebooks=Path(folder) if folder else None,
+            members=Members(access.users, access.groups, access.everyone),
+            contact=access.contact,
         )
 
     @property
@@ -131,6 +155,17 @@ def _public_url(environment: Mapping[str, str]) -> str:
             "consist of letters, digits and . _ ~ - without a query; rename the service of the hub, or its base_url"
         )
     return f"{found.rstrip('/')}/"
+
+
+def _access(found: str) -> _Access:
+    try:
+        return _Access.model_validate_json(found)
+    except ValidationError as error:
+        what = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'JSON'}: {one['msg']}" for one in error.errors())
+        raise BadRequest(
+            f"{ACCESS} = {found!r} does not say who is a member ({what}): hub and chart take it from the setting "
+            "`access` of the hub; start the portal by one of them"
+        ) from error
 
 
 def _client_id(found: str) -> str:

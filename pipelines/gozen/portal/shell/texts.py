@@ -34,6 +34,16 @@ TEXTS: Mapping[str, Text] = {
         "The tables and nights of this archive. In a lab you can work with them.",
         "このアーカイブにある表と観測夜の一覧です。ラボを開くと、これらのデータをすぐに使えます。",
     ),
+    "data_lead_releases": Text(
+        "The releases of this archive. In a lab you can work with them.",
+        "このアーカイブのリリースの一覧です。ラボを開くと、これらのデータをすぐに使えます。",
+    ),
+    "releases_only": Text(
+        "You see only releases, because only members see all tables and nights: to become a member, ask {contact}.",
+        "すべての表と観測夜はメンバーだけが見られるため、リリースだけを表示しています "
+        "(メンバーになるには、{contact} に依頼してください)。",
+    ),
+    "administrators": Text("the administrators of this platform", "このプラットフォームの管理者"),
     "start": Text("Start", "はじめる"),
     "first_notebook": Text("Open the first notebook", "最初のノートブックを開く"),
     "first_notebook_note": Text(
