@@ -68,6 +68,7 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
         "start_timeout": lab.start_timeout_s,
         "http_timeout": lab.start_timeout_s,
         "delete_stopped_pods": True,
+        "slow_spawn_message_threshold": 0,  # it would hide the sentence that says what the lab waits for
         "profile_list": [] if len(lab.profiles) == 1 else [_profile(one, settings) for one in lab.profiles],
         "profile_form_template": "",
         **_size(first),

@@ -1,8 +1,12 @@
-"""What the user sees if the service for namespaces refuses, is away, or answers nothing."""
+"""What the user sees if a lab does not start: the service for namespaces, quotas, a cluster that does not do its part.
+
+The same in a hub that runs, with an API server: tests/cluster/test_lab_starts.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,9 +15,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import ServerDisconnectedError
+from kubernetes_asyncio.client.rest import ApiException
 from tornado.httpclient import HTTPRequest
 
 from gozen_hub.lab_spawner import LabSpawner
+from gozen_hub.lab_start_errors import LabNotStarted, refused, too_late
+from gozen_hub.pod_waits import FETCHED
 
 PATIENCE_S = 0.3
 
@@ -43,9 +51,9 @@ def said(url: str) -> str:
     """Return what the hub's page shows when a namespace is requested at an address."""
     request = HTTPRequest(url, method="PUT", body="{}", request_timeout=PATIENCE_S)
     spawner: Any = SimpleNamespace(_namespace_request=lambda: request)
-    with pytest.raises(RuntimeError) as refusal:
+    with pytest.raises(LabNotStarted) as refusal:
         asyncio.run(LabSpawner._ensure_namespace(spawner))
-    shown: str = refusal.value.jupyterhub_message  # type: ignore[attr-defined]
+    shown: str = refusal.value.jupyterhub_message
     return shown
 
 
@@ -70,3 +78,78 @@ def test_a_refusal_is_shown_in_its_own_words() -> None:
 def test_an_answer_that_is_not_that_of_the_service_is_named() -> None:
     with listening(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nno") as url:
         assert said(url) == "the service for namespaces answered 502 Bad Gateway"
+
+
+def refusal(status: int, message: str, reason: str = "Forbidden") -> ApiException:
+    """Return what KubeSpawner raises if the API server refuses a pod or a home."""
+    error = ApiException(status=status, reason=reason)
+    error.body = json.dumps({"kind": "Status", "message": message}) if message else "<html>"
+    return error
+
+
+EXCEEDED = (
+    'pods "jupyter-hoshi" is forbidden: exceeded quota: user, requested: limits.memory=4G, used: limits.memory=30Gi, '
+    "limited: limits.memory=32Gi"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "reason"),
+    [
+        (
+            refusal(403, EXCEEDED),
+            "your quota is used up (needed: limits.memory=4G; used: limits.memory=30Gi; at most: limits.memory=32Gi): "
+            "wait a minute until your workers have ended, choose a smaller size, or ask your administrator",
+            "quota",
+        ),
+        (
+            refusal(403, 'pods "a" is forbidden: violates PodSecurity "restricted:latest"'),
+            'Kubernetes refuses the lab: pods "a" is forbidden: violates PodSecurity "restricted:latest"; show this to '
+            "your administrator",
+            "refused",
+        ),
+        (
+            refusal(503, "", "Service Unavailable"),
+            "the cluster does not answer (Service Unavailable); try again in a minute",
+            "cluster",
+        ),
+        (
+            ServerDisconnectedError(),
+            "the cluster does not answer (Server disconnected); try again in a minute",
+            "cluster",
+        ),
+    ],
+)
+def test_a_refusal_of_the_cluster_is_a_sentence(error: Exception, said: str, reason: str) -> None:
+    found = refused(error)
+    assert (found.jupyterhub_message, found.reason) == (said, reason)
+
+
+WARNING = {"type": "Warning", "message": "Multi-Attach error for volume pvc-1"}
+
+
+@pytest.mark.parametrize(
+    ("awaited", "events", "error", "said"),
+    [
+        (
+            "no node has room (0/2); ask",
+            [WARNING],
+            "",
+            "the lab did not start within 300 s: no node has room (0/2); ask",
+        ),
+        (
+            FETCHED,
+            [{"type": "Normal", "message": "Scheduled"}, WARNING, {"type": "Normal", "message": "Pulled"}],
+            "",
+            f"the lab did not start within 300 s: {FETCHED}, but: Multi-Attach error for volume pvc-1; try again in "
+            "some minutes, or ask your administrator",
+        ),
+        (FETCHED, [], "", f"the lab did not start within 300 s: {FETCHED}"),
+        ("", [], "Could not create pod a/b", "the lab did not start: Could not create pod a/b; try again in a minute"),
+        ("", [], "", "the lab did not start: the cluster does not answer; try again in a minute"),
+    ],
+)
+def test_a_lab_that_is_late_says_what_it_waits_for(
+    awaited: str, events: list[dict[str, Any]], error: str, said: str
+) -> None:
+    assert too_late(300, awaited, events, error).jupyterhub_message == said

@@ -408,7 +408,10 @@ def test_a_scheduler_that_starts_again_is_another_session() -> None:
 def test_a_worker_without_memory_is_named() -> None:
     ended = {"name": "worker", "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}, "restartCount": 1}
     found = state(pod_of("worker", containerStatuses=[ended], **READY))
-    assert found["notes"] == ["a worker was ended because its memory (4G) was used up: return less from map"]
+    assert found["notes"] == [
+        "a worker was ended because its memory (4G) was used up: read fewer columns, or return less from map, or ask "
+        "your administrator for larger workers"
+    ]
 
 
 def test_the_api_server_away_is_said(service: TestClient, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
