@@ -99,6 +99,7 @@ BUDGET_S: dict[str, float] = {
     "cluster/test_faults": 400,
     "cluster/test_fuzz_admission": 45,
     "cluster/test_images": 230,
+    "cluster/test_lab_starts": 25,  # a hub, a scheduler, and starts that must be given up
     "cluster/test_make_cluster": 20,
     "cluster/test_node": 20,
     "cluster/test_observer": 130,

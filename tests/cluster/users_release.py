@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ PLACE = "science"
 """Namespace of the release."""
 NAME = "science-gozen"
 LOGIN = {"method": "test", "test": {"users": ["ada"], "password_file": "/etc/gozen/login/password"}}
-VALUES = {
+VALUES: dict[str, Any] = {
     "archive": {"url": "s3://sky/archive"},
     "hub": {"enabled": True, "publicUrl": "https://sky.example.org", "settings": {"login": LOGIN}},
 }
@@ -42,11 +43,12 @@ class Users:
     settings: HubSettings
     account: ApiConnection
     http: TestClient
+    place: str = PLACE
 
-    def token(self, account: str = f"{NAME}-hub", *words: str) -> str:
+    def token(self, account: str = "", *words: str) -> str:
         """Return a token of a service account of the release, by default as the kubelet makes it for the hub."""
-        words = words or (f"--audience={AUDIENCE}",)
-        return self.server.kubectl("create", "token", account, "-n", PLACE, *words, check=True).stdout.strip()
+        words = (account or f"{self.place}-gozen-hub", *(words or (f"--audience={AUDIENCE}",)))
+        return self.server.kubectl("create", "token", "-n", self.place, *words, check=True).stdout.strip()
 
     def ask(self, name: str, user: str, token: str | None = None) -> tuple[int, str]:
         """Ask the service for a namespace; return the status and what it says."""
@@ -73,20 +75,29 @@ class Users:
         return ""
 
 
-def users(server: ApiServer, folder: Path) -> Users:
-    """Apply the chart's rights, and start the service with the settings that the chart writes."""
+def users(server: ApiServer, folder: Path, place: str = PLACE, settings: Mapping[str, Any] | None = None) -> Users:
+    """Apply the chart's rights, and start the service with the settings that the chart writes.
+
+    Parameters
+    ----------
+    place
+        Name and namespace of the release.
+    settings
+        Settings of the hub in addition to those of the log-in.
+    """
+    hub = VALUES["hub"] | {"settings": {"login": LOGIN, **(settings or {})}}
     with helm.Chart.load(CHART) as chart:
-        texts = chart.render(VALUES, name=PLACE, namespace=PLACE)
+        texts = chart.render(VALUES | {"hub": hub}, name=place, namespace=place)
     parts = {Path(path).name: text for path, text in texts.items()}
-    server.kubectl("create", "namespace", PLACE, check=True)
+    server.kubectl("create", "namespace", place, check=True)
     server.kubectl("apply", "-f", "-", stdin=parts["hub-rights.yaml"], check=True)
     written, *_ = yaml.safe_load_all(parts["hub-settings.yaml"])
     path = folder / "hub.yaml"
     path.write_text(written["data"]["hub.yaml"])
-    settings = read_hub_settings(path)
-    kubeconfig = server.kubeconfig_of_service_account(PLACE, f"{NAME}-namespaces")
+    read = read_hub_settings(path)
+    kubeconfig = server.kubeconfig_of_service_account(place, f"{place}-gozen-namespaces")
     account = ApiConnection(config.new_client_from_config(str(kubeconfig)))
-    found = Users(server, settings, account, TestClient(namespace_app(account, settings.namespaces)))
+    found = Users(server, read, account, TestClient(namespace_app(account, read.namespaces)), place)
     anywhere = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "anywhere"}}
 
     def enforced() -> bool:

@@ -1,4 +1,4 @@
-"""What the user sees if a lab does not start: the service for namespaces, quotas, a cluster that does not do its part.
+"""What the user sees if a lab does not start, and how a lab on a lost node ends.
 
 The same in a hub that runs, with an API server: tests/cluster/test_lab_starts.py.
 """
@@ -11,12 +11,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiohttp import ServerDisconnectedError
 from kubernetes_asyncio.client.rest import ApiException
+from kubespawner import KubeSpawner
 from tornado.httpclient import HTTPRequest
 
 from gozen_hub.lab_spawner import LabSpawner
@@ -153,3 +155,85 @@ def test_a_lab_that_is_late_says_what_it_waits_for(
     awaited: str, events: list[dict[str, Any]], error: str, said: str
 ) -> None:
     assert too_late(300, awaited, events, error).jupyterhub_message == said
+
+
+READY = {"type": "Ready", "status": "True"}
+CONTAINERS = [{"name": "notebook", "ready": True, "state": {"running": {}}}]
+
+
+def lab(due: datetime | None = None, ready: str = "True") -> dict[str, Any]:
+    """Return the pod of a lab that runs, as far as is known."""
+    meta = {"deletionTimestamp": due.isoformat()} if due else {}
+    return {
+        "metadata": meta,
+        "status": {"conditions": [READY | {"status": ready}], "containerStatuses": CONTAINERS},
+    }
+
+
+class Ends:
+    """Stands for what KubeSpawner does to end a lab; each call is noted.
+
+    Parameters
+    ----------
+    hangs
+        Whether a lab that may end in its own time never does.
+    """
+
+    def __init__(self, hangs: bool) -> None:
+        self.calls: list[bool] = []
+        self._hangs = hangs
+
+    async def stop(self, now: bool = False) -> None:
+        self.calls.append(now)
+        if self._hangs and not now:
+            await asyncio.Event().wait()
+
+
+def spawned(
+    monkeypatch: pytest.MonkeyPatch, pod: dict[str, Any] | None, hangs: bool = False
+) -> tuple[LabSpawner, list[bool]]:
+    """Return the spawner of a lab that KubeSpawner takes for running, and the calls that ended it."""
+    ends = Ends(hangs)
+
+    async def runs(_: KubeSpawner) -> None:
+        return None
+
+    monkeypatch.setattr("kubespawner.spawner.load_config", lambda **_: None)
+    monkeypatch.setattr("kubespawner.spawner.shared_client", lambda *_: None)
+    monkeypatch.setattr(KubeSpawner, "poll", runs)
+    monkeypatch.setattr(KubeSpawner, "stop", lambda _, now=False: ends.stop(now))
+    monkeypatch.setattr(LabSpawner, "_pod", lambda _: pod)
+    return LabSpawner(_mock=True), ends.calls
+
+
+@pytest.mark.parametrize(
+    ("pod", "ended"),
+    [
+        (None, False),
+        (lab(), False),
+        (lab(ready="False"), False),
+        (lab(datetime.now(UTC) - timedelta(seconds=30)), False),
+        (lab(datetime.now(UTC) - timedelta(days=1)), True),
+    ],
+    ids=["not there", "runs", "lost since a moment", "ends", "should have ended yesterday"],
+)
+def test_a_lab_that_kubernetes_ended_on_a_lost_node_has_ended(
+    monkeypatch: pytest.MonkeyPatch, pod: dict[str, Any] | None, ended: bool
+) -> None:
+    spawner, calls = spawned(monkeypatch, pod)
+    assert asyncio.run(spawner.poll()) == (1 if ended else None)
+    assert calls == ([True] if ended else [])
+
+
+@pytest.mark.parametrize(
+    ("pod", "hangs", "expected"),
+    [(lab(), False, [False]), (lab(ready="False"), True, [True]), (lab(), True, [False, True])],
+    ids=["as usual", "known to be lost", "lost without a word"],
+)
+def test_the_end_of_a_lab_does_not_wait_for_a_lost_node(
+    monkeypatch: pytest.MonkeyPatch, pod: dict[str, Any], hangs: bool, expected: list[bool]
+) -> None:
+    monkeypatch.setattr("gozen_hub.lab_spawner._END_S", 0.1)
+    spawner, calls = spawned(monkeypatch, pod, hangs)
+    asyncio.run(spawner.stop())
+    assert calls == expected
