@@ -136,6 +136,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_demo": 55,
     "services/test_disturbed": 90,
     "services/test_docs": 260,
+    "services/test_full_home": 25,
     "services/test_hub": 65,
     "services/test_isolated_jobs": 45,
     "services/test_isolation_answers": 10,
