@@ -144,7 +144,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_isolation_limits": 30,
     "services/test_isolation_process": 10,
     "services/test_killed": 110,
-    "services/test_lab_workers": 30,
+    "services/test_lab_workers": 45,  # three clusters are started: two for functions that use up the memory
     "services/test_lab_credentials": 30,
     "services/test_movers": 10,
     "services/test_night_by_command": 60,

@@ -285,6 +285,17 @@ def test_workers_alone_read_the_archive() -> None:
     assert "s3" not in json.dumps(spec["scheduler"])
 
 
+@pytest.mark.parametrize(
+    ("memory", "limit"),
+    [("4G", 3_880_000_000), ("1.5G", 1_380_000_000), ("200M", 100_000_000), ("2T", 1_999_880_000_000)],
+)
+def test_dask_ends_a_function_before_the_kernel_ends_its_worker(memory: str, limit: int) -> None:
+    spec = manifest(memory=memory, memory_guarantee="64M")["spec"]["worker"]["spec"]
+    assert f"--memory-limit={limit}" in spec["containers"][0]["command"]
+    names = {one["name"]: one["value"] for one in spec["containers"][0]["env"]}
+    assert names["DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE"] == "False"
+
+
 def test_the_scheduler_is_asked_over_http() -> None:
     spec = manifest()["spec"]["scheduler"]
     (container,) = spec["spec"]["containers"]
