@@ -12,7 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from gozen_hub.full_home import folders_elsewhere
+from gozen_hub.full_home import RUNTIME, folders_elsewhere
+from gozen_hub.lab_memory import STARTUP, note_start
 
 VARIABLE = "GOZEN_NOTEBOOKS"
 """Environment variable with the folder of the notebooks."""
@@ -23,6 +24,9 @@ _log = logging.getLogger(__name__)
 def main() -> None:
     """Run ``jupyterhub-singleuser`` in this process."""
     logging.basicConfig(level=logging.INFO)
+    if RUNTIME in os.environ:  # in a pod, whose container the system ends if its memory is used up
+        note_start(Path(os.environ[RUNTIME]))
+        os.environ.setdefault("PYTHONSTARTUP", str(STARTUP))
     os.environ.update(folders_elsewhere(Path.home(), os.environ))
     source = os.environ.get(VARIABLE)
     if source:
