@@ -53,7 +53,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
         return pending(pod, advice) if pod else ""
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield the events of Kubernetes, and after each change a sentence about what the lab waits for."""
+        """Yield the events of Kubernetes, and after each of them what the lab waits for: the page shows the last."""
         events, shown = super().progress(), ""
         following = asyncio.ensure_future(_next(events))
         try:
@@ -63,6 +63,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
                     if (event := following.result()) is None:
                         return
                     yield event
+                    shown = ""
                     following = asyncio.ensure_future(_next(events))
                 if (awaited := self.awaited()) != shown:
                     shown = awaited

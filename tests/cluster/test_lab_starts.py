@@ -84,9 +84,7 @@ def late(people: dict[str, Person]) -> dict[str, list[str]]:
 def test_a_lab_that_cannot_start_says_so_and_is_given_up(
     hub: HubAlone, people: dict[str, Person], late: dict[str, list[str]], name: str, said: str
 ) -> None:
-    waits = [one for one in late[name] if one.startswith(f"The lab waits: {said}")]
-    assert len(waits) == 1, late[name]
-    assert late[name].index(waits[0]) < len(late[name]) - 1
+    assert late[name][-2].startswith(f"The lab waits: {said}"), late[name]
     assert late[name][-1].startswith(f"Spawn failed: the lab did not start within {START_S} s: {said}")
     code, page = people[name].page(f"spawn-pending/{name}")
     assert code == 503
@@ -98,6 +96,15 @@ def test_a_lab_that_cannot_start_says_so_and_is_given_up(
 
 def test_a_size_that_no_node_has_says_that_there_are_smaller_ones(late: dict[str, list[str]]) -> None:
     assert late["haru"][-1].endswith("; choose a smaller size, or wait until other pods end, or ask your administrator")
+
+
+def test_a_start_that_its_user_stops_leaves_nothing(hub: HubAlone, people: dict[str, Person]) -> None:
+    haru = people["haru"]
+    assert "Your lab is starting" in haru.choose("huge")[1]
+    wait_until(lambda: len(hub.pods("haru")) == 1, "the pod", SECONDS)
+    assert haru.call("DELETE", "users/haru/server")[0] in (202, 204)
+    wait_until(lambda: haru.lab is None and hub.pods("haru") == [], "the end of the start", SECONDS)
+    assert "The lab is not running" in haru.page("spawn-pending/haru")[1]
 
 
 def started(hub: HubAlone, person: Person) -> str:

@@ -301,6 +301,7 @@ def test_the_scheduler_is_asked_over_http() -> None:
     (container,) = spec["spec"]["containers"]
     routes = next(one["value"] for one in container["env"] if one["name"].endswith("HTTP__ROUTES"))
     assert "distributed.http.scheduler.api" in routes
+    assert {"name": "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "value": "2"} in container["env"]
     names = [one["name"] for one in spec["service"]["ports"]]
     assert names == ["tcp-comm", "http-dashboard"] == [one["name"] for one in container["ports"]]
     assert spec["service"]["type"] == "ClusterIP"

@@ -81,7 +81,11 @@ def image_of(lab: Manifest, settings: HubSettings) -> str:
 def _scheduler(image: str, settings: HubSettings) -> Manifest:
     # Dask's controller asks the HTTP API when a cluster is idle, and never Dask's own protocol.
     routes = [f"distributed.http.{one}" for one in _ROUTES]
-    environment = {"DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": str(routes)}
+    environment = {
+        "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": str(routes),
+        # A task that has ended three workers ends the job: each worker takes seconds to come back.
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2",
+    }
     health = {"httpGet": {"path": "/health", "port": "http-dashboard"}}
     return {
         **_container("scheduler", image, environment, settings),
