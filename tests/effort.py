@@ -105,6 +105,7 @@ BUDGET_S: dict[str, float] = {
     "cluster/test_observer": 130,
     "cluster/test_operator": 25,
     "cluster/test_platform": 350,  # images, chart, a browser, labs, workers
+    "cluster/test_platform_faults": 120,  # labs and workers, a browser; what is used up is used up for real
     "cluster/test_policies": 10,
     "cluster/test_secrets": 20,
     "cluster/test_story": 130,
@@ -186,6 +187,7 @@ BUDGET_ALL_S = {
     "cluster/test_control_plane": 60.0,
     "cluster/test_fuzz_admission": 400.0,
     "cluster/test_images": 300.0,
+    "cluster/test_platform_outages": 90.0,
     "property/test_catalog_histories": 250.0,
     "property/test_fuzz_resources": 400.0,
     "property/test_quickdb_wire": 100.0,

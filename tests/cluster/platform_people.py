@@ -30,6 +30,8 @@ def add(a, b):
     return a + b
 
 """
+TOUCH = "from pathlib import Path\nPath('/home/gozen/mine.txt').write_text('kept')"
+"""Leaves a file in the home of a user."""
 
 
 def answer_of_a_laptop(archive: Path) -> str:

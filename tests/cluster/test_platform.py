@@ -10,42 +10,20 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
-from tests.services.chromium import chromium
+from playwright.sync_api import Page
 from tests.services.hub_client import answers, called, run_all, status, wait_for_end
 from tests.services.s3_server import SECRET
-from tests.services.small_demo import demo_folder
 
 from .developer_platform import DeveloperPlatform
 from .guarded import LOOKS, METADATA, OUTSIDE
-from .platform_people import MAPREDUCE, address_of, answer_of_a_laptop, left_of, opened, people, workers_of
+from .platform_people import MAPREDUCE, address_of, left_of, workers_of
 from .platform_release import Platform
 from .processes import wait_until
 from .tools import tool
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def pages(gozen_platform: Platform, browser: Browser) -> Iterator[dict[str, Page]]:
-    """Return a page of each of two users who have logged in."""
-    with people(gozen_platform, browser) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def tokens(gozen_platform: Platform, pages: dict[str, Page]) -> dict[str, str]:
-    """Return a token of each user, whose labs run."""
-    return opened(gozen_platform, pages)
 
 
 def test_what_make_platform_prints_is_enough_to_observe(for_developers: DeveloperPlatform) -> None:
@@ -105,12 +83,6 @@ with quickdb.connect(workers=2) as api:
     api.workers(2)
     print(bits, len(api.workers()))
 """
-
-
-@pytest.fixture(scope="module")
-def answer(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return what the functions give on this computer, to the bit."""
-    return answer_of_a_laptop(demo_folder(tmp_path_factory) / "archive")
 
 
 def test_functions_run_on_the_users_own_workers_and_give_the_answer_of_a_laptop(

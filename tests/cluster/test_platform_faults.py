@@ -1,65 +1,28 @@
 """What two people of the platform meet on a real node when something is wrong, and what is left of it afterwards.
 
 Covered: a quota that is used up (lab, workers), an image that is gone, no node for a lab, a home that is full, memory
-that is used up by a worker and by a kernel, a user who is deleted while logged in; in ``make test-all`` also a kubelet
-and a containerd that are killed while both work, and a node that is lost. The release is that of test_platform.py,
-whose last test has ended all labs. Not here: that a start is given up, and a second node (test_lab_starts.py).
+that is used up by a worker and by a kernel, a user who is deleted while logged in. The release is that of
+test_platform.py, whose last test has ended all labs. Not here: that a start is given up, and a second node
+(test_lab_starts.py); a kubelet that is killed (test_platform_outages.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from urllib.error import HTTPError
 
 import pytest
 from playwright.sync_api import Browser, Page
-from tests.services.chromium import chromium
-from tests.services.hub_client import answers, begun, called, status, wait_for_end
-from tests.services.small_demo import demo_folder
-
-from gozen_hub.pod_waits import node_is_lost
+from tests.services.hub_client import called, status, wait_for_end
 
 from .machine import run
-from .platform_faults import (
-    asked_on_the_node,
-    full_home,
-    home_of,
-    restart,
-    used_quota,
-    wait_for_node,
-    without_image,
-    without_node,
-)
-from .platform_people import MAPREDUCE, Kernel, address_of, answer_of_a_laptop, left_of, opened, people, workers_of
+from .platform_faults import full_home, home_of, used_quota, without_image, without_node
+from .platform_people import MAPREDUCE, TOUCH, Kernel, left_of, workers_of
 from .platform_release import ADMIN, IMAGE, Platform
 from .processes import wait_until
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]
 WAIT_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened_browser:
-        yield opened_browser
-
-
-@pytest.fixture(scope="module")
-def pages(gozen_platform: Platform, browser: Browser) -> Iterator[dict[str, Page]]:
-    with people(gozen_platform, browser) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def tokens(gozen_platform: Platform, pages: dict[str, Page]) -> dict[str, str]:
-    """Return a token of each user, whose labs run."""
-    return opened(gozen_platform, pages)
-
-
-@pytest.fixture(scope="module")
-def answer(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return answer_of_a_laptop(demo_folder(tmp_path_factory) / "archive")
 
 
 def in_lab(platform: Platform, name: str, program: str, seconds: float = 240) -> list[str]:
@@ -200,9 +163,6 @@ def test_a_lab_without_a_node_waits_and_then_starts_in_a_home_that_is_full(
         wait_for_end(gozen_platform, "sora", tokens["sora"], 90)
 
 
-TOUCH = "from pathlib import Path\nPath('/home/gozen/mine.txt').write_text('kept')"
-
-
 def test_after_the_deletion_of_a_user_the_lab_and_the_log_in_end_and_the_home_stays(
     gozen_platform: Platform, browser: Browser, pages: dict[str, Page], tokens: dict[str, str]
 ) -> None:
@@ -230,90 +190,3 @@ def test_after_the_deletion_of_a_user_the_lab_and_the_log_in_end_and_the_home_st
         admin.context.close()
     gozen_platform.log_in(page, "hoshi")
     page.wait_for_url("**/services/portal/**", timeout=WAIT_MS)
-
-
-@pytest.fixture(scope="module")
-def at_work(gozen_platform: Platform, pages: dict[str, Page], tokens: dict[str, str]) -> dict[str, str]:
-    """Let both users have a lab again; return new tokens: those of a deleted user are gone."""
-    return opened(gozen_platform, pages)
-
-
-LONG = {
-    "hoshi": f"""{MAPREDUCE}
-import time
-
-
-def slow(patch):
-    time.sleep(5)
-    return moments(patch)
-
-
-with quickdb.connect(workers=2) as api:
-    api.workers(2)
-    api.mapreduce(moments, add, cache=False)
-    open("begun.txt", "w").write("yes")
-    found = bytes(api.mapreduce(slow, add, cache=False)).hex()
-with open("answer.txt", "w") as file:
-    file.write(found)
-""",
-    "sora": """
-import time
-
-open("begun.txt", "w").write("yes")
-total = 0
-for number in range(60):
-    total += number
-    time.sleep(0.5)
-with open("answer.txt", "w") as file:
-    file.write(str(total))
-""",
-}
-
-
-@pytest.mark.test_all("kills the kubelet of a node with the platform; test_faults does the same with reductions")
-def test_a_kubelet_and_a_containerd_that_are_killed_disturb_nobody(
-    gozen_platform: Platform, at_work: dict[str, str], answer: str
-) -> None:
-    before = {name: gozen_platform.lab(name) for name in at_work}
-    for name, token in at_work.items():
-        begun(Kernel(gozen_platform, name, token).url, token, LONG[name])
-    for name, token in at_work.items():
-        first = f"{gozen_platform.user_url(name)}/api/contents/begun.txt"
-        wait_until(lambda first=first, token=token: status(first, token) == 200, f"the work of {name}", 180)
-    restart(gozen_platform.node, "containerd", "kubelet")
-    wait_until(lambda: answers(f"{gozen_platform.url}/hub/health"), "the way in", 120)
-    right = {"hoshi": answer, "sora": str(sum(range(60)))}
-    for name, token in at_work.items():
-        last = f"{gozen_platform.user_url(name)}/api/contents/answer.txt"
-        wait_until(lambda last=last, token=token: status(last, token) == 200, f"the answer of {name}", 300)
-        assert called(last, token)["content"] == right[name]
-        lab = gozen_platform.lab(name)
-        assert lab["metadata"]["uid"] == before[name]["metadata"]["uid"]
-        assert lab["status"]["containerStatuses"][0]["restartCount"] == 0
-
-
-@pytest.mark.test_all("takes minutes, until Kubernetes gives up a node; the start on another one is in test_lab_starts")
-def test_a_lab_on_a_node_that_is_lost_ends_at_once_and_starts_again_with_its_home(
-    gozen_platform: Platform, at_work: dict[str, str]
-) -> None:
-    """There is one node, so the lab cannot start before the node is back; meanwhile its page says so."""
-    node, token = gozen_platform.node, at_work["sora"]
-    uid = gozen_platform.lab("sora")["metadata"]["uid"]
-    gozen_platform.in_lab("sora", TOUCH)
-    hub = f"http://{address_of(gozen_platform, 'hub')}:8081/hub/api/users/sora/server"
-    node.crash("kubelet")
-    try:
-        wait_for_node(node, "False", "Unknown")
-        wait_until(lambda: node_is_lost(gozen_platform.lab("sora")), "the lab to be lost", 60)
-        assert asked_on_the_node(node, "DELETE", hub, token).split()[0] in ("202", "204")
-        wait_until(lambda: left_of(gozen_platform, "sora") == [], "the end of a lab that nobody can end", 30)
-        assert asked_on_the_node(node, "POST", hub, token).split()[0] in ("201", "202")
-        said = asked_on_the_node(node, "GET", f"{hub}/progress", token, until="The lab waits: no node has room")
-        assert "0/1 nodes are available" in said
-    finally:
-        node.restart("kubelet")
-    wait_for_node(node, "True")
-    lab = f"{gozen_platform.user_url('sora')}/api/contents/mine.txt"
-    wait_until(lambda: status(lab, token) == 200, "the lab of sora", 300)
-    assert called(lab, token)["content"] == "kept"
-    assert gozen_platform.lab("sora")["metadata"]["uid"] != uid
