@@ -100,11 +100,13 @@ BUDGET_S: dict[str, float] = {
     "cluster/test_faults": 400,
     "cluster/test_fuzz_admission": 45,
     "cluster/test_images": 230,
+    "cluster/test_lab_starts": 25,  # a hub, a scheduler, and starts that must be given up
     "cluster/test_make_cluster": 20,
     "cluster/test_node": 20,
     "cluster/test_observer": 130,
     "cluster/test_operator": 25,
     "cluster/test_platform": 350,  # images, chart, a browser, labs, workers
+    "cluster/test_platform_faults": 120,  # labs and workers, a browser; what is used up is used up for real
     "cluster/test_policies": 10,
     "cluster/test_secrets": 20,
     "cluster/test_story": 130,
@@ -137,6 +139,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_demo": 55,
     "services/test_disturbed": 90,
     "services/test_docs": 260,
+    "services/test_full_home": 25,
     "services/test_hub": 65,
     "services/test_isolated_jobs": 45,
     "services/test_isolation_answers": 10,
@@ -144,7 +147,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_isolation_limits": 30,
     "services/test_isolation_process": 10,
     "services/test_killed": 110,
-    "services/test_lab_workers": 30,
+    "services/test_lab_workers": 45,  # three clusters are started: two for functions that use up the memory
     "services/test_lab_credentials": 30,
     "services/test_movers": 10,
     "services/test_night_by_command": 60,
@@ -186,6 +189,7 @@ BUDGET_ALL_S = {
     "cluster/test_control_plane": 60.0,
     "cluster/test_fuzz_admission": 400.0,
     "cluster/test_images": 300.0,
+    "cluster/test_platform_outages": 90.0,
     "property/test_catalog_histories": 250.0,
     "property/test_fuzz_resources": 400.0,
     "property/test_quickdb_wire": 100.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gozen_hub.full_home import RUNTIME
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_settings import Profile
 
@@ -62,12 +63,14 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
         "notebook_dir": HOME,
         # KubeSpawner fills in names in braces; a brace of a value is doubled, so that it stays one.
         "environment": {
-            name: value.replace("{", "{{").replace("}", "}}") for name, value in lab_environment(settings).items()
+            RUNTIME: "/tmp/jupyter",  # noqa: S108 - a home that is full must not keep kernels from starting
+            **{name: value.replace("{", "{{").replace("}", "}}") for name, value in lab_environment(settings).items()},
         },
         "node_selector": dict(lab.node_selector),
         "start_timeout": lab.start_timeout_s,
         "http_timeout": lab.start_timeout_s,
         "delete_stopped_pods": True,
+        "slow_spawn_message_threshold": 0,  # it would hide the sentence that says what the lab waits for
         "profile_list": [] if len(lab.profiles) == 1 else [_profile(one, settings) for one in lab.profiles],
         "profile_form_template": "",
         **_size(first),

@@ -1,17 +1,31 @@
-"""KubeSpawner whose namespaces are made by the service for them: the hub may not make any."""
+"""KubeSpawner that says why a lab did not start, gives up lost nodes, and leaves namespaces to the service for them."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from aiohttp import ClientError
+from kubernetes_asyncio.client.rest import ApiException
 from kubespawner import KubeSpawner
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from traitlets import Unicode
 
+from gozen_hub.lab_start_errors import LabNotStarted, refused, too_late
+from gozen_hub.pod_waits import ADVICE, is_overdue, node_is_lost, pending
+
 _PATIENCE_S = 30
+_BEFORE_THE_HUB_S = 1.0
+"""The hub gives up a start after `start_timeout` without a reason, so the reason must come earlier."""
+_END_S = 60.0
+"""Seconds for which a lab may take to end; after them its node counts as lost."""
+_LOOK_S = 1.0
 
 
 class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type hints
@@ -22,14 +36,76 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
         "/var/run/secrets/gozen-namespaces/token", config=True, help="File with the token for that service."
     )
 
+    async def _start(self) -> Any:
+        """Start the pod; raise `LabNotStarted` with a sentence for the user if this fails."""
+        try:
+            async with asyncio.timeout(self.start_timeout - _BEFORE_THE_HUB_S):
+                return await super()._start()
+        except TimeoutError as error:
+            raise too_late(self.start_timeout, self.awaited(), self.events, str(error)) from error
+        except (ApiException, ClientError) as error:
+            raise refused(error) from error
+
+    def awaited(self) -> str:
+        """Return what the lab waits for; empty if its pod runs, or is not there."""
+        pod = self._pod()
+        advice = f"choose a smaller size, or {ADVICE}" if self.profile_list else ADVICE
+        return pending(pod, advice) if pod else ""
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield the events of Kubernetes, and after each of them what the lab waits for: the page shows the last."""
+        events, shown = super().progress(), ""
+        following = asyncio.ensure_future(_next(events))
+        try:
+            while True:
+                done, _ = await asyncio.wait({following}, timeout=_LOOK_S)
+                if done:
+                    if (event := following.result()) is None:
+                        return
+                    yield event
+                    shown = ""
+                    following = asyncio.ensure_future(_next(events))
+                if (awaited := self.awaited()) != shown:
+                    shown = awaited
+                    yield {"message": f"The lab waits: {awaited}" if awaited else "The lab starts"}
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await following
+
+    async def poll(self) -> int | None:
+        """Return None while the lab runs; one that should have ended long ago is on a lost node, and has ended."""
+        status: int | None = await super().poll()
+        pod = self._pod()
+        if status is None and pod and is_overdue(pod, datetime.now(UTC)):
+            self.log.warning("%s/%s: its node does not say that it has ended", self.namespace, self.pod_name)
+            await super().stop(now=True)
+            return 1
+        return status
+
+    async def stop(self, now: bool = False) -> None:
+        """End the lab; if its node is lost, without waiting for it, so that the lab can start on another one."""
+        pod = self._pod()
+        try:
+            async with asyncio.timeout(_END_S):
+                await super().stop(now or bool(pod and node_is_lost(pod)))
+        except TimeoutError:
+            self.log.warning("%s/%s: its node did not end it within %.0f s", self.namespace, self.pod_name, _END_S)
+            await super().stop(now=True)
+
+    def _pod(self) -> Any:
+        reflector = self.pod_reflector
+        return reflector.pods.get(f"{self.namespace}/{self.pod_name}") if reflector else None
+
     async def _ensure_namespace(self) -> None:
         """Ask the service for the namespace; KubeSpawner itself would make one without limits and policies."""
         try:
             answer = await AsyncHTTPClient().fetch(self._namespace_request(), raise_error=False)
         except (OSError, HTTPClientError) as error:  # the second is a time-out, as where packets are dropped
-            raise _visible(f"the service for namespaces does not answer: {error}; try again in a minute") from error
+            message = f"the service for namespaces does not answer: {error}; try again in a minute"
+            raise LabNotStarted(message, "namespace") from error
         if answer.code != HTTPStatus.OK:
-            raise _visible(_message(answer))
+            raise LabNotStarted(_message(answer), "namespace")
 
     def _namespace_request(self) -> HTTPRequest:
         # Read at each use: the kubelet renews the file.
@@ -43,15 +119,12 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
         )
 
 
+async def _next(events: AsyncIterator[dict[str, Any]]) -> dict[str, Any] | None:
+    return await anext(events, None)
+
+
 def _message(answer: Any) -> str:
     try:
         return str(json.loads(answer.body)["message"])
     except (ValueError, KeyError, TypeError):
         return f"the service for namespaces answered {answer.code} {answer.reason}"
-
-
-def _visible(message: str) -> Exception:
-    """Return an error whose message the hub's page shows."""
-    error = RuntimeError(message)
-    error.jupyterhub_message = message  # type: ignore[attr-defined]
-    return error

@@ -12,6 +12,9 @@ import os
 import sys
 from pathlib import Path
 
+from gozen_hub.full_home import RUNTIME, folders_elsewhere
+from gozen_hub.lab_memory import STARTUP, note_start
+
 VARIABLE = "GOZEN_NOTEBOOKS"
 """Environment variable with the folder of the notebooks."""
 _RECORD = ".gozen-notebooks.json"
@@ -21,6 +24,10 @@ _log = logging.getLogger(__name__)
 def main() -> None:
     """Run ``jupyterhub-singleuser`` in this process."""
     logging.basicConfig(level=logging.INFO)
+    if RUNTIME in os.environ:  # in a pod, whose container the system ends if its memory is used up
+        note_start(Path(os.environ[RUNTIME]))
+        os.environ.setdefault("PYTHONSTARTUP", str(STARTUP))
+    os.environ.update(folders_elsewhere(Path.home(), os.environ))
     source = os.environ.get(VARIABLE)
     if source:
         give_notebooks(Path(source), Path.home() / "notebooks")
@@ -66,8 +73,11 @@ def _known(record: Path) -> set[str]:
 def _write(path: Path, data: bytes) -> None:
     # Complete under its name or not there: a full home must not leave half a file.
     part = path.with_name(f"{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,14 @@ _LARGEST_BYTES = 32 * 2**20
 
 _PARENT_POLL_S = 0.1
 
+DASK_WORKER = {
+    # Dask's profiler samples a worker a hundred times a second: a tenth of a short job.
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    # Above 80 % of its memory a worker would begin no task until some is free: never, if a function keeps what it has.
+    "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "False",
+}
+"""Environment of each Dask worker that Gozen starts, here and in a cluster."""
+
 
 def begin_worker(parent: int, kept_bytes: int) -> None:
     """Prepare this process as a worker.

@@ -1,4 +1,4 @@
-"""The cluster's fixtures: each starts a real thing once in a session, and ends it."""
+"""The cluster's fixtures: each starts a real thing once in a session, or once in a module, and ends it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from playwright.sync_api import Browser, Page
+from tests.services.chromium import chromium
 from tests.services.small_demo import demo_folder
 
 from .api_server import ApiServer
 from .developer_platform import DeveloperPlatform, developer_platform
 from .guarded import Guarded, guarded
 from .node import Node, programs_of_a_node
+from .platform_people import answer_of_a_laptop, opened, people
 from .platform_release import Platform
 from .tools import ToolMissingError, tool
 
@@ -79,6 +82,32 @@ def for_developers(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iter
     archive = demo_folder(tmp_path_factory) / "archive"
     with developer_platform(node, tmp_path_factory.mktemp("platform"), archive) as place:
         yield place
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a browser for the pages of a module."""
+    with chromium() as opened_browser:
+        yield opened_browser
+
+
+@pytest.fixture(scope="module")
+def pages(gozen_platform: Platform, browser: Browser) -> Iterator[dict[str, Page]]:
+    """Return a page of each of two users of the science platform, who have logged in."""
+    with people(gozen_platform, browser) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def tokens(gozen_platform: Platform, pages: dict[str, Page]) -> dict[str, str]:
+    """Return a token of each of the two users, whose labs run."""
+    return opened(gozen_platform, pages)
+
+
+@pytest.fixture(scope="session")
+def answer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return what the functions of `platform_people` give on this computer, to the bit."""
+    return answer_of_a_laptop(demo_folder(tmp_path_factory) / "archive")
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from gozen.version import code_version
 from .access import ADMIN
 from .node import Node
 from .own_images import ROOT
+from .platform_release import ADMIN as ADMINISTRATOR
 from .platform_release import PLACE, USERS, Platform, platform
 from .processes import StartError
 from .small_observatory import camera, observatory_values
@@ -40,6 +41,7 @@ The tutorial "Apply your first observation" explains it, and what comes next. In
 
   {url}
   log in as {users} with the password {password}
+  or as the administrator {admin} with the password {admin_password}
 
 Logs are in {{logs}}. Ctrl-C here ends the platform, and all that is in it.
 """
@@ -71,7 +73,9 @@ def developer_platform(node: Node, folder: Path, archive: Path) -> Iterator[Deve
     with platform(node, folder, archive, password=password, more=_values()) as release:
         observation = folder / "orion.yaml"
         observation.write_text(_observation())
-        text = TEXT.format(observation=observation, url=release.url, users=" or ".join(USERS), password=password)
+        people = {"users": " or ".join(USERS), "password": password}
+        people |= {"admin": ADMINISTRATOR, "admin_password": release.admin_password}
+        text = TEXT.format(observation=observation, url=release.url, **people)
         yield DeveloperPlatform(release, node.kubeconfig_for("platform", node.users[ADMIN].token, PLACE), text)
 
 

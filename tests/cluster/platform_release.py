@@ -6,6 +6,7 @@ One image runs hub, proxy, portal, labs and workers. It is the lab's image with 
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from .images import base_image, build_image, export_image, image_id
 from .machine import run
 from .node import Node
 from .own_images import ROOT, load_own_images
-from .processes import Process, free_ports, wait_until
+from .processes import ENDS_WITH_ITS_STARTER, Process, free_ports, wait_until
 from .tools import tool
 
 PLACE = "platform"
@@ -38,6 +39,7 @@ NAME = "platform-gozen"
 PASSWORD = "correct-horse-battery"
 CREDENTIALS = f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
 USERS = ("hoshi", "sora")
+ADMIN = "taiyo"
 PROGRAMS = ("hub", "proxy", "namespaces", "portal", "credentials", "workers", "dask-controller")
 LAB_IMAGE, IMAGE = "localhost/gozen/lab:test", "localhost/gozen/platform:test"
 EXTRAS = "--extra dask --extra lab --extra portal --extra s3 --extra sql"
@@ -48,10 +50,17 @@ SECONDS_TO_START = 300
 
 @dataclass(frozen=True)
 class Platform(HubClient):
-    """A release of the platform."""
+    """A release of the platform.
+
+    Parameters
+    ----------
+    admin_password
+        Password of the administrator `ADMIN`.
+    """
 
     node: Node
     store: S3Server
+    admin_password: str
 
     def kubectl(self, *words: str, **given: Any) -> subprocess.CompletedProcess[str]:
         """Run kubectl in the namespace of the release."""
@@ -61,10 +70,18 @@ class Platform(HubClient):
         """Run kubectl in the namespace of a user."""
         return self.node.kubectl("--namespace", f"gozen-user-{name}", *words, **given)
 
+    def data(self, *words: str) -> Any:
+        """Return what kubectl prints as JSON in the namespace of the release."""
+        return json.loads(self.kubectl(*words, check=True).stdout)
+
+    def data_of(self, name: str, *words: str) -> Any:
+        """Return what kubectl prints as JSON in the namespace of a user."""
+        return json.loads(self.of_user(name, *words, check=True).stdout)
+
     def lab(self, name: str) -> Any:
         """Return the pod of a user's lab."""
         words = ("get", "pods", "--selector=app.kubernetes.io/component=lab", "--output=json")
-        (pod,) = json.loads(self.of_user(name, *words, check=True).stdout)["items"]
+        (pod,) = self.data_of(name, *words)["items"]
         return pod
 
     def told_of(self, name: str) -> str:
@@ -137,10 +154,11 @@ def platform(
         store = stack.enter_context(s3_server(folder, address=node.host_address))
         _fill(store, archive)
         _make_homes(node, folder / "homes")
-        login = ("create", "secret", "generic", "gozen-login", f"--from-literal=password={password}")
-        node.kubectl("--namespace", PLACE, *login, check=True)
-        for secret in ("gozen-s3", "gozen-archive-members", "gozen-archive-others"):
-            keys = ("create", "secret", "generic", secret, f"--from-literal=credentials={CREDENTIALS}")
+        admin_password = secrets.token_hex(20)
+        login = (f"--from-literal=password={password}", f"--from-literal=admin={admin_password}")
+        node.kubectl("--namespace", PLACE, "create", "secret", "generic", "gozen-login", *login, check=True)
+        for name in ("gozen-s3", "gozen-archive-members", "gozen-archive-others"):
+            keys = ("create", "secret", "generic", name, f"--from-literal=credentials={CREDENTIALS}")
             node.kubectl("--namespace", PLACE, *keys, check=True)
         (port,) = free_ports(1)
         config = stack.enter_context(helm.Config(kubeconfig_path=node.kubeconfig, namespace=PLACE))
@@ -153,7 +171,7 @@ def platform(
         done = node.kubectl("--namespace", PLACE, *ready, seconds=SECONDS_TO_START + 20)
         assert done.returncode == 0, done.stderr + _told(node)
         stack.enter_context(_way_in(node, port, folder))
-        yield Platform(port, password, node, store)
+        yield Platform(port, password, node, store, admin_password)
 
 
 def _fill(store: S3Server, archive: Path) -> None:
@@ -188,9 +206,10 @@ def _make_homes(node: Node, folder: Path) -> None:
 
 @contextmanager
 def _way_in(node: Node, port: int, folder: Path) -> Iterator[None]:
-    """Forward a port of this computer to the proxy, as a developer does."""
+    """Forward a port of this computer to the proxy, as a developer does; again after a kubelet or a proxy went away."""
     words = ["--kubeconfig", str(node.kubeconfig), "--namespace", PLACE, "port-forward", f"service/{NAME}-proxy"]
-    forward = Process("port-forward", [str(tool("kubectl")), *words, f"{port}:80"], folder / "forward.log")
+    again = ["sh", "-c", 'while :; do "$@"; sleep 0.5; done', "forward", *ENDS_WITH_ITS_STARTER]
+    forward = Process("port-forward", [*again, tool("kubectl"), *words, f"{port}:80"], folder / "forward.log")
     try:
         wait_until(lambda: "Forwarding from" in forward.log.read_text(), "the port of the proxy", 60, [forward])
         yield
@@ -205,7 +224,8 @@ def _values(node: Node, store: S3Server, images: Mapping[str, str], port: int) -
         "home": {"size": "1Gi", "storage_class": HOMES},
     }
     workers = {"most": 2, "cpu": 1, "cpu_guarantee": 0.02, "memory": "1G", "memory_guarantee": "64M"}
-    login = {"method": "test", "test": {"users": [*USERS], "password_file": "/etc/gozen/login/password"}}
+    files = {"password_file": "/etc/gozen/login/password", "admin_password_file": "/etc/gozen/login/admin"}
+    login = {"method": "test", "test": {"users": [*USERS, ADMIN], **files}, "admins": [ADMIN]}
     return {
         "archive": {
             "url": "s3://sky/archive",

@@ -10,59 +10,20 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
-from playwright.sync_api import TimeoutError as BrowserTimeout
-from tests.services.chromium import chromium
 from tests.services.hub_client import answers, called, run_all, status, wait_for_end
 from tests.services.s3_server import SECRET
-from tests.services.small_demo import demo_folder
-
-from gozen import quickdb
 
 from .developer_platform import DeveloperPlatform
 from .guarded import LOOKS, METADATA, OUTSIDE
+from .platform_people import MAPREDUCE, address_of, left_of, workers_of
 from .platform_release import Platform
 from .processes import wait_until
 from .tools import tool
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def pages(gozen_platform: Platform, browser: Browser) -> Iterator[dict[str, Page]]:
-    """Return a page of each of two users who have logged in."""
-    found = {}
-    for name in ("hoshi", "sora"):
-        page = browser.new_context(locale="en-GB").new_page()
-        gozen_platform.log_in(page, name)
-        page.wait_for_url("**/services/portal/**", timeout=60_000)
-        found[name] = page
-    yield found
-    for page in found.values():
-        page.context.close()
-
-
-@pytest.fixture(scope="module")
-def tokens(gozen_platform: Platform, pages: dict[str, Page]) -> dict[str, str]:
-    """Return a token of each user, whose labs run."""
-    found = {}
-    for name, page in pages.items():
-        try:
-            gozen_platform.open_notebook(page, "light-curve.ipynb")
-        except BrowserTimeout as error:
-            raise AssertionError(gozen_platform.told_of(name)) from error
-        found[name] = gozen_platform.token_of(page)
-    return found
 
 
 def test_what_make_platform_prints_is_enough_to_observe(for_developers: DeveloperPlatform) -> None:
@@ -126,41 +87,12 @@ def test_a_lab_reaches_what_it_needs_and_nothing_else(gozen_platform: Platform, 
     assert found == {"names", "store", "hub", "own lab"}
 
 
-def address_of(platform: Platform, component: str) -> str:
-    words = ("get", "pods", f"--selector=app.kubernetes.io/component={component}", "--output=json")
-    (pod,) = json.loads(platform.kubectl(*words, check=True).stdout)["items"]
-    return str(pod["status"]["podIP"])
-
-
-MAPREDUCE = """
-import numpy as np
-from gozen import quickdb
-
-
-def moments(patch):
-    flux = np.asarray(patch("lightcurves.flux"), dtype=float)
-    return np.array([len(flux), np.nansum(flux), np.nansum(flux * 1e-7)])
-
-
-def add(a, b):
-    return a + b
-
-"""
 RUN = """
 with quickdb.connect(workers=2) as api:
     bits = bytes(api.mapreduce(moments, add, cache=False)).hex()
     api.workers(2)
     print(bits, len(api.workers()))
 """
-
-
-@pytest.fixture(scope="module")
-def answer(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return what the functions give on this computer, to the bit."""
-    here: dict[str, Any] = {}
-    exec(MAPREDUCE, here)
-    with quickdb.connect(demo_folder(tmp_path_factory) / "archive", workers=0) as api:
-        return bytes(api.mapreduce(here["moments"], here["add"], cache=False)).hex()
 
 
 def test_functions_run_on_the_users_own_workers_and_give_the_answer_of_a_laptop(
@@ -174,11 +106,6 @@ def test_functions_run_on_the_users_own_workers_and_give_the_answer_of_a_laptop(
     assert int(pods) >= 2
     assert len(workers_of(gozen_platform, "hoshi")) == 2
     assert workers_of(gozen_platform, "sora") == []
-
-
-def workers_of(platform: Platform, name: str, role: str = "worker") -> list[Any]:
-    words = ("get", "pods", f"--selector=dask.org/component={role}", "--output=json")
-    return list(json.loads(platform.of_user(name, *words, check=True).stdout)["items"])
 
 
 def test_a_worker_reaches_the_archive_and_its_scheduler_and_nothing_else(
@@ -392,7 +319,3 @@ def test_after_a_loss_of_the_hubs_database_labs_and_workers_end_and_homes_stay(
     for name in ("hoshi", "sora"):
         wait_until(lambda name=name: not left_of(gozen_platform, name), f"the end of the pods of {name}", 240)
         assert gozen_platform.of_user(name, "get", "pvc/home", "--output=name", check=True).stdout.strip()
-
-
-def left_of(platform: Platform, name: str) -> list[str]:
-    return platform.of_user(name, "get", "pods,daskclusters", "--output=name", check=True).stdout.split()

@@ -26,7 +26,7 @@ PLACE = "science"
 """Namespace of the release."""
 NAME = "science-gozen"
 LOGIN = {"method": "test", "test": {"users": ["ada"], "password_file": "/etc/gozen/login/password"}}
-VALUES = {
+VALUES: dict[str, Any] = {
     "archive": {"url": "s3://sky/archive"},
     "hub": {"enabled": True, "publicUrl": "https://sky.example.org", "settings": {"login": LOGIN}},
 }

@@ -6,6 +6,8 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -77,10 +79,10 @@ def answers(url: str) -> bool:
         return False
 
 
-def status(url: str, token: str) -> int:
+def status(url: str, token: str, method: str = "GET") -> int:
     """Return the status with which an API answers; 0 if there is no answer."""
     try:
-        with urllib.request.urlopen(request(url, token), timeout=20) as answer:
+        with urllib.request.urlopen(request(url, token, method), timeout=20) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -106,6 +108,34 @@ def request(url: str, token: str, method: str = "GET", content: object = None) -
 
 def executed(url: str, token: str, code: str) -> str:
     """Run code in a kernel without any request meanwhile; return ``ok`` or ``error``."""
+    for answer in messages(url, token, code):
+        if answer["header"]["msg_type"] == "execute_reply":
+            return str(answer["content"]["status"])
+    return ""
+
+
+def printed(url: str, token: str, code: str) -> str:
+    """Run code in a kernel; return what it prints until it ends, or until the kernel is gone."""
+    text = ""
+    with suppress(websocket.WebSocketException, OSError):
+        for answer in messages(url, token, code):
+            kind, content = answer["header"]["msg_type"], answer["content"]
+            if kind == "stream":
+                text += str(content["text"])
+            if kind == "execute_reply" or content.get("execution_state") in ("restarting", "dead"):
+                break
+    return text
+
+
+def begun(url: str, token: str, code: str) -> None:
+    """Let a kernel begin with code, and leave it alone."""
+    for answer in messages(url, token, code):
+        if answer["header"]["msg_type"] == "execute_input":
+            return
+
+
+def messages(url: str, token: str, code: str) -> Iterator[Any]:
+    """Send code to a kernel; yield what comes back."""
     asked = request(url, token)
     headers = {name: value for name, value in asked.header_items() if name.lower() in ("authorization", "host")}
     message = {
@@ -121,9 +151,7 @@ def executed(url: str, token: str, code: str) -> str:
     try:
         connection.send(json.dumps(message))
         while True:
-            answer = json.loads(connection.recv())
-            if answer["header"]["msg_type"] == "execute_reply":
-                return str(answer["content"]["status"])
+            yield json.loads(connection.recv())
     finally:
         connection.close()
 

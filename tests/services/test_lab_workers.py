@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from distributed import Client
 
@@ -218,6 +219,53 @@ def test_a_worker_that_is_killed_again_and_again_is_said_with_its_reason(nights:
     with lab(nights) as api:
         with pytest.raises(WorkerLost, match=r"a worker was ended because its memory \(4G\) was used up"):
             api.mapreduce(deadly, add, cache=False)
+        assert api.mapreduce(count, add, cache=False) > 0
+
+
+@pytest.fixture
+def small(cluster: UserCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[UserCluster]:
+    """Return a cluster whose workers have little memory, and which gives up a task that has ended one worker."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    cluster.remove()
+    cluster.memory = f"{SMALL_MB}MB"
+    yield cluster
+    cluster.remove()
+    cluster.memory = "4GB"
+
+
+SMALL_MB = 700
+
+
+@pytest.mark.timeout(300)
+def test_a_function_that_keeps_its_memory_does_not_stop_the_job(nights: Path, small: UserCluster) -> None:
+    """A worker of Dask begins no task above 80 % of its memory, by itself; here it does."""
+
+    def hoard(patch: Any) -> int:
+        import builtins
+
+        kept = builtins.__dict__.setdefault("hoarded_by_a_test", [])
+        while psutil.Process().memory_info().rss < 0.87e6 * SMALL_MB:
+            kept.append(np.ones(10**6))
+        return int(patch("lightcurves.mjd").size)
+
+    with lab(nights) as api:
+        right = api.mapreduce(count, add, cache=False)
+        assert api.mapreduce(hoard, add, cache=False) == right
+        assert api.mapreduce(count, add, cache=False) == right
+
+
+@pytest.mark.timeout(300)
+def test_a_function_that_needs_too_much_memory_is_told_so(nights: Path, small: UserCluster) -> None:
+    def endless(patch: Any) -> int:
+        kept = []
+        while True:
+            kept.append(np.ones(10**6))
+            time.sleep(0.005)
+
+    with lab(nights) as api:
+        api.workers(1)
+        with pytest.raises(WorkerLost, match=r"the memory of the workers was used up: one task .* read fewer columns"):
+            api.mapreduce(endless, add, cache=False)
         assert api.mapreduce(count, add, cache=False) > 0
 
 

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from gozen.worker_process import DASK_WORKER
 from gozen_hub.lab_settings import WorkersSettings
 from gozen_hub.workers.cluster_state import cluster_state
 
@@ -29,10 +30,10 @@ TOKEN = "token-of-the-lab"
 State = dict[str, Any]
 
 
-def dask(*words: str) -> subprocess.Popen[bytes]:
-    """Start one of Dask's commands."""
+def dask(*words: str, **further: str) -> subprocess.Popen[bytes]:
+    """Start one of Dask's commands, with further variables of its environment."""
     paths = [str(ROOT / "pipelines"), str(ROOT / "operator"), str(ROOT)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | further
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     command = [sys.executable, "-m", "dask", *words]
     return subprocess.Popen(command, env=environment, start_new_session=True, **quiet)  # type: ignore[call-overload]
@@ -57,8 +58,10 @@ class UserCluster:
 
     Parameters
     ----------
-    awaited
+    conditions
         Conditions of pods that never start; empty to start them.
+    memory
+        Memory of each worker, for those that start from now on.
     """
 
     settings: WorkersSettings = field(default_factory=lambda: WorkersSettings(most=2))
@@ -74,6 +77,7 @@ class UserCluster:
     tended: bool = True
     made: int = 0
     starts: int = 0
+    memory: str = "4GB"
 
     def state(self) -> State:
         """Return what the real service would say of these processes."""
@@ -130,7 +134,7 @@ class UserCluster:
 
     def _worker(self, name: str) -> subprocess.Popen[bytes]:
         options = [f"--name={name}", "--nthreads=1", "--no-dashboard", "--death-timeout=60", "--host=127.0.0.1"]
-        return dask("worker", f"tcp://127.0.0.1:{self.port}", *options)
+        return dask("worker", f"tcp://127.0.0.1:{self.port}", *options, f"--memory-limit={self.memory}", **DASK_WORKER)
 
     def remove(self) -> None:
         """End everything."""

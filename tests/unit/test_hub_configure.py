@@ -213,6 +213,11 @@ def test_braces_in_a_variable_reach_the_lab(secrets: Path) -> None:
     assert traits["environment"]["OPTIONS"].format() == '{"a": 1}'
 
 
+def test_what_jupyter_writes_while_it_runs_is_not_in_the_home(secrets: Path) -> None:
+    """A home that is full would keep the lab, and each kernel, from starting."""
+    assert pod_traits(settings(secrets))["environment"]["JUPYTER_RUNTIME_DIR"].startswith("/tmp/")
+
+
 def test_profiles_are_sizes_and_images_of_the_settings_alone(secrets: Path) -> None:
     assert pod_traits(settings(secrets))["profile_list"] == []
     two = [{"title": "Small"}, {"title": "Large", "cpu": 8, "memory": "32G", "image": "big:1"}]

@@ -86,7 +86,7 @@ def test_a_worker_reads_the_archive_as_the_lab_does(chart: helm.Chart, tmp_path:
     assert sources(worker["volumes"], worker["containers"][0]["volumeMounts"]) == of_lab
     # The files of the Secret are readable for the group alone: both pods must be in it.
     assert worker["securityContext"]["fsGroup"] == traits["fs_gid"]
-    lab_alone = {"GOZEN_NOTEBOOKS", "JUPYTERHUB_ACTIVITY_INTERVAL", "GOZEN_WORKERS_URL"}
+    lab_alone = {"GOZEN_NOTEBOOKS", "JUPYTERHUB_ACTIVITY_INTERVAL", "GOZEN_WORKERS_URL", "JUPYTER_RUNTIME_DIR"}
     lab = {name: value.format() for name, value in traits["environment"].items()}
     assert lab_alone < lab.keys()
     assert variables(worker).items() >= {name: lab[name] for name in lab.keys() - lab_alone}.items()

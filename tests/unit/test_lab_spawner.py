@@ -1,19 +1,29 @@
-"""What the user sees if the service for namespaces refuses, is away, or answers nothing."""
+"""What the user sees if a lab does not start, and how a lab on a lost node ends.
+
+The same in a hub that runs, with an API server: tests/cluster/test_lab_starts.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import ServerDisconnectedError
+from kubernetes_asyncio.client.rest import ApiException
+from kubespawner import KubeSpawner
 from tornado.httpclient import HTTPRequest
 
 from gozen_hub.lab_spawner import LabSpawner
+from gozen_hub.lab_start_errors import LabNotStarted, refused, too_late
+from gozen_hub.pod_waits import FETCHED
 
 PATIENCE_S = 0.3
 
@@ -43,9 +53,9 @@ def said(url: str) -> str:
     """Return what the hub's page shows when a namespace is requested at an address."""
     request = HTTPRequest(url, method="PUT", body="{}", request_timeout=PATIENCE_S)
     spawner: Any = SimpleNamespace(_namespace_request=lambda: request)
-    with pytest.raises(RuntimeError) as refusal:
+    with pytest.raises(LabNotStarted) as refusal:
         asyncio.run(LabSpawner._ensure_namespace(spawner))
-    shown: str = refusal.value.jupyterhub_message  # type: ignore[attr-defined]
+    shown: str = refusal.value.jupyterhub_message
     return shown
 
 
@@ -70,3 +80,160 @@ def test_a_refusal_is_shown_in_its_own_words() -> None:
 def test_an_answer_that_is_not_that_of_the_service_is_named() -> None:
     with listening(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nno") as url:
         assert said(url) == "the service for namespaces answered 502 Bad Gateway"
+
+
+def refusal(status: int, message: str, reason: str = "Forbidden") -> ApiException:
+    """Return what KubeSpawner raises if the API server refuses a pod or a home."""
+    error = ApiException(status=status, reason=reason)
+    error.body = json.dumps({"kind": "Status", "message": message}) if message else "<html>"
+    return error
+
+
+EXCEEDED = (
+    'pods "jupyter-hoshi" is forbidden: exceeded quota: user, requested: limits.memory=4G, used: limits.memory=30Gi, '
+    "limited: limits.memory=32Gi"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "reason"),
+    [
+        (
+            refusal(403, EXCEEDED),
+            "your quota is used up (needed: limits.memory=4G; used: limits.memory=30Gi; at most: limits.memory=32Gi): "
+            "wait a minute until your workers have ended, choose a smaller size, or ask your administrator",
+            "quota",
+        ),
+        (
+            refusal(403, 'pods "a" is forbidden: violates PodSecurity "restricted:latest"'),
+            'Kubernetes refuses the lab: pods "a" is forbidden: violates PodSecurity "restricted:latest"; show this to '
+            "your administrator",
+            "refused",
+        ),
+        (
+            refusal(503, "", "Service Unavailable"),
+            "the cluster does not answer (Service Unavailable); try again in a minute",
+            "cluster",
+        ),
+        (
+            ServerDisconnectedError(),
+            "the cluster does not answer (Server disconnected); try again in a minute",
+            "cluster",
+        ),
+    ],
+)
+def test_a_refusal_of_the_cluster_is_a_sentence(error: Exception, said: str, reason: str) -> None:
+    found = refused(error)
+    assert (found.jupyterhub_message, found.reason) == (said, reason)
+
+
+WARNING = {"type": "Warning", "message": "Multi-Attach error for volume pvc-1"}
+
+
+@pytest.mark.parametrize(
+    ("awaited", "events", "error", "said"),
+    [
+        (
+            "no node has room (0/2); ask",
+            [WARNING],
+            "",
+            "the lab did not start within 300 s: no node has room (0/2); ask",
+        ),
+        (
+            FETCHED,
+            [{"type": "Normal", "message": "Scheduled"}, WARNING, {"type": "Normal", "message": "Pulled"}],
+            "",
+            f"the lab did not start within 300 s: {FETCHED}, but: Multi-Attach error for volume pvc-1; try again in "
+            "some minutes, or ask your administrator",
+        ),
+        (FETCHED, [], "", f"the lab did not start within 300 s: {FETCHED}"),
+        ("", [], "Could not create pod a/b", "the lab did not start: Could not create pod a/b; try again in a minute"),
+        ("", [], "", "the lab did not start: the cluster does not answer; try again in a minute"),
+    ],
+)
+def test_a_lab_that_is_late_says_what_it_waits_for(
+    awaited: str, events: list[dict[str, Any]], error: str, said: str
+) -> None:
+    assert too_late(300, awaited, events, error).jupyterhub_message == said
+
+
+READY = {"type": "Ready", "status": "True"}
+CONTAINERS = [{"name": "notebook", "ready": True, "state": {"running": {}}}]
+
+
+def lab(due: datetime | None = None, ready: str = "True") -> dict[str, Any]:
+    """Return the pod of a lab that runs, as far as is known."""
+    meta = {"deletionTimestamp": due.isoformat()} if due else {}
+    return {
+        "metadata": meta,
+        "status": {"conditions": [READY | {"status": ready}], "containerStatuses": CONTAINERS},
+    }
+
+
+class Ends:
+    """Stands for what KubeSpawner does to end a lab; each call is noted.
+
+    Parameters
+    ----------
+    hangs
+        Whether a lab that may end in its own time never does.
+    """
+
+    def __init__(self, hangs: bool) -> None:
+        self.calls: list[bool] = []
+        self._hangs = hangs
+
+    async def stop(self, now: bool = False) -> None:
+        self.calls.append(now)
+        if self._hangs and not now:
+            await asyncio.Event().wait()
+
+
+def spawned(
+    monkeypatch: pytest.MonkeyPatch, pod: dict[str, Any] | None, hangs: bool = False
+) -> tuple[LabSpawner, list[bool]]:
+    """Return the spawner of a lab that KubeSpawner takes for running, and the calls that ended it."""
+    ends = Ends(hangs)
+
+    async def runs(_: KubeSpawner) -> None:
+        return None
+
+    monkeypatch.setattr("kubespawner.spawner.load_config", lambda **_: None)
+    monkeypatch.setattr("kubespawner.spawner.shared_client", lambda *_: None)
+    monkeypatch.setattr(KubeSpawner, "poll", runs)
+    monkeypatch.setattr(KubeSpawner, "stop", lambda _, now=False: ends.stop(now))
+    monkeypatch.setattr(LabSpawner, "_pod", lambda _: pod)
+    return LabSpawner(_mock=True), ends.calls
+
+
+@pytest.mark.parametrize(
+    ("pod", "ended"),
+    [
+        (None, False),
+        (lab(), False),
+        (lab(ready="False"), False),
+        (lab(datetime.now(UTC) - timedelta(seconds=30)), False),
+        (lab(datetime.now(UTC) - timedelta(days=1)), True),
+    ],
+    ids=["not there", "runs", "lost since a moment", "ends", "should have ended yesterday"],
+)
+def test_a_lab_that_kubernetes_ended_on_a_lost_node_has_ended(
+    monkeypatch: pytest.MonkeyPatch, pod: dict[str, Any] | None, ended: bool
+) -> None:
+    spawner, calls = spawned(monkeypatch, pod)
+    assert asyncio.run(spawner.poll()) == (1 if ended else None)
+    assert calls == ([True] if ended else [])
+
+
+@pytest.mark.parametrize(
+    ("pod", "hangs", "expected"),
+    [(lab(), False, [False]), (lab(ready="False"), True, [True]), (lab(), True, [False, True])],
+    ids=["as usual", "known to be lost", "lost without a word"],
+)
+def test_the_end_of_a_lab_does_not_wait_for_a_lost_node(
+    monkeypatch: pytest.MonkeyPatch, pod: dict[str, Any], hangs: bool, expected: list[bool]
+) -> None:
+    monkeypatch.setattr("gozen_hub.lab_spawner._END_S", 0.1)
+    spawner, calls = spawned(monkeypatch, pod, hangs)
+    asyncio.run(spawner.stop())
+    assert calls == expected

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
+from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
 import jinja2
@@ -21,6 +22,7 @@ from gozen.portal.shell.render import PORTAL
 from gozen.portal.shell.texts import TEXTS, Text
 from gozen.portal.shell.value_texts import clock_text, night_text, size_text
 from gozen.reduction.shared_inputs import ReferenceChoice
+from gozen_hub.lab_start_errors import LabNotStarted
 
 JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 SOURCES = {path: path.read_text(encoding="utf-8") for path in PORTAL.rglob("*") if path.suffix in (".html", ".py")}
@@ -141,13 +143,17 @@ def test_a_page_of_the_hub_is_a_template_that_fits_this_jupyterhub(name: str) ->
         assert blocks <= set(re.findall(r"{%-? block (\w+)", "".join(pages)))
 
 
-def error_of_the_hub(**values: object) -> str:
-    """Return the hub's page about an error."""
+def page_of_the_hub(name: str, **values: object) -> str:
+    """Return a page of the hub."""
     ours, stock = jinja2.FileSystemLoader(PORTAL / "hub_templates"), jinja2.FileSystemLoader(STOCK)
     icon = jinja2.FileSystemLoader(PORTAL / "static")
     loader = jinja2.ChoiceLoader([ours, icon, jinja2.PrefixLoader({"templates": stock}), stock])
     common = {"static_url": lambda *_, **__: "", "base_url": "/hub/", "gozen_portal": "/services/portal/", "xsrf": ""}
-    return jinja2.Environment(autoescape=True, loader=loader).get_template("error.html").render(common | values)
+    return jinja2.Environment(autoescape=True, loader=loader).get_template(name).render(common | values)
+
+
+def error_of_the_hub(**values: object) -> str:
+    return page_of_the_hub("error.html", **values)
 
 
 def test_the_hub_does_not_call_each_page_that_is_away_a_lab() -> None:
@@ -158,6 +164,28 @@ def test_the_hub_does_not_call_each_page_that_is_away_a_lab() -> None:
     assert "Your server appears" not in away
     assert "no room" in error_of_the_hub(status_code=503, message="no room", exception=ValueError())
     assert "The lab is not running" in error_of_the_hub(status_code=424)
+
+
+def test_a_lab_that_did_not_start_says_why_on_each_page_that_shows_it() -> None:
+    """At once on the page for errors; on the page that waits; and on the page that a person opens later."""
+    spawner = SimpleNamespace(name="", options_form="")
+    user, why = SimpleNamespace(name="hoshi", escaped_name="hoshi", spawner=spawner), "no node has <room>"
+    at_once = error_of_the_hub(status_code=503, message=why, exception=LabNotStarted(why, "waited"))
+    later = page_of_the_hub(
+        "not_running.html", failed=True, failed_message=why, spawn_url="/hub/spawn/hoshi", user=user
+    )
+    for page in (at_once, later):
+        assert "The lab did not start" in page
+        assert "no node has &lt;room&gt;" in page
+        assert "This page does not answer" not in page
+    waits = page_of_the_hub("spawn_pending.html", user=user, spawner=spawner, progress_url="/p")
+    assert 'href="/hub/spawn/hoshi/"' in waits
+    rule = "body:has(#progress-bar.bg-danger) .gozen-failed { display: block; }"
+    assert rule in waits
+    assert "addClass('bg-danger')" in waits, "the page's script does not mark a failed start as the style sheet expects"
+    unknown = page_of_the_hub("not_running.html", failed=True, spawn_url="/hub/spawn/hoshi", user=user)
+    assert "tell the administrators" in unknown
+    assert "The lab is not running" in page_of_the_hub("not_running.html", spawn_url="/hub/spawn/hoshi", user=user)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gozen_hub.full_home import folders_elsewhere
 from gozen_hub.start_lab import give_notebooks
 
 
@@ -70,3 +71,19 @@ def test_a_damaged_record_is_written_again_and_nothing_is_overwritten(
 def test_a_source_that_does_not_exist_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert give_notebooks(tmp_path / "nowhere", tmp_path / "notebooks") == []
     assert f"the folder {tmp_path / 'nowhere'} does not exist" in caplog.text
+
+
+def test_a_home_with_space_keeps_everything_of_jupyter(tmp_path: Path) -> None:
+    assert folders_elsewhere(tmp_path, {}) == {}
+    assert not [one for one in tmp_path.rglob("*") if one.is_file() and one.stat().st_size]
+
+
+def test_what_the_home_cannot_have_is_in_a_temporary_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / ".ipython").write_text("a file")
+    found = folders_elsewhere(tmp_path, {})
+    assert set(found) == {"IPYTHONDIR", "JUPYTER_RUNTIME_DIR"}
+    folders = {Path(one).parent for one in found.values()}
+    assert len(folders) == 1
+    assert f"IPYTHONDIR, JUPYTER_RUNTIME_DIR are in {folders.pop()}" in caplog.text
+    assert set(folders_elsewhere(tmp_path, {"JUPYTER_RUNTIME_DIR": "/tmp/jupyter"})) == {"IPYTHONDIR"}
+    assert folders_elsewhere(tmp_path, {"JUPYTER_RUNTIME_DIR": "/tmp/jupyter", "IPYTHONDIR": "/tmp/ipython"}) == {}

@@ -285,11 +285,23 @@ def test_workers_alone_read_the_archive() -> None:
     assert "s3" not in json.dumps(spec["scheduler"])
 
 
+@pytest.mark.parametrize(
+    ("memory", "limit"),
+    [("4G", 3_880_000_000), ("1.5G", 1_380_000_000), ("200M", 100_000_000), ("2T", 1_999_880_000_000)],
+)
+def test_dask_ends_a_function_before_the_kernel_ends_its_worker(memory: str, limit: int) -> None:
+    spec = manifest(memory=memory, memory_guarantee="64M")["spec"]["worker"]["spec"]
+    assert f"--memory-limit={limit}" in spec["containers"][0]["command"]
+    names = {one["name"]: one["value"] for one in spec["containers"][0]["env"]}
+    assert names["DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE"] == "False"
+
+
 def test_the_scheduler_is_asked_over_http() -> None:
     spec = manifest()["spec"]["scheduler"]
     (container,) = spec["spec"]["containers"]
     routes = next(one["value"] for one in container["env"] if one["name"].endswith("HTTP__ROUTES"))
     assert "distributed.http.scheduler.api" in routes
+    assert {"name": "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "value": "2"} in container["env"]
     names = [one["name"] for one in spec["service"]["ports"]]
     assert names == ["tcp-comm", "http-dashboard"] == [one["name"] for one in container["ports"]]
     assert spec["service"]["type"] == "ClusterIP"
@@ -408,7 +420,10 @@ def test_a_scheduler_that_starts_again_is_another_session() -> None:
 def test_a_worker_without_memory_is_named() -> None:
     ended = {"name": "worker", "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}, "restartCount": 1}
     found = state(pod_of("worker", containerStatuses=[ended], **READY))
-    assert found["notes"] == ["a worker was ended because its memory (4G) was used up: return less from map"]
+    assert found["notes"] == [
+        "a worker was ended because its memory (4G) was used up: read fewer columns, or return less from map, or ask "
+        "your administrator for larger workers"
+    ]
 
 
 def test_the_api_server_away_is_said(service: TestClient, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:

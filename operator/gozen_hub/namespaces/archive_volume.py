@@ -55,7 +55,7 @@ def volume_objects(namespace: str, uid: str, volume: ArchiveVolume) -> Iterator[
 
 
 def _source(volume: ArchiveVolume, namespace: str) -> Manifest:
-    """Return the source as the volume has it; the chart's admission policy accepts no other."""
+    """Return the source in the form of a PersistentVolume; the chart's admission policy accepts no other."""
     ((kind, given),) = volume.source.items()
     if kind == "hostPath":
         return {kind: {**given, "type": given.get("type") or "Directory"}}

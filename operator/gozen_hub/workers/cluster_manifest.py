@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gozen.errors import BadRequest
+from gozen.worker_process import DASK_WORKER
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_pods import RESTRICTED, USER_ID, archive_mounts, archive_volumes, shared_environment
 
@@ -21,6 +22,7 @@ LABELS = {
     "app.kubernetes.io/component": "dask",
 }
 _DEATH_S = 60
+_WATCHER_BYTES = 120_000_000
 _ROUTES = ("scheduler.prometheus", "scheduler.info", "scheduler.json", "health", "statics", "scheduler.api")
 Manifest = dict[str, Any]
 
@@ -79,7 +81,11 @@ def image_of(lab: Manifest, settings: HubSettings) -> str:
 def _scheduler(image: str, settings: HubSettings) -> Manifest:
     # Dask's controller asks the HTTP API when a cluster is idle, and never Dask's own protocol.
     routes = [f"distributed.http.{one}" for one in _ROUTES]
-    environment = {"DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": str(routes)}
+    environment = {
+        "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": str(routes),
+        # A task that has ended three workers ends the job: each worker takes seconds to come back.
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2",
+    }
     health = {"httpGet": {"path": "/health", "port": "http-dashboard"}}
     return {
         **_container("scheduler", image, environment, settings),
@@ -97,12 +103,13 @@ def _worker(image: str, settings: HubSettings) -> Manifest:
     environment = {
         **shared_environment(settings),
         "DASK_SCHEDULER_ADDRESS": f"tcp://{SCHEDULER}:{COMM_PORT}",
-        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+        **DASK_WORKER,
     }
     container = _container("worker", image, environment, settings)
     container["volumeMounts"] += archive_mounts(settings)
     # The controller sets DASK_WORKER_NAME to the name of the Deployment, which it deletes when this worker is to end.
-    options = ["--name=$(DASK_WORKER_NAME)", "--nthreads=1", f"--memory-limit={size.memory}", "--local-directory=/tmp"]
+    limit = f"--memory-limit={memory_of_functions(size.memory)}"
+    options = ["--name=$(DASK_WORKER_NAME)", "--nthreads=1", limit, "--local-directory=/tmp"]
     return {
         **container,
         "command": [
@@ -116,6 +123,16 @@ def _worker(image: str, settings: HubSettings) -> Manifest:
         "resources": _resources(size.cpu, size.cpu_guarantee, size.memory, size.memory_guarantee),
         "readinessProbe": {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1},
     }
+
+
+def memory_of_functions(memory: str) -> int:
+    """Return the bytes that Dask gives the process with the user's functions, of the memory of a worker.
+
+    The rest is for the process that watches it: it must end a function before the kernel ends the whole worker, which
+    gives no reason and takes longer to come back.
+    """
+    size = int(float(memory[:-1]) * 1000.0 ** ("MGT".index(memory[-1]) + 2))
+    return max(size - _WATCHER_BYTES, size // 2)
 
 
 def _container(name: str, image: str, environment: dict[str, str], settings: HubSettings) -> Manifest:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gozen_hub.lab_settings import WorkersSettings
+from gozen_hub.pod_waits import ended, pending, quota_of
 from gozen_hub.workers.cluster_manifest import COMM_PORT, HTTP_PORT, SCHEDULER
 
 Manifest = dict[str, Any]
-_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 _ROLE = "dask.org/component"
-_QUOTA = re.compile(r"exceeded quota: .*?requested: (?P<requested>.*), used: (?P<used>.*), limited: (?P<limited>.*)$")
+_LESS = "read fewer columns, or return less from map, or ask your administrator for larger workers"
 
 
 def cluster_state(
@@ -75,20 +74,8 @@ def _row(pod: Manifest) -> Manifest:
         "cpu": limits.get("cpu", ""),
         "memory": limits.get("memory", ""),
         "restarts": sum(one.get("restartCount", 0) for one in containers),
-        "note": next((text for one in containers if (text := _ended(pod, one))), ""),
+        "note": next((text for one in containers if (text := ended(pod, one, _LESS))), ""),
     }
-
-
-def _ended(pod: Manifest, container: Manifest) -> str:
-    """Return why a container ended before; empty if it never did."""
-    states = (container.get("state") or {}, container.get("lastState") or {})
-    last = next((one["terminated"] for one in states if one.get("terminated")), None)
-    if last is None:
-        return ""
-    memory = pod["spec"]["containers"][0].get("resources", {}).get("limits", {}).get("memory", "its limit")
-    if last.get("reason") == "OOMKilled":
-        return f"a {container['name']} was ended because its memory ({memory}) was used up: return less from map"
-    return f"a {container['name']} ended with exit code {last.get('exitCode')} ({last.get('reason', 'no reason')})"
 
 
 def _awaited(cluster: Manifest, deployments: Sequence[Manifest], pods: Sequence[Manifest]) -> Iterator[str]:
@@ -118,40 +105,10 @@ def refused(deployment: Manifest) -> str:
     )
     if not message:
         return ""
-    quota = _QUOTA.search(message)
+    quota = quota_of(message)
     if quota is None:
         return f"Kubernetes refuses the pod: {message}; show this to your administrator"
     return (
-        f"your quota is used up (used: {quota['used']}; at most: {quota['limited']}): use fewer workers with "
+        f"your quota is used up (used: {quota['used']}; at most: {quota['most']}): use fewer workers with "
         "api.workers(n), or end another server"
     )
-
-
-def pending(pod: Manifest) -> str:
-    """Return what a pod waits for; empty if it is ready or ends."""
-    status = pod.get("status", {})
-    conditions = {one["type"]: one for one in status.get("conditions") or []}
-    if pod["metadata"].get("deletionTimestamp") or conditions.get("Ready", {}).get("status") == "True":
-        return ""
-    placed = conditions.get("PodScheduled", {})
-    if placed.get("status") != "True":
-        if placed.get("reason") != "Unschedulable":
-            return "a node is being chosen"
-        return f"no node has room ({placed.get('message', '')}); wait until other pods end, or ask your administrator"
-    for container in status.get("containerStatuses") or []:
-        waiting = (container.get("state") or {}).get("waiting")
-        if waiting:
-            return _waiting(container, waiting)
-    return "the program starts" if status.get("phase") == "Running" else _FETCHED
-
-
-_FETCHED = "the node fetches the image and mounts the volumes"
-
-
-def _waiting(container: Manifest, waiting: Manifest) -> str:
-    reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    if reason in _IMAGE:
-        return f"the image {container['image']} cannot be fetched ({message or reason}); ask your administrator"
-    if reason in ("ContainerCreating", "PodInitializing", ""):
-        return _FETCHED
-    return f"{reason}: {message}; if this lasts, show it to your administrator"

@@ -12,11 +12,10 @@ from distributed import Scheduler, SpecCluster
 from distributed.deploy.subprocess import SubprocessWorker
 from distributed.system import MEMORY_LIMIT
 
+from gozen.worker_process import DASK_WORKER
+
 _HOST = "127.0.0.1"
 _CRITICAL = 50
-
-_ENVIRONMENT = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
-"""Disables Dask's statistical profiler, which samples a worker a hundred times a second: a tenth of a short job."""
 
 
 class _Worker(SubprocessWorker):  # type: ignore[misc]  # distributed has no type hints
@@ -27,7 +26,7 @@ class _Worker(SubprocessWorker):  # type: ignore[misc]  # distributed has no typ
         command = [sys.executable, "-m", "dask", "spec", self.scheduler, "--spec", spec]
         # In a separate process group Ctrl-C does not reach it: half ended, it would wait for its own worker process.
         self.process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, process_group=0, env=os.environ | _ENVIRONMENT
+            *command, stdin=asyncio.subprocess.DEVNULL, process_group=0, env=os.environ | DASK_WORKER
         )
 
 

@@ -26,6 +26,8 @@ _COUNT_S = 1.0
 _ATTEMPTS = 5
 _START_S = 120
 _END_S = 3
+_LESS = "read fewer columns, or return less from map, or use workers with more memory"
+_MEMORY = f"the memory of the workers was used up: one task has ended each worker that ran it; {_LESS}"
 
 
 class DaskEngine:
@@ -162,17 +164,25 @@ class DaskEngine:
 
         try:
             found: Sent = future.result()
-        except (KilledWorker, CancelledError) as error:
+        except KilledWorker as error:
             raise WorkerLost(
-                f"a Dask worker was lost ({error}). Perhaps its memory was used up: give it more memory, or return "
-                "less from map. Or the function has ended the process of the worker, for example with os._exit"
+                _MEMORY if self._is_short_of_memory(error.last_worker.address) else _lost(error)
             ) from error
+        except CancelledError as error:
+            raise WorkerLost(_lost(error)) from error
         except Exception as error:  # errors of the task itself are in its result
             raise BadRequest(
                 f"a Dask worker cannot run the task ({type(error).__name__}: {error}); install the same gozen and the "
                 "same Python in the worker as in this process"
             ) from error
         return found
+
+    def _is_short_of_memory(self, worker: str) -> bool:
+        """Return whether Dask has ended a worker that used up its memory; False if the scheduler cannot be asked."""
+        with contextlib.suppress(OSError, TimeoutError):
+            ended = self._client.get_events("worker-restart-memory")
+            return any(event["worker"] == worker for _, event in ended)
+        return False
 
 
 class _Room:
@@ -202,6 +212,13 @@ class _Room:
     def give(self) -> None:
         """Note that a task has finished."""
         self._taken -= 1
+
+
+def _lost(error: Exception) -> str:
+    return (
+        f"a Dask worker was lost ({error}). Perhaps its memory was used up: {_LESS}. Or the function has ended the "
+        "process of the worker, for example with os._exit"
+    )
 
 
 def _connected(client: Callable[..., Any], where: Any) -> Any:

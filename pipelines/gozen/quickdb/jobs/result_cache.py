@@ -58,10 +58,14 @@ class Cache:
             return
         with contextlib.suppress(OSError):  # on a full disk the job continues without the cache
             descriptor, path = self._temporary()
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            # Renamed when complete: no session reads half a value, even after a kill.
-            Path(path).replace(self._folder / key)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                # Renamed when complete: no session reads half a value, even after a kill.
+                Path(path).replace(self._folder / key)
+            except OSError:
+                Path(path).unlink(missing_ok=True)  # a part of a value would fill the rest of the disk
+                raise
             self._added += len(data)
             if self._added > self._most // _LARGEST_SHARE:
                 self._trim()
