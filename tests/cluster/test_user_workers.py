@@ -135,7 +135,7 @@ def crew(api_server: ApiServer, hub: FakeHub, tmp_path_factory: pytest.TempPathF
 
         def made(namespace: str = namespace, user: str = user) -> bool:
             try:  # rights and policies hold a moment after they are applied
-                make_namespace(namespaces, namespace, user, settings.namespaces)
+                make_namespace(namespaces, namespace, user, settings)
             except ClusterUnavailable:
                 return False
             return True
