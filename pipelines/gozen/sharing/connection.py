@@ -54,6 +54,8 @@ class Connection:
     ----------
     ca_file
         Certificates of the only authorities that are trusted; default: those of the system and of Mozilla.
+    log_in
+        Whether requests show the app password; without it they are anonymous.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Connection:
         *,
         ca_file: str | None = None,
         clock: Clock = Clock(),
+        log_in: bool = True,
     ) -> None:
         self.account, self.limits, self._clock = account, limits, clock
         self._gate, self._not_before = threading.Lock(), 0.0
@@ -70,7 +73,7 @@ class Connection:
         pool = httpx.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections)
         self._client = httpx.Client(
             headers={
-                "Authorization": account.authorization,
+                **({"Authorization": account.authorization} if log_in else {}),
                 "User-Agent": "gozen",
                 "OCS-APIRequest": "true",
                 "Accept-Encoding": "identity",

@@ -111,14 +111,16 @@ class FileAccount:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             partial.unlink(missing_ok=True)
-            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w", encoding="utf-8") as file:
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w") as file:
                 file.write(text_of(account))
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(self.path)
         except OSError as error:
             partial.unlink(missing_ok=True)
-            raise BadRequest(f"the app password cannot be kept in {self.path}: {error}; free it, and try again") from error
+            raise BadRequest(
+                f"the app password cannot be kept in {self.path}: {error}; correct it, try again"
+            ) from error
 
     def forget(self) -> None:
         """Remove the account; nothing happens if none is kept."""
@@ -164,12 +166,9 @@ def text_of(account: Account) -> str:
 def local_account() -> KeptAccount:
     """Return the keyring of this system, or a file if there is no usable keyring."""
     import keyring
-    from keyring.backends import fail, null
 
-    found = keyring.get_keyring()
-    backends = getattr(found, "backends", None)
-    usable = not isinstance(found, fail.Keyring | null.Keyring) and backends != []
-    return KeyringAccount() if usable else FileAccount()
+    # A backend below this priority fails, or keeps passwords in a file that is less well protected than ours.
+    return KeyringAccount() if keyring.get_keyring().priority >= 1 else FileAccount()
 
 
 def _configuration() -> Path:

@@ -50,6 +50,8 @@ class LogInFlow:
     ----------
     connection
         A connection without an account: these requests are anonymous.
+    device
+        The name of the app password in the user's list of devices.
     wait, clock
         Waits for a number of seconds, and returns the time in seconds; tests replace them.
     """
@@ -57,10 +59,11 @@ class LogInFlow:
     def __init__(
         self,
         connection: Connection,
+        device: str,
         wait: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connection, self._wait, self._clock = connection, wait, clock
+        self._connection, self._device, self._wait, self._clock = connection, device, wait, clock
         self._url = connection.account.url
 
     def begin(self) -> LogInBegun:
@@ -98,6 +101,7 @@ class LogInFlow:
 
     def _post(self, url: str, form: dict[str, str], accept: frozenset[int] = frozenset()) -> Answer:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        headers["User-Agent"] = self._device
         return self._connection.request(
             "POST",
             url,

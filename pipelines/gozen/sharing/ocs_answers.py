@@ -49,7 +49,7 @@ class Refusal:
 
 
 def refusal_of(answer: Answer) -> Refusal | None:
-    """Return the refusal in an answer of OCS; None if the request was carried out, or if it is no answer of OCS.
+    """Return the refusal in an answer of OCS; None if it was carried out, or if OCS has not answered.
 
     The code in `meta` counts, because the first version of OCS answers with HTTP 200 even if it refuses.
     """
@@ -57,7 +57,7 @@ def refusal_of(answer: Answer) -> Refusal | None:
         code = int(json.loads(answer.body)["ocs"]["meta"]["statuscode"])
     except (ValueError, KeyError, TypeError):
         return None
-    done = code == _FIRST_VERSION_OK or 200 <= code < 300  # noqa: PLR2004 - the successes of HTTP
+    done = code == _FIRST_VERSION_OK or 200 <= code < 300
     return None if done else Refusal(code, words_of(answer))
 
 

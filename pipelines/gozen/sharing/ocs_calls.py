@@ -28,13 +28,19 @@ class OcsCalls:
         self._connection = connection
         self._account = connection.account
 
-    def get(self, path: str, subject: str, doing: str, **query: str) -> Any:
+    def get(self, path: str, subject: str, doing: str) -> Any:
         """Return the data of a call that changes nothing; raises `SharingError`."""
-        answer = self._send("GET", path, subject, doing, query)
+        answer = self._send("GET", path, subject, doing)
         return ocs_data(answer, subject, doing, self._account.user)
 
     def tried(
-        self, method: str, path: str, subject: str, doing: str, *, form: Mapping[str, str] | None = None, **query: str
+        self,
+        method: str,
+        path: str,
+        subject: str,
+        doing: str,
+        query: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
     ) -> Any | Refusal:
         """Return the data of a call, or the server's refusal, which the caller explains.
 
@@ -55,11 +61,11 @@ class OcsCalls:
         path: str,
         subject: str,
         doing: str,
-        query: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         accept: frozenset[int] = frozenset(),
     ) -> Answer:
-        url = f"{self._account.ocs(path)}?{urlencode({**query, 'format': 'json'}, quote_via=quote)}"
+        url = f"{self._account.ocs(path)}?{urlencode({**(query or {}), 'format': 'json'}, quote_via=quote)}"
         body = urlencode(form or {}, quote_via=quote).encode()
         headers = _FORM if form is not None else {"Accept": "application/json"}
         return self._connection.request(

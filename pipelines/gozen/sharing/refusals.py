@@ -41,9 +41,7 @@ def receiver_refused(
     return CloudRefused(f"{begin}; share it with fewer rights, or ask its owner or the administrator")
 
 
-def link_refused(
-    path: str, wish: LinkWish, refusal: Refusal, rules: Capabilities, today: dt.date
-) -> SharingError:
+def link_refused(path: str, wish: LinkWish, refusal: Refusal, rules: Capabilities, today: dt.date) -> SharingError:
     """Return the error for a public link that was refused."""
     advice = _of_rules(wish, rules, today) or "ask the owner of the file, or the administrator of the server"
     return CloudRefused(f"cannot make a public link to {path}: {refusal.said}; {advice}")

@@ -1,4 +1,4 @@
-"""What is sent to the server to share something, and what is refused before anything is sent. No I/O."""
+"""The forms that share something, and the wishes that are refused before a request. No I/O."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def receivers(users: Iterable[str], groups: Iterable[str], me: str) -> list[tupl
         if not name.strip():
             raise BadRequest(f"the name of a {kind} is empty; give the name that Nextcloud shows next to the person")
         if kind == "user" and name == me:
-            raise BadRequest(f"{name} is you: the files are yours already; name another user")
+            raise BadRequest(f"{name} is your own account: name another user")
     return found
 
 

@@ -61,7 +61,13 @@ class Shares:
         return read_capabilities(self._calls.get(CAPABILITIES, "the capabilities of the server", "read"))
 
     def share_with(
-        self, path: str, users: Iterable[str] = (), groups: Iterable[str] = (), *, write: bool = False, reshare: bool = False
+        self,
+        path: str,
+        users: Iterable[str] = (),
+        groups: Iterable[str] = (),
+        *,
+        write: bool = False,
+        reshare: bool = False,
     ) -> ShareTable:
         """Share a file or folder, and return the shares with these receivers.
 
@@ -134,20 +140,19 @@ class Shares:
             raise link_refused(path, wish, answer, self.capabilities, today)
         return NewLink(_only(answer, path), secret)
 
-    def list(self, path: str = "") -> ShareTable:
-        """Return everything that this account shares, or who sees a file or folder.
+    def all(self) -> ShareTable:
+        """Return everything that this account shares."""
+        return ShareTable(read_shares(self._calls.get(SHARES, "your shares", "list")), "you share nothing")
 
-        Who sees a path includes the receivers of the folders above it.
+    def of(self, path: str) -> ShareTable:
+        """Return who sees a file or folder, which includes the receivers of the folders above it.
 
         Raises
         ------
         CloudPathNotFound
             There is no such path.
         """
-        if not check_path(path):
-            found = read_shares(self._calls.get(SHARES, "your shares", "list"))
-            return ShareTable(found, "you share nothing")
-        path = check_path(path)
+        path = _shareable(path)
         parts = [str(one) for one in (PurePosixPath(path), *PurePosixPath(path).parents) if str(one) != "."]
         return ShareTable([one for part in parts for one in self._of(part)], f"only you see {path}")
 
@@ -175,7 +180,7 @@ class Shares:
                 )
 
     def _of(self, path: str) -> Sequence[Share]:
-        answer = self._calls.tried("GET", SHARES, path, "list the shares of", path=f"/{path}", reshares="true")
+        answer = self._calls.tried("GET", SHARES, path, "list the shares of", {"path": f"/{path}", "reshares": "true"})
         if isinstance(answer, Refusal):
             raise _no_such_path(path, answer)
         return read_shares(answer)
@@ -188,7 +193,9 @@ class Shares:
             form = {"permissions": str(int(rights))}
             answer = self._calls.tried("PUT", f"{SHARES}/{before.id}", subject, doing, form=form)
         else:
-            answer = self._calls.tried("POST", SHARES, subject, doing, form=receiver_form(f"/{path}", kind, name, rights))
+            answer = self._calls.tried(
+                "POST", SHARES, subject, doing, form=receiver_form(f"/{path}", kind, name, rights)
+            )
         if isinstance(answer, Refusal):
             known = self._known(kind, name) if answer.is_missing else []
             raise receiver_refused(path, kind, name, answer, known, self.capabilities)
@@ -197,14 +204,10 @@ class Shares:
     def _known(self, kind: str, name: str) -> list[str]:
         """Return users or groups whose names begin alike, as far as the server tells of them."""
         query = {"search": name[:_BEGIN], "itemType": "file", "perPage": "50"}
-        answer = self._calls.tried("GET", SHAREES, name, "search the user", **query)
-        plural = f"{kind}s"
-        found = [*_listed(answer, plural), *_listed(value_at(answer, "exact"), plural)]
-        return sorted({str(value_at(one, "value", "shareWith")) for one in found if value_at(one, "value", "shareWith")})
-
-
-def _listed(data: Any, name: str) -> list[Any]:
-    return list(records(value_at(data, name)))
+        answer = self._calls.tried("GET", SHAREES, name, "search", query)
+        listed = (value_at(answer, f"{kind}s"), value_at(answer, "exact", f"{kind}s"))
+        names = (value_at(one, "value", "shareWith") for data in listed for one in records(data))
+        return sorted({str(one) for one in names if one})
 
 
 def _only(data: Any, path: str) -> Share:

@@ -1,0 +1,1 @@
+"""A Nextcloud server for the tests, written from Nextcloud's documents."""
