@@ -36,5 +36,5 @@ def account_in(user: str, value: str | None) -> KeptAccount | None:
     try:
         found: dict[str, Any] = json.loads(base64.b64decode(value or ""))
         return KeptAccount.model_validate(found) if found.pop("of", None) == user else None
-    except (ValueError, AttributeError, ValidationError):
+    except (ValueError, AttributeError, TypeError, ValidationError):
         return None

@@ -117,7 +117,8 @@ class FileAccount:
                 os.fsync(file.fileno())
             partial.replace(self.path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
             raise BadRequest(
                 f"the app password cannot be kept in {self.path}: {error}; correct it, try again"
             ) from error

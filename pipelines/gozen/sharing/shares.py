@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -31,7 +30,7 @@ from gozen.sharing.share_requests import (
 )
 from gozen.sharing.share_tables import NewLink, ShareTable
 
-_BEGIN = 3
+_BEGIN = 2
 """Characters of a name with which similar names are searched."""
 
 
@@ -55,9 +54,8 @@ class Shares:
         self._me = connection.account.id
         self._is_folder, self._today = is_folder, today
 
-    @functools.cached_property
     def capabilities(self) -> Capabilities:
-        """What the server can do and allows; asked once."""
+        """Return what the server can do, and what its administrator allows now."""
         return read_capabilities(self._calls.get(CAPABILITIES, "the capabilities of the server", "read"))
 
     def share_with(
@@ -132,12 +130,12 @@ class Shares:
         """
         path = _shareable(path)
         today = self._today()
-        secret = new_password(self.capabilities.least_password) if password is True else password or ""
+        secret = new_password(self.capabilities().least_password) if password is True else password or ""
         wish = check_link(LinkWish(secret, expiry_day(expires, today), label, upload), today)
         self._is_folder(path)
         answer = self._calls.tried("POST", SHARES, path, "make a public link to", form=link_form(f"/{path}", wish))
         if isinstance(answer, Refusal):
-            raise link_refused(path, wish, answer, self.capabilities, today)
+            raise link_refused(path, wish, answer, self.capabilities(), today)
         return NewLink(_only(answer, path), secret)
 
     def all(self) -> ShareTable:
@@ -198,7 +196,7 @@ class Shares:
             )
         if isinstance(answer, Refusal):
             known = self._known(kind, name) if answer.is_missing else []
-            raise receiver_refused(path, kind, name, answer, known, self.capabilities)
+            raise receiver_refused(path, kind, name, answer, known, self.capabilities())
         return _only(answer, path)
 
     def _known(self, kind: str, name: str) -> list[str]:

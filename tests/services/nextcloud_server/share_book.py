@@ -95,7 +95,8 @@ class ShareBook:
 
     def delete(self, me: Person, number: str) -> None:
         """Delete a share."""
-        self.items.remove(self._mine(me, number))
+        item = self._mine(me, number)
+        self.items.remove(item)
 
     def one(self, me: Person, number: str) -> SharedItem:
         """Return a share of this user."""
