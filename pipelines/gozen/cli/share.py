@@ -1,0 +1,18 @@
+"""``gozen share``: files in the user's Nextcloud, and the people who see them."""
+
+from __future__ import annotations
+
+import typer
+
+from gozen.cli import share_login, share_people
+
+app = typer.Typer(help="Share files and folders through your Nextcloud.", no_args_is_help=True)
+
+_PEOPLE = "With people"
+_ACCOUNT = "Account"
+app.command("with", rich_help_panel=_PEOPLE)(share_people.with_)
+app.command("link", rich_help_panel=_PEOPLE)(share_people.link)
+app.command("list", rich_help_panel=_PEOPLE)(share_people.list_)
+app.command("withdraw", rich_help_panel=_PEOPLE)(share_people.withdraw)
+app.command("login", rich_help_panel=_ACCOUNT)(share_login.login)
+app.command("logout", rich_help_panel=_ACCOUNT)(share_login.logout)
