@@ -18,9 +18,9 @@ import pytest
 from fastapi.testclient import TestClient
 from tests.fake_hub import FakeHub, fake_hub
 
-from gozen.sharing import hub_account
 from gozen.sharing.account import Account
-from gozen.sharing.hub_account import HubAccount
+from gozen.sharing.login import hub_account
+from gozen.sharing.login.hub_account import HubAccount
 from gozen_hub.nextcloud.account_entry import KeptAccount, account_in, entry_of, key_of
 from gozen_hub.nextcloud.accounts_app import PATH, accounts_app
 from gozen_hub.nextcloud.accounts_secret import AccountsSecret

@@ -21,10 +21,10 @@ from keyring.errors import KeyringLocked, PasswordDeleteError
 from gozen.errors import BadRequest, ClusterUnavailable, LogInRefused, RedirectRefused, UnexpectedAnswer
 from gozen.sharing.account import Account
 from gozen.sharing.answers import Answer
-from gozen.sharing.hub_account import URL, HubAccount, kept_account
-from gozen.sharing.kept_account import FileAccount, KeyringAccount, local_account
-from gozen.sharing.log_in import device_name, logged_in
-from gozen.sharing.login_flow import begun, granted
+from gozen.sharing.login.hub_account import URL, HubAccount, kept_account
+from gozen.sharing.login.kept_account import FileAccount, KeyringAccount, local_account
+from gozen.sharing.login.log_in import device_name, logged_in
+from gozen.sharing.login.login_flow import begun, granted
 
 SERVER = "https://cloud.example.org/nc"
 ACCOUNT = Account("https://cloud.example.org/nc", "hoshi@example.org", "app-password", "hoshi")

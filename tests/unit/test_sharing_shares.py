@@ -17,11 +17,11 @@ from gozen.errors import BadRequest, CloudPathNotFound, CloudRefused, Unexpected
 from gozen.sharing.answers import Answer
 from gozen.sharing.capabilities import Capabilities, read_capabilities
 from gozen.sharing.ocs_answers import Refusal, refusal_of
-from gozen.sharing.qr_codes import qr_svg, qr_text
-from gozen.sharing.refusals import link_refused, receiver_refused
-from gozen.sharing.rights import Rights, rights_of, rights_words
-from gozen.sharing.share_records import Share, read_shares
-from gozen.sharing.share_requests import (
+from gozen.sharing.people.qr_codes import qr_svg, qr_text
+from gozen.sharing.people.refusals import link_refused, receiver_refused
+from gozen.sharing.people.rights import Rights, rights_of, rights_words
+from gozen.sharing.people.share_records import Share, read_shares
+from gozen.sharing.people.share_requests import (
     LinkWish,
     check_link,
     expiry_day,
@@ -30,7 +30,7 @@ from gozen.sharing.share_requests import (
     receiver_form,
     receivers,
 )
-from gozen.sharing.share_tables import NewLink, ShareTable
+from gozen.sharing.people.share_tables import NewLink, ShareTable
 
 TODAY = dt.date(2027, 1, 31)
 USER = {

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from gozen.settings import SharingSettings
     from gozen.sharing.account import Account
     from gozen.sharing.connection import Connection
-    from gozen.sharing.log_in import Connecting
-    from gozen.sharing.shares import Shares
+    from gozen.sharing.login.log_in import Connecting
+    from gozen.sharing.people.shares import Shares
 
 
 def connecting(settings: SharingSettings) -> Connecting:
@@ -31,8 +31,8 @@ def connecting(settings: SharingSettings) -> Connecting:
 @contextmanager
 def open_shares(ctx: typer.Context) -> Iterator[Shares]:
     """Yield the shares of the account that is logged in."""
-    from gozen.sharing.log_in import logged_in
-    from gozen.sharing.shares import Shares
+    from gozen.sharing.login.log_in import logged_in
+    from gozen.sharing.people.shares import Shares
 
     settings = invocation(ctx).settings().sharing
     with connecting(settings)(logged_in()) as connection:

@@ -28,8 +28,8 @@ def login(
     Gozen never sees your own password. In a lab, the hub keeps the app password; elsewhere the keyring of this system
     does, or else a file that only you can read. `gozen share logout` revokes it.
     """
-    from gozen.sharing.hub_account import kept_account
-    from gozen.sharing.log_in import log_in
+    from gozen.sharing.login.hub_account import kept_account
+    from gozen.sharing.login.log_in import log_in
 
     settings = invocation(ctx).settings().sharing
     address = url or settings.url
@@ -56,7 +56,7 @@ def login(
 
 def logout(ctx: typer.Context) -> None:
     """Revoke the app password at the server, and forget it."""
-    from gozen.sharing.log_in import log_out
+    from gozen.sharing.login.log_in import log_out
 
     account = log_out(connecting=connecting(invocation(ctx).settings().sharing))
     if account is None:

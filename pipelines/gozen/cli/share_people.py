@@ -13,7 +13,7 @@ from gozen.cli.table_output import Csv, Form, Json, show, write_json
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
-    from gozen.sharing.share_tables import NewLink, ShareTable
+    from gozen.sharing.people.share_tables import NewLink, ShareTable
 
 Path = Annotated[str, typer.Argument(metavar="PATH", help="File or folder in Nextcloud, from the top of your files.")]
 Group = Annotated[list[str] | None, typer.Option("--group", help="A group; repeat the option for more.")]
@@ -99,7 +99,7 @@ def withdraw(
     ] = None,
 ) -> None:
     """Withdraw shares of a file or folder: their receivers see it no longer, and links end."""
-    from gozen.sharing.choose_shares import Choice, chosen
+    from gozen.sharing.people.choose_shares import Choice, chosen
 
     choice = Choice(tuple(user or ()), tuple(group or ()), tuple(label or ()), links=links, everything=everything)
     if bool(path) == bool(number) or (path and not choice):
@@ -127,14 +127,14 @@ def _print(found: ShareTable, form: Form, title: str) -> None:
     if not found and not (form.csv or form.json):
         say(repr(found))
         return
-    from gozen.sharing.share_tables import COLUMNS
+    from gozen.sharing.people.share_tables import COLUMNS
 
     table = pa.Table.from_pylist(found.rows(), schema=pa.schema([(name, pa.string()) for name in COLUMNS]))
     show(table, found.columns(), form, title)
 
 
 def _print_link(found: NewLink, *, show_password: bool, qr: bool) -> None:
-    from gozen.sharing.share_tables import described
+    from gozen.sharing.people.share_tables import described
 
     say(found.url)
     if show_password:

@@ -7,6 +7,8 @@ would outlive a revoked app password.
 from __future__ import annotations
 
 import contextlib
+import copy
+import logging
 import ssl
 import threading
 import time
@@ -23,6 +25,8 @@ from gozen.sharing.account import Account
 from gozen.sharing.answers import Answer, error_of
 from gozen.sharing.retrying import Failure, Limits, pause_s, retry_after_s
 
+log = logging.getLogger(__name__)
+_LONG_S = 3.0
 LARGEST = 64 * 2**20
 """Bytes of an answer that is kept in memory; a listing of 100,000 files has 50 MB."""
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "DELETE"})
@@ -39,12 +43,30 @@ class Body(Protocol):
     def __iter__(self) -> Iterator[bytes]: ...
 
 
+class Stopped(Exception):
+    """The user has interrupted the work of which this request is a part."""
+
+
 @dataclass(frozen=True)
 class Clock:
     """Time for pauses between attempts, seconds; tests replace it."""
 
     now: Callable[[], float] = time.monotonic
-    wait: Callable[[float], None] = time.sleep
+    wait: Callable[[float, threading.Event], object] = lambda seconds, stop: stop.wait(seconds)
+
+
+class _Gate:
+    """Lets no request through before a time for which the server has asked."""
+
+    def __init__(self) -> None:
+        self._lock, self._opens = threading.Lock(), 0.0
+
+    def shut(self, until: float) -> None:
+        with self._lock:
+            self._opens = max(self._opens, until)
+
+    def pause_s(self, now: float) -> float:
+        return self._opens - now
 
 
 class Connection:
@@ -68,8 +90,7 @@ class Connection:
         log_in: bool = True,
     ) -> None:
         self.account, self.limits, self._clock = account, limits, clock
-        self._gate, self._not_before = threading.Lock(), 0.0
-        timeout = httpx.Timeout(limits.read_timeout_s, connect=limits.connect_timeout_s, pool=None)
+        self._gate, self._stop = _Gate(), threading.Event()
         pool = httpx.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections)
         self._client = httpx.Client(
             headers={
@@ -80,7 +101,7 @@ class Connection:
             },
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
-            timeout=timeout,
+            timeout=_timeout(limits),
             limits=pool,
             verify=_trusted(ca_file) if account.url.startswith("https:") else False,
         )
@@ -99,6 +120,22 @@ class Connection:
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+
+    def stoppable(self, stop: threading.Event) -> Connection:
+        """Return this connection for one piece of work: when the event is set, its requests raise `Stopped`."""
+        other = copy.copy(self)
+        other._stop = stop
+        return other
+
+    @property
+    def stop(self) -> threading.Event:
+        """Is set when the user has interrupted the work."""
+        return self._stop
+
+    def check_running(self) -> None:
+        """Raise `Stopped` if the user has interrupted the work."""
+        if self._stop.is_set():
+            raise Stopped
 
     def request(
         self,
@@ -138,52 +175,53 @@ class Connection:
             failure, answer, error = self._once(method, url, headers or {}, body, read_timeout_s)
             if answer is not None and (answer.is_good or answer.status in accept):
                 return answer
-            assert failure is not None
             pause = pause_s(failure, attempt, spent, self.limits, repeatable=may)
             if pause is None:
-                raise self._named(answer, error, subject, doing) from error
-            self._shut_gate(failure, pause)
-            self._clock.wait(pause)
+                raise self.named(answer, error, subject, doing) from error
+            self.pause(failure, pause, subject)
             attempt, spent = attempt + 1, spent + pause
 
     @contextlib.contextmanager
-    def stream(
-        self, url: str, *, subject: str, doing: str, headers: Mapping[str, str] | None = None
-    ) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes]]]:
         """Yield the answer to a GET request without its body, and the body in pieces; it is sent once.
 
-        Raises
-        ------
-        SharingError
-            The server cannot be reached, or the body is incomplete. Statuses are for the caller to check.
+        The caller checks the status, and catches ``httpx.HTTPError``, which `failure_of` explains.
         """
         self._pass_gate()
-        try:
-            with self._client.stream("GET", url, headers=dict(headers or {})) as response:
-                if response.is_success:
-                    yield Answer(response.status_code, _lower(response.headers)), response.iter_raw()
-                else:
-                    yield self._whole(response), iter(())
-        except httpx.HTTPError as error:
-            raise self._named(None, error, subject, doing) from error
+        with self._client.stream("GET", url, headers=dict(headers or {})) as response:
+            if response.is_success:
+                yield Answer(response.status_code, _lower(response.headers)), self._guarded(response.iter_raw())
+            else:
+                yield self._whole(response), iter(())
+
+    def pause(self, failure: Failure, seconds: float, subject: str) -> None:
+        """Wait before the next attempt; say so if the wait is long."""
+        if failure.retry_after_s is not None:  # the server is overloaded, so the other threads wait, too
+            self._gate.shut(self._clock.now() + seconds)
+        if seconds >= _LONG_S:
+            log.warning("%s: %s does not serve it now; next attempt in %.0f s", subject, self.account.url, seconds)
+        self._clock.wait(seconds, self._stop)
+        self.check_running()
 
     def _once(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body, read_timeout_s: float | None
-    ) -> tuple[Failure | None, Answer | None, httpx.HTTPError | None]:
-        content = body if isinstance(body, bytes) else iter(body)
+    ) -> tuple[Failure, Answer | None, httpx.HTTPError | None]:
+        content = body if isinstance(body, bytes) else self._guarded(iter(body))
         length = {} if isinstance(body, bytes) else {"Content-Length": str(body.length)}
-        timeout = self._client.timeout
-        if read_timeout_s is not None:
-            timeout = httpx.Timeout(timeout, read=read_timeout_s)
+        timeout = _timeout(self.limits, read_timeout_s) if read_timeout_s else self._client.timeout
         try:
             with self._client.stream(
                 method, url, headers={**headers, **length}, content=content, timeout=timeout
             ) as response:
                 answer = self._whole(response)
         except httpx.HTTPError as error:
-            return Failure(sent=not isinstance(error, _NOT_SENT)), None, error
-        failure = Failure(answer.status, retry_after_s=retry_after_s(answer.headers, time.time()))
-        return failure, answer, None
+            return failure_of(error), None, error
+        return refusal_of(answer), answer, None
+
+    def _guarded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self.check_running()
+            yield piece
 
     def _whole(self, response: httpx.Response) -> Answer:
         parts, size = [], 0
@@ -198,16 +236,13 @@ class Connection:
         return Answer(response.status_code, _lower(response.headers), b"".join(parts))
 
     def _pass_gate(self) -> None:
-        while (pause := self._not_before - self._clock.now()) > 0:
-            self._clock.wait(pause)
+        self.check_running()
+        while (pause := self._gate.pause_s(self._clock.now())) > 0:
+            self._clock.wait(pause, self._stop)
+            self.check_running()
 
-    def _shut_gate(self, failure: Failure, pause: float) -> None:
-        # The server is overloaded: the other threads wait, too.
-        if failure.retry_after_s is not None:
-            with self._gate:
-                self._not_before = max(self._not_before, self._clock.now() + pause)
-
-    def _named(self, answer: Answer | None, error: httpx.HTTPError | None, subject: str, doing: str) -> SharingError:
+    def named(self, answer: Answer | None, error: httpx.HTTPError | None, subject: str, doing: str) -> SharingError:
+        """Return the error of Gozen for the last attempt: an answer, or none."""
         if answer is not None:
             return error_of(answer, subject, doing, self.account.user)
         begin = f"cannot {doing} {subject}: "
@@ -225,6 +260,22 @@ class Connection:
             f"{begin}{self.account.url} {why}; check the network and the address, then run again: what is complete is "
             "not transferred again"
         )
+
+
+def _timeout(limits: Limits, read_s: float | None = None) -> httpx.Timeout:
+    # Threads may wait for a connection of the pool for as long as the others transfer.
+    read = read_s or limits.read_timeout_s
+    return httpx.Timeout(connect=limits.connect_timeout_s, read=read, write=limits.read_timeout_s, pool=None)
+
+
+def failure_of(error: httpx.HTTPError) -> Failure:
+    """Return how a request failed that has no answer."""
+    return Failure(sent=not isinstance(error, _NOT_SENT))
+
+
+def refusal_of(answer: Answer) -> Failure:
+    """Return how a request failed, by its answer."""
+    return Failure(answer.status, retry_after_s=retry_after_s(answer.headers, time.time()))
 
 
 def _in_words(error: httpx.HTTPError | None) -> str:

@@ -84,7 +84,7 @@ def _may_repeat(failure: Failure, repeatable: bool) -> bool:
 
 def _growing(attempt: int) -> float:
     # With a random part, so that many clients do not come back at the same moment.
-    return min(FIRST_S * 2 ** (attempt - 1), LONGEST_S) * random.uniform(0.5, 1.0)  # noqa: S311 not for security
+    return min(FIRST_S * 2.0 ** (attempt - 1), LONGEST_S) * random.uniform(0.5, 1.0)  # noqa: S311 not for security
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
@@ -101,6 +101,7 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     if text.isdecimal():
         return float(text)
     try:
-        return max(0.0, float(email.utils.parsedate_to_datetime(text).timestamp()) - now)
+        until = email.utils.parsedate_to_datetime(text)
     except ValueError:
         return None
+    return max(0.0, until.timestamp() - now)

@@ -11,7 +11,7 @@ import httpx
 
 from gozen.errors import BadRequest, ClusterUnavailable
 from gozen.sharing.account import Account
-from gozen.sharing.kept_account import KeptAccount, account_of, local_account, text_of
+from gozen.sharing.login.kept_account import KeptAccount, account_of, local_account, text_of
 
 URL = "GOZEN_NEXTCLOUD_ACCOUNTS_URL"
 """Environment variable with the address of the service; the hub sets it in labs."""

@@ -1,6 +1,6 @@
 """Where the account of a user is kept: in the system's keyring, or in a file that only its owner can read.
 
-In a lab, the hub's service keeps it (`gozen.sharing.hub_account`). One account is kept at a time.
+In a lab, the hub's service keeps it (`gozen.sharing.login.hub_account`). One account is kept at a time.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gozen.errors import BadRequest
-from gozen.sharing.rights import Rights
-from gozen.sharing.share_records import GROUP, LINK, USER
+from gozen.sharing.people.rights import Rights
+from gozen.sharing.people.share_records import GROUP, LINK, USER
 
 SHARES = "apps/files_sharing/api/v1/shares"
 SHAREES = "apps/files_sharing/api/v1/sharees"

@@ -9,7 +9,7 @@ from typing import Any
 
 from gozen.errors import UnexpectedAnswer
 from gozen.sharing.ocs_answers import records
-from gozen.sharing.rights import ALL, Rights
+from gozen.sharing.people.rights import ALL, Rights
 
 USER, GROUP, LINK = 0, 1, 3
 _KINDS = {USER: "user", GROUP: "group", LINK: "link", 4: "e-mail", 6: "other cloud", 7: "team", 9: "other cloud"}

@@ -9,9 +9,9 @@ from typing import Protocol
 from gozen.errors import BadRequest, CloudRefused, LogInRefused, SharingError
 from gozen.sharing.account import Account
 from gozen.sharing.connection import Connection
-from gozen.sharing.hub_account import kept_account
-from gozen.sharing.kept_account import LOG_IN, KeptAccount
-from gozen.sharing.login_flow import LIFETIME_S, LogInFlow, with_user_id
+from gozen.sharing.login.hub_account import kept_account
+from gozen.sharing.login.kept_account import LOG_IN, KeptAccount
+from gozen.sharing.login.login_flow import LIFETIME_S, LogInFlow, with_user_id
 from gozen.sharing.ocs_answers import Refusal
 from gozen.sharing.ocs_calls import OcsCalls
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gozen.errors import CloudPathNotFound
-from gozen.sharing.share_records import Share
+from gozen.sharing.people.share_records import Share
 
 
 @dataclass(frozen=True)

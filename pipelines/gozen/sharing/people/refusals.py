@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from gozen.errors import CloudPathNotFound, CloudRefused, SharingError
 from gozen.sharing.capabilities import Capabilities
 from gozen.sharing.ocs_answers import Refusal
-from gozen.sharing.share_requests import LinkWish
+from gozen.sharing.people.share_requests import LinkWish
 
 _MOST_NAMES = 3
 _ALIKE = 0.5

@@ -6,9 +6,9 @@ import html
 from collections.abc import Iterator, Sequence
 from typing import overload
 
-from gozen.sharing.qr_codes import qr_svg, qr_text
-from gozen.sharing.rights import rights_words
-from gozen.sharing.share_records import Share
+from gozen.sharing.people.qr_codes import qr_svg, qr_text
+from gozen.sharing.people.rights import rights_words
+from gozen.sharing.people.share_records import Share
 
 COLUMNS = ("path", "shared with", "kind", "may", "until", "label", "link", "id")
 _NONE = "nothing is shared"

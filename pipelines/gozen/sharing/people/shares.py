@@ -13,11 +13,10 @@ from gozen.sharing.capabilities import Capabilities, read_capabilities
 from gozen.sharing.connection import Connection
 from gozen.sharing.ocs_answers import Refusal, records, value_at
 from gozen.sharing.ocs_calls import OcsCalls
-from gozen.sharing.refusals import link_refused, receiver_refused
-from gozen.sharing.remote_names import check_path
-from gozen.sharing.rights import Rights, rights_of
-from gozen.sharing.share_records import Share, read_shares
-from gozen.sharing.share_requests import (
+from gozen.sharing.people.refusals import link_refused, receiver_refused
+from gozen.sharing.people.rights import Rights, rights_of
+from gozen.sharing.people.share_records import Share, read_shares
+from gozen.sharing.people.share_requests import (
     SHAREES,
     SHARES,
     LinkWish,
@@ -28,7 +27,8 @@ from gozen.sharing.share_requests import (
     receiver_form,
     receivers,
 )
-from gozen.sharing.share_tables import NewLink, ShareTable
+from gozen.sharing.people.share_tables import NewLink, ShareTable
+from gozen.sharing.remote_names import check_path
 
 _BEGIN = 2
 """Characters of a name with which similar names are searched."""
