@@ -1,4 +1,4 @@
-"""Open the shares of the user's account with the settings of a call."""
+"""Open the user's Nextcloud with the settings of a call."""
 
 from __future__ import annotations
 
@@ -19,21 +19,19 @@ if TYPE_CHECKING:
 
 
 def connecting(settings: SharingSettings) -> Connecting:
-    """Return what makes connections with these settings."""
-    from gozen.sharing.connection import Connection
+    """Return a function that makes connections with these settings."""
+    from gozen.sharing.cloud import connection_for
 
     def connect(account: Account, *, log_in: bool = True) -> Connection:
-        return Connection(account, ca_file=str(settings.ca_file) if settings.ca_file else None, log_in=log_in)
+        return connection_for(account, settings, log_in=log_in)
 
     return connect
 
 
 @contextmanager
 def open_shares(ctx: typer.Context) -> Iterator[Shares]:
-    """Yield the shares of the account that is logged in."""
-    from gozen.sharing.login.log_in import logged_in
-    from gozen.sharing.people.shares import Shares
+    """Yield the shares of the user's account."""
+    from gozen.sharing.cloud import connect
 
-    settings = invocation(ctx).settings().sharing
-    with connecting(settings)(logged_in()) as connection:
-        yield Shares(connection, lambda _: True)
+    with connect(settings=invocation(ctx).settings().sharing) as cloud:
+        yield cloud.shares

@@ -32,7 +32,7 @@ def login(
     from gozen.sharing.login.log_in import log_in
 
     settings = invocation(ctx).settings().sharing
-    address = url or settings.url
+    address = url or settings.url or ""
     if not address:
         raise BadRequest("give the address of your Nextcloud, such as `gozen share login https://cloud.example.org`")
     kept = kept_account()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.services.nextcloud_server.people import People
+from .people import People
 
 LIFETIME_S = 1200
 

@@ -1,96 +1,75 @@
-"""The part of the Nextcloud server of the tests that is not WebDAV, as a WSGI application: OCS and the log-in."""
+"""Addresses that are not about files: OCS and the log-in, as applications among the server's routes."""
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
-from tests.services.nextcloud_server.login_service import LoginService
-from tests.services.nextcloud_server.ocs_service import OcsRequest, OcsService
-from tests.services.nextcloud_server.people import People, Person, Rules
-from tests.services.nextcloud_server.share_book import ShareBook
+from .http import Environ, Reply, Request, Start
+from .login_service import LoginService
+from .ocs_service import OcsRequest, OcsService
+from .people import People
 
 _OCS = re.compile(r"^/ocs/v([12])\.php/(.+?)/?$")
-Environ = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Reply:
-    """Status, headers and body of an answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
-class OcsFront:
-    """Answers the requests that are not about files.
+class OcsApp:
+    """Answers requests to OCS.
 
     Parameters
     ----------
-    kind_of
-        Returns ``file``, ``folder`` or None for a user and a path that begins with a slash.
+    base
+        Path of the server in its address.
     """
 
-    people: People
-    kind_of: Callable[[str, str], str | None]
-    rules: Rules = field(default_factory=Rules)
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    def __init__(self, service: OcsService, people: People, base: str) -> None:
+        self._service, self._people, self._base = service, people, base
 
-    def __post_init__(self) -> None:
-        self.book = ShareBook(self.people, self.rules, lambda user, path: self.kind_of(user, path))
-        self.login = LoginService(self.people)
-        self._ocs = OcsService(self.people, self.rules, self.book)
-
-    def reply(self, environ: Environ) -> Reply | None:
-        """Return the answer to a request; None if it is about files."""
-        path, method = str(environ.get("PATH_INFO", "")), str(environ["REQUEST_METHOD"])
-        ocs = _OCS.match(path)
-        if ocs is None and "/login/v2" not in path:
-            return None
-        self.asked.append((method, path))
-        address = address_of(environ)
-        form = dict(parse_qsl(_body(environ).decode(), keep_blank_values=True))
-        if ocs is None:
-            device = str(environ.get("HTTP_USER_AGENT", ""))
-            found = self.login.answer(method, path, form, address, device)
-            status, body = found or (404, b"<h1>Page not found</h1>")
-            kind = "text/html" if body.startswith(b"<") else "application/json; charset=utf-8"
-            return Reply(status, {"Content-Type": kind}, body)
-        person, password = logged_in(environ, self.people)
-        query = dict(parse_qsl(str(environ.get("QUERY_STRING", ""))))
-        headers = {
-            name[5:].replace("_", "-").lower(): str(value) for name, value in environ.items() if name[:5] == "HTTP_"
-        }
-        request = OcsRequest(method, ocs[2], int(ocs[1]), person, password, headers, address, query, form)
-        answer = self._ocs.answer(request)
-        return Reply(answer.status, {"Content-Type": answer.content_type}, answer.body)
-
-    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer as a WSGI application; what is about files is not found."""
-        reply = self.reply(environ) or Reply(404, {"Content-Type": "text/html"}, b"<h1>Page not found</h1>")
-        start_response(f"{reply.status} .", [*reply.headers.items(), ("Content-Length", str(len(reply.body)))])
-        return [reply.body]
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Answer as a WSGI application."""
+        request: Request = environ["gozen.request"]
+        found = _OCS.match(request.path)
+        if found is None:
+            return Reply(404, {"Content-Type": "text/html"}, b"<html>Page not found</html>").send(start)
+        login, password = request.credentials()
+        given = {name: str(value) for name, value in environ.items() if name.startswith("HTTP_")}
+        asked = OcsRequest(
+            method=request.method,
+            path=found[2],
+            version=int(found[1]),
+            person=self._people.log_in(login, password),
+            password=password,
+            headers={name[5:].replace("_", "-").lower(): value for name, value in given.items()},
+            address=address_of(environ, self._base),
+            query=dict(parse_qsl(str(environ.get("QUERY_STRING", "")))),
+            form=form_of(request),
+        )
+        answer = self._service.answer(asked)
+        return Reply(answer.status, {"Content-Type": answer.content_type}, answer.body).send(start)
 
 
-def logged_in(environ: Environ, people: People) -> tuple[Person | None, str]:
-    """Return who is logged in by the header of a request, and the password; None if nobody is."""
-    kind, _, coded = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
-    if kind.lower() != "basic":
-        return None, ""
-    login, _, password = base64.b64decode(coded).decode().partition(":")
-    return people.log_in(login, password), password
+class LoginApp:
+    """Answers requests of the log-in, which are anonymous."""
+
+    def __init__(self, service: LoginService, base: str) -> None:
+        self._service, self._base = service, base
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Answer as a WSGI application."""
+        request: Request = environ["gozen.request"]
+        address, device = address_of(environ, self._base), request.header("User-Agent")
+        found = self._service.answer(request.method, request.path, form_of(request), address, device)
+        status, body = found or (404, b"<h1>Page not found</h1>")
+        kind = "text/html" if body.startswith(b"<") else "application/json; charset=utf-8"
+        return Reply(status, {"Content-Type": kind}, body).send(start)
 
 
-def address_of(environ: Environ) -> str:
-    """Return the address of the server as the client wrote it, with the path under which it is mounted."""
-    return f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST')}{environ.get('SCRIPT_NAME', '')}"
+def address_of(environ: Environ, base: str) -> str:
+    """Return the address of the server as the client wrote it."""
+    return f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST')}{base}"
 
 
-def _body(environ: Environ) -> bytes:
-    return bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+def form_of(request: Request) -> dict[str, str]:
+    """Return the fields of the form in a request."""
+    return dict(parse_qsl(request.body.read(request.length).decode(), keep_blank_values=True))

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
-from tests.services.nextcloud_server.people import People, Person, Rules
-from tests.services.nextcloud_server.share_book import RefusedError, ShareBook, as_record
+from .people import People, Person, Rules
+from .share_book import RefusedError, ShareBook, as_record
 
 _SHARES = "apps/files_sharing/api/v1/shares"
 _SHAREES = "apps/files_sharing/api/v1/sharees"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.services.nextcloud_server.people import People, Person, Rules
+from .people import People, Person, Rules
 
 USER, GROUP, LINK = 0, 1, 3
 READ, UPDATE, CREATE, DELETE, SHARE = 1, 2, 4, 8, 16

@@ -28,6 +28,7 @@ from gozen.sharing.people.share_requests import (
     receivers,
 )
 from gozen.sharing.people.share_tables import NewLink, ShareTable
+from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.remote_names import check_path
 
 _BEGIN = 2
@@ -41,18 +42,18 @@ class Shares:
     ----------
     connection
         The connection to the server.
-    is_folder
-        Tells whether a path is a folder; raises `CloudPathNotFound` if there is no such path.
+    files
+        The files of the account.
     today
         Returns the present day.
     """
 
     def __init__(
-        self, connection: Connection, is_folder: Callable[[str], bool], today: Callable[[], dt.date] = dt.date.today
+        self, connection: Connection, files: RemoteFiles, today: Callable[[], dt.date] = dt.date.today
     ) -> None:
         self._calls = OcsCalls(connection)
         self._me = connection.account.id
-        self._is_folder, self._today = is_folder, today
+        self._files, self._today = files, today
 
     def capabilities(self) -> Capabilities:
         """Return what the server can do, and what its administrator allows now."""
@@ -91,8 +92,8 @@ class Shares:
         """
         path = _shareable(path)
         wanted = receivers(users, groups, self._me)
-        rights = rights_of(folder=self._is_folder(path), write=write, reshare=reshare)
         before = {(one.kind, one.who): one for one in self._of(path)}
+        rights = rights_of(folder=write and self._is_folder(path), write=write, reshare=reshare)
         return ShareTable([self._shared(path, kind, name, rights, before.get((kind, name))) for kind, name in wanted])
 
     def link(
@@ -132,9 +133,10 @@ class Shares:
         today = self._today()
         secret = new_password(self.capabilities().least_password) if password is True else password or ""
         wish = check_link(LinkWish(secret, expiry_day(expires, today), label, upload), today)
-        self._is_folder(path)
         answer = self._calls.tried("POST", SHARES, path, "make a public link to", form=link_form(f"/{path}", wish))
         if isinstance(answer, Refusal):
+            if answer.is_missing and self._files.find(path, "share") is None:
+                raise _no_such_path(path, answer)
             raise link_refused(path, wish, answer, self.capabilities(), today)
         return NewLink(_only(answer, path), secret)
 
@@ -176,6 +178,10 @@ class Shares:
                 raise CloudPathNotFound(
                     f"cannot withdraw {what}: {answer.said}; `gozen share list` shows the numbers of your shares"
                 )
+
+    def _is_folder(self, path: str) -> bool:
+        found = self._files.find(path, "share")
+        return found is not None and found.is_folder
 
     def _of(self, path: str) -> Sequence[Share]:
         answer = self._calls.tried("GET", SHARES, path, "list the shares of", {"path": f"/{path}", "reshares": "true"})
