@@ -115,6 +115,11 @@ def test_the_digest_of_the_password_of_a_link_is_shown_nowhere() -> None:
     assert not open_.password
 
 
+def test_a_link_that_may_be_added_to_another_cloud_is_still_only_read() -> None:
+    (found,) = read_shares(LINK | {"permissions": 17})
+    assert found.rights == Rights.READ
+
+
 def test_kinds_of_other_apps_are_shown_too() -> None:
     assert [read_shares(USER | {"share_type": kind})[0].kind for kind in (1, 4, 7, 10)] == [
         "group",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from gozen.errors import LogInRefused, RedirectRefused, UnexpectedAnswer
+from gozen.errors import CloudUnavailable, LogInRefused, RedirectRefused, UnexpectedAnswer
 from gozen.sharing.account import Account, server_address
 from gozen.sharing.answers import Answer
 from gozen.sharing.connection import Connection
@@ -22,8 +22,11 @@ from gozen.sharing.ocs_calls import OcsCalls
 
 LIFETIME_S = 1200.0
 """Seconds for which the server keeps a log-in that has begun; from Nextcloud's documentation."""
-_POLL_S = 2.0
-_NOT_YET = 404
+POLL_S = 2.0
+"""Seconds between two questions whether the user has agreed."""
+_NOT_YET = frozenset({404})
+_NOT_A_NEXTCLOUD = frozenset({400, 403, 404, 405, 501})
+"""Answers of other programs; so many addresses have the Nextcloud below a path."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class LogInFlow:
         SharingError
             The server cannot be reached, or is not a Nextcloud.
         """
-        answer = self._post(f"{self._url}/index.php/login/v2", {})
+        answer = self._post(f"{self._url}/index.php/login/v2", {}, _NOT_A_NEXTCLOUD)
         return begun(answer, self._url)
 
     def finish(self, flow: LogInBegun, patience_s: float = LIFETIME_S) -> Account:
@@ -89,17 +92,21 @@ class LogInFlow:
         """
         end = self._clock() + min(patience_s, LIFETIME_S)
         while True:
-            answer = self._post(flow.endpoint, {"token": flow.token}, accept=frozenset({_NOT_YET}))
-            if answer.is_good:
-                return granted(answer, self._url, insecure=self._connection.account.insecure)
-            if self._clock() + _POLL_S > end:
-                raise LogInRefused(
+            failure: CloudUnavailable | None = None
+            try:
+                answer = self._post(flow.endpoint, {"token": flow.token}, _NOT_YET)
+                if answer.is_good:
+                    return granted(answer, self._url, insecure=self._connection.account.insecure)
+            except CloudUnavailable as error:
+                failure = error  # the user may be at the log-in page meanwhile
+            if self._clock() + POLL_S > end:
+                raise failure or LogInRefused(
                     f"cannot log in at {self._url}: nobody agreed in the browser within {patience_s / 60:.3g} minutes; "
                     "run `gozen share login` again, and open the address that it prints"
                 )
-            self._wait(_POLL_S)
+            self._wait(POLL_S)
 
-    def _post(self, url: str, form: dict[str, str], accept: frozenset[int] = frozenset()) -> Answer:
+    def _post(self, url: str, form: dict[str, str], accept: frozenset[int]) -> Answer:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         headers["User-Agent"] = self._device
         return self._connection.request(

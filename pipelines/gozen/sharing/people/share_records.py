@@ -80,6 +80,8 @@ def _share(record: Mapping[str, Any]) -> Share:
             f"the server describes a share without {error}, as no Nextcloud does; check the address of the server"
         ) from error
     link = kind == LINK
+    if link:
+        rights &= ~Rights.RESHARE  # some servers set it, so that a link can be added to another cloud
     who = _ANYONE if link else _text(record, "share_with")
     return Share(
         id=number,
