@@ -186,7 +186,7 @@ class Download:
         if written(self._entry.checksum, digest) != self._entry.checksum:
             raise TransferDamaged(
                 f"{self._entry.path} arrived with another checksum than Nextcloud has for it, and was removed here; "
-                "run again. If it happens again, the file in Nextcloud is damaged, or it was changed there by other means"
+                "run again. If it happens again, the file in Nextcloud is damaged, or it was not changed by Nextcloud"
             )
 
     def _check_target(self) -> None:

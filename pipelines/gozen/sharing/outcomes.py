@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gozen.errors import GozenError, worst
+from gozen.errors import ExitCode, GozenError, worst
 from gozen.sharing.html_table import Table, size_text
 
 _SHOWN = 100
@@ -82,6 +82,13 @@ class Transfers(Sequence[Outcome]):
         ]
         return ", ".join(words) or "no files"
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of a command that made these transfers."""
+        if self.fatal is not None:
+            return self.fatal.exit_code
+        return worst([one.error.exit_code for one in self.failed if one.error is not None])
+
     def check(self) -> Transfers:
         """Return this object if all files were transferred.
 
@@ -90,13 +97,11 @@ class Transfers(Sequence[Outcome]):
         GozenError
             The error of the file that failed; if there are several, the most important one, with their number.
         """
-        failed = self.failed
-        if self.fatal is None and not failed:
+        errors = [one.error for one in self.failed if one.error is not None]
+        chosen = self.fatal or next((error for error in errors if error.exit_code == self.exit_code), None)
+        if chosen is None:
             return self
-        errors = [one.error for one in failed if one.error is not None]
-        code = worst([error.exit_code for error in errors])
-        chosen = self.fatal or next(error for error in errors if error.exit_code == code)
-        if len(self.outcomes) <= 1 or (self.fatal is None and len(failed) == len(self.outcomes) == 1):
+        if len(self) == 1:
             raise chosen
         raise type(chosen)(f"{chosen} ({self.counts()})") from chosen
 

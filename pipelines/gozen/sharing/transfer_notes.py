@@ -34,12 +34,15 @@ class UploadNote:
         State of the local file.
     chunk_size
         Bytes of each chunk but the last.
+    began_again
+        Whether the server had removed an earlier upload folder of the same file.
     """
 
     folder: str
     size: int
     mtime_ns: int
     chunk_size: int
+    began_again: bool = False
 
 
 class TransferNotes:

@@ -8,6 +8,7 @@ begins again.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import uuid
 from collections.abc import Iterator, Mapping
@@ -40,8 +41,12 @@ class ChunkedUpload:
     def __init__(self, sending: Sending, plan: UploadPlan, notes: TransferNotes) -> None:
         self._sending, self._plan, self._notes = sending, plan, notes
         self._connection, self._path = sending.remote.connection, sending.path
-        self.remark = ""
+        self._began_again = False
+
+    @property
+    def remark(self) -> str:
         """What the user should know about an upload that succeeded."""
+        return _BEGAN_AGAIN if self._began_again else ""
 
     def send(self) -> Entry:
         """Send the file, and return what Nextcloud has then; errors are those of `gozen.sharing.upload.send`."""
@@ -75,7 +80,8 @@ class ChunkedUpload:
         """Return the upload folder, and the sizes of the chunks in it by their names."""
         state = self._sending.file.state
         note = self._notes.unfinished(self._sending.file.path, self._path)
-        if note is not None and note == self._note(note.folder):
+        if note is not None and dataclasses.replace(note, began_again=False) == self._note(note.folder):
+            self._began_again = note.began_again
             if (present := self._present(note.folder)) is not None:
                 return note.folder, present
             self._begin_again()
@@ -87,7 +93,8 @@ class ChunkedUpload:
             accept=(405,), repeatable=True,
         )  # fmt: skip
         log.debug("%s: %d bytes in %d chunks to the folder %s", self._path, state.size, self._plan.count, folder)
-        self._notes.begin(self._sending.file.path, self._path, self._note(folder))
+        note = dataclasses.replace(self._note(folder), began_again=self._began_again)
+        self._notes.begin(self._sending.file.path, self._path, note)
         return folder, {}
 
     def _note(self, folder: str) -> UploadNote:
@@ -167,7 +174,7 @@ class ChunkedUpload:
         self._notes.end(self._sending.file.path, self._path)
 
     def _begin_again(self) -> None:
-        self.remark = _BEGAN_AGAIN
+        self._began_again = True
         log.warning("%s: %s", self._path, _BEGAN_AGAIN)
         self._notes.end(self._sending.file.path, self._path)
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as etree
+from xml.etree.ElementTree import Element, SubElement
 
 from wsgidav.error_printer import ErrorPrinter
 from wsgidav.fs_dav_provider import FileResource, FilesystemProvider, FolderResource
@@ -33,8 +33,8 @@ class _File(FileResource):
         if name == "{DAV:}getetag":
             return f'"{self.get_etag()}"'
         if name == f"{OC}checksums" and (text := self.provider.state.checksum(Path(self._file_path))):
-            element = etree.Element(name)
-            etree.SubElement(element, f"{OC}checksum").text = text
+            element = Element(name)
+            SubElement(element, f"{OC}checksum").text = text
             return element
         return super().get_property_value(name)
 

@@ -113,9 +113,7 @@ class NextcloudServer:
         try:
             user = self.user_of(request)
             kind, owner, path = [*request.path.removeprefix("/remote.php/dav/").split("/", 2), "", ""][:3]
-            if kind not in ("files", "uploads") or owner != user:
-                raise Refused(404, f"Principal with name {owner} not found")
-            reply = self._own(request, user, kind, path)
+            reply = self._own(request, user, kind if owner == user else "", path)
         except Refused as refused:
             reply = refused.reply
         if reply is not None:
@@ -127,6 +125,8 @@ class NextcloudServer:
 
     def _own(self, request: Request, user: str, kind: str, path: str) -> Reply | None:
         """Answer what wsgidav does differently from Nextcloud; None for all other requests."""
+        if kind not in ("files", "uploads"):
+            raise Refused(404, f"File not found: {request.path}")
         if kind == "uploads":
             return self.uploads.handle(request, user, path)
         if request.method == "PUT":

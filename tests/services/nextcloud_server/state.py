@@ -38,9 +38,14 @@ class State:
     _checksums: dict[Path, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for user in self.users:
-            self.files(user).mkdir(parents=True, exist_ok=True)
-            self.uploads(user).mkdir(parents=True, exist_ok=True)
+        for user, password in self.users.items():
+            self.add_user(user, password)
+
+    def add_user(self, user: str, password: str) -> None:
+        """Add a user."""
+        self.users[user] = password
+        self.files(user).mkdir(parents=True, exist_ok=True)
+        self.uploads(user).mkdir(parents=True, exist_ok=True)
 
     def files(self, user: str) -> Path:
         """Return the folder of a user's files."""
