@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gozen.cli import share
 from gozen.cli.call import run
 
 from .nextcloud_server.people import Person
@@ -57,12 +58,12 @@ def account(server: SharingServer, monkeypatch: pytest.MonkeyPatch) -> None:
 def gozen(capsys: pytest.CaptureFixture[str]) -> Gozen:
     """Run ``gozen share`` in this process, and return its exit code and what it printed on both channels."""
 
-    def share(*words: str) -> tuple[int, str, str]:
+    def call(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
         code = run(["share", *words])
         return (code, *capsys.readouterr())
 
-    return share
+    return call
 
 
 def failed(gozen: Gozen, *words: str) -> str:
@@ -209,6 +210,11 @@ def test_in_a_lab_of_a_hub_that_keeps_no_accounts_nothing_is_written(
     assert "hub.nextcloud.enabled" in failed(gozen, "login", server.url)
     assert server.faults.log == []
     assert not (tmp_path / "config").exists()
+
+
+def test_a_machine_without_the_packages_is_told_how_to_get_them(gozen: Gozen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(share, "find_spec", lambda name: None if name == "segno" else name)
+    assert failed(gozen, "list") == "gozen: BadRequest: gozen share needs segno: run pip install 'gozen[sharing]'"
 
 
 def test_the_help_names_every_verb(gozen: Gozen) -> None:

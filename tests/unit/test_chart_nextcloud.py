@@ -7,6 +7,8 @@ where labs find it. Not here: the service itself (unit/test_nextcloud_accounts_s
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from collections.abc import Iterator
 
 import helm_python as helm
@@ -14,14 +16,16 @@ import pytest
 import yaml
 
 from gozen_hub.hub_settings import HubSettings
-from gozen_hub.lab_pods import lab_environment
+from gozen_hub.lab_pods import lab_environment, pod_traits
 from gozen_hub.service_process import PORT
+from gozen_hub.workers.manage_cluster import namespace_of
 
 from .rendered_chart import CHART, Manifest, of_kind, one_of, rendered
 from .test_chart_hub import allowed, hub, pod, policies
 
 URL = "https://cloud.example.org/nc"
 CLOUD = {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}], "ports": [443, 8443]}
+PAGE = CHART.parents[1] / "docs" / "how-to" / "connect-your-nextcloud.md"
 ACCOUNTS = "gozen-nextcloud-accounts"
 
 
@@ -102,6 +106,19 @@ def test_labs_reach_the_cloud_and_workers_do_not(manifests: list[Manifest]) -> N
 def test_without_peers_labs_do_not_reach_the_whole_network(chart: helm.Chart) -> None:
     found = settings_in(rendered(chart, hub(nextcloud={"enabled": True}))).namespaces.policies["labs"]["egress"]
     assert all(one.get("to") for one in found[2:])
+
+
+def test_the_values_of_the_page_for_administrators_do_what_it_says(chart: helm.Chart) -> None:
+    blocks = re.findall(r'```yaml title="\w+-values.yaml"\n(.*?)```', PAGE.read_text("utf-8"), re.DOTALL)
+    service, homes = (yaml.safe_load(textwrap.dedent(text.rstrip(" ")))["hub"] for text in blocks)
+    found = settings_in(rendered(chart, hub(service.pop("settings"), **service)))
+    assert found.nextcloud.url == "https://cloud.example.org"
+    assert "192.0.2.20/32" in json.dumps(found.namespaces.policies["labs"])
+    lab = pod_traits(settings_in(rendered(chart, hub(homes["settings"]))))
+    assert (lab["storage_class"], lab["storage_access_modes"]) == ("homes", ["ReadWriteMany"])
+    # The folder of a home has the name of its namespace, and Nextcloud finds it by the name of the user.
+    assert lab["user_namespace_template"] == "gozen-user-{username}"
+    assert namespace_of("hoshi", "gozen-user") == "gozen-user-hoshi"
 
 
 def test_the_pod_is_restricted(manifests: list[Manifest]) -> None:

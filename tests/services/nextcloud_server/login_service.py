@@ -33,12 +33,15 @@ class LoginService:
     ----------
     address_in_answers
         If not empty, the address of the server that its answers name, as with a wrong `overwritehost`.
+    agrees
+        Name and password of a user who agrees to each log-in at once.
     """
 
     people: People
     clock: Callable[[], float] = time.monotonic
     flows: list[Flow] = field(default_factory=list)
     address_in_answers: str = ""
+    agrees: tuple[str, str] | None = None
 
     def begin(self, address: str, device: str) -> dict[str, Any]:
         """Begin a log-in; `address` is that of the server."""
@@ -46,7 +49,10 @@ class LoginService:
         self.flows.append(flow)
         named = self.address_in_answers or address
         poll = {"token": flow.poll_token, "endpoint": f"{named}/login/v2/poll"}
-        return {"poll": poll, "login": f"{named}/login/v2/flow/{flow.login_token}"}
+        page = f"{named}/login/v2/flow/{flow.login_token}"
+        if self.agrees is not None:
+            self.agree(page, *self.agrees, address)
+        return {"poll": poll, "login": page}
 
     def agree(self, page: str, login: str, password: str, address: str) -> bool:
         """Log in on the page of a flow and agree; return whether that is possible."""
