@@ -1,9 +1,9 @@
 """Files that go to and from Nextcloud over a failing line: no file is lost, doubled or half, and none is overwritten.
 
 Each history has a folder that a user sends and fetches, files that the user and another client change, notes that are
-lost, uploads that the server removes, and a process that is killed in the middle of a transfer. Requests meet the faults
-of `tests.services.nextcloud_server.faults`; each transfer is repeated until it succeeds, as a user does. A model says
-what both sides must contain after it; meanwhile each file has its old or its new content.
+lost, uploads that the server removes, and a process that is killed in the middle of a transfer. Requests meet the
+faults of `tests.services.nextcloud_server.faults`; each transfer is repeated until it succeeds, as a user does. A model
+says what both sides must contain after it; meanwhile each file has its old or its new content.
 
 How many of these there are says tests/effort.py. ``GOZEN_SEED`` replays a failure, whose message names it. Not here:
 errors that stay (tests/services/test_sharing_transfers.py).
@@ -306,5 +306,4 @@ def test_no_file_is_lost_doubled_or_half(
         seen += history(number, server, tmp_path)
     kinds = {str(fault) for fault in Fault} - {str(Fault.FULL), str(Fault.REVOKED)}
     wanted = {State.SENT, State.FETCHED, State.EQUAL, "conflicts", "Killed", "began again", *kinds}
-    print(seen)
     assert {one for one in wanted if not seen[one]} == set()

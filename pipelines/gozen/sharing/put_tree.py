@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from gozen.archive.stores.store import named_errors
-from gozen.errors import CloudConflict, GozenError
+from gozen.errors import CloudConflict, GozenError, UnsuitableName
 from gozen.sharing.compare import Decision, Here, LastTransfer, There, after_comparison, decide_put
 from gozen.sharing.listing import Entry
 from gozen.sharing.local_file import LocalFile
@@ -41,8 +41,7 @@ class PutTree(TreeTransfer):
 
     def _single(self, shown: Path, path: Path, folder: str) -> None:
         def act() -> Outcome:
-            name = check_name(path.name)
-            self.progress.found(path.stat().st_size if path.is_file() else 0)
+            name = _name_of(shown, path)
             there = self.remote.find(joined(folder, name))
             return self._send(shown, path, joined(folder, name), there, self.notes.of_folder(path.parent))
 
@@ -54,7 +53,7 @@ class PutTree(TreeTransfer):
             with named_errors(str(shown), "read"):
                 found = sorted(os.scandir(path), key=lambda one: one.name)
             check_distinct((one.name for one in found), str(shown))
-            folder = joined(above, check_name(path.name))
+            folder = joined(above, _name_of(shown, path))
             is_new = self.remote.make_folder(folder)
             there = {} if is_new else {one.name: one for one in self.remote.list(folder)}
         except GozenError as error:
@@ -78,7 +77,7 @@ class PutTree(TreeTransfer):
 
     def _known(self, shown: Path, path: Path, folder: str, there: dict[str, Entry], notes: FolderNotes) -> None:
         def act() -> Outcome:
-            name = check_name(path.name)
+            name = _name_of(shown, path)
             return self._send(shown, path, joined(folder, name), there.get(name), notes)
 
         self.attempt(str(shown), act)
@@ -114,3 +113,11 @@ class PutTree(TreeTransfer):
             equal = file.checksum(state.checksum, self.remote.connection.check_running) == state.checksum
             return after_comparison(here, state, last, equal=equal, overwrite=overwrite)
         return decision
+
+
+def _name_of(shown: Path, path: Path) -> str:
+    """Return the name that a file or folder gets in Nextcloud."""
+    try:
+        return check_name(path.name)
+    except UnsuitableName as error:
+        raise UnsuitableName(f"{shown} is not sent: {error}") from None

@@ -105,6 +105,6 @@ def not_overwritten(decision: Decision, kept: str, other: str) -> CloudConflict:
         Decision.UNKNOWN: "it is another file with this name",
     }[decision]
     return CloudConflict(
-        f"{kept} is not overwritten by {other}: {reason}; compare them, and rename or remove one, or run again with "
-        "overwrite"
+        f"{kept} is not overwritten by {other}: {reason}; compare them, and rename or remove one, or replace it "
+        "with --overwrite (overwrite=True)"
     )
