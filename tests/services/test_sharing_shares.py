@@ -117,7 +117,7 @@ def test_a_folder_is_shared_changed_listed_and_withdrawn(place: Place) -> None:
     assert (made.kind, made.who, made.path, made.folder) == ("user", place.other, place.folder, True)
     assert made.rights == Rights.READ
     (again,) = shares.share_with(place.folder, place.other)
-    assert again.id == made.id
+    assert again == made
     (changed,) = shares.share_with(place.folder, [place.other], write=True)
     assert (changed.id, changed.rights) == (made.id, Rights(15))
     assert [one.id for one in shares.of(f"{place.folder}/lc #1.txt")] == [made.id]
@@ -173,6 +173,13 @@ def test_capabilities_are_read(place: Place) -> None:
     assert found.major >= 26
     assert (found.sharing, found.chunking) == (True, "1.0")
     assert found.version.startswith(f"{found.major}.")
+
+
+def test_a_share_that_exists_is_not_sent_again(server: SharingServer, cloud: Cloud) -> None:
+    cloud.shares.share_with("results", ["sora"])
+    server.faults.log.clear()
+    cloud.shares.share_with("results", ["sora"])
+    assert {method for method, _ in server.faults.log} == {"GET"}
 
 
 def test_odd_names_and_groups(cloud: Cloud) -> None:
@@ -387,6 +394,7 @@ def test_the_log_in_shows_no_password_and_waits_until_the_user_agrees(server: Sh
     assert log_in(server.url, later, kept=kept).user == "hoshi@example.org"
     polls = [path for _, path in server.faults.log if path.endswith("/poll")]
     assert len(polls) >= 2
+    assert server.login.shown == set()
     assert pages[0].startswith(f"{server.url}/login/v2/flow/")
 
 
