@@ -117,7 +117,7 @@ def test_the_most_important_error_is_raised_with_the_numbers() -> None:
 
 def test_an_error_that_ended_everything_comes_first() -> None:
     done = Transfers([failed("b", CloudFull("full"))], fatal=LogInRefused("revoked"))
-    with pytest.raises(LogInRefused, match="^revoked$"):
+    with pytest.raises(LogInRefused, match=r"^revoked$"):
         done.check()
 
 
