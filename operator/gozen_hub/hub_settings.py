@@ -14,6 +14,7 @@ from gozen.resources.yaml_document import parse
 from gozen_hub.access_settings import AccessSettings, CredentialSettings
 from gozen_hub.lab_settings import IdleSettings, LabSettings, WorkersSettings
 from gozen_hub.login_settings import LoginSettings
+from gozen_hub.nextcloud_settings import NextcloudSettings
 from gozen_hub.settings_group import Group, Quantity
 
 VARIABLE = "GOZEN_HUB_SETTINGS"
@@ -91,6 +92,7 @@ class HubSettings(Group):
     access: AccessSettings = AccessSettings()
     credentials: CredentialSettings = CredentialSettings()
     workers: WorkersSettings = WorkersSettings()
+    nextcloud: NextcloudSettings = NextcloudSettings()
 
     @field_validator("public_url")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from gozen.sharing.get_tree import GetTree
 from gozen.sharing.html_table import Table, size_text
 from gozen.sharing.listing import Entry
 from gozen.sharing.outcomes import Transfers
+from gozen.sharing.people.shares import Shares
 from gozen.sharing.progress import Progress
 from gozen.sharing.put_tree import PutTree
 from gozen.sharing.remote_files import RemoteFiles
@@ -44,11 +46,18 @@ def connect(account: Account | None = None, settings: SharingSettings | None = N
     """
     chosen = settings or load_settings().sharing
     account = account or current_account(chosen)
-    limits = Limits(chosen.connections, chosen.connect_timeout_s, chosen.read_timeout_s, patience_s=chosen.patience_s)
-    ca_file = str(chosen.ca_file.expanduser()) if chosen.ca_file else None
     options = TransferOptions(upload=UploadOptions(chunk_bytes=int(chosen.chunk_mb * 10**6)))
     notes = TransferNotes(chosen.state.expanduser(), account)
-    return Cloud(Connection(account, limits, ca_file=ca_file), notes, options)
+    return Cloud(connection_for(account, chosen), notes, options)
+
+
+def connection_for(account: Account, settings: SharingSettings, *, log_in: bool = True) -> Connection:
+    """Return a connection with the settings; without log-in its requests are anonymous."""
+    limits = Limits(
+        settings.connections, settings.connect_timeout_s, settings.read_timeout_s, patience_s=settings.patience_s
+    )
+    ca_file = str(settings.ca_file.expanduser()) if settings.ca_file else None
+    return Connection(account, limits, ca_file=ca_file, log_in=log_in)
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,11 @@ class Cloud:
     def close(self) -> None:
         """Close all connections."""
         self.connection.close()
+
+    @functools.cached_property
+    def shares(self) -> Shares:
+        """What this account shares, and with whom."""
+        return Shares(self.connection, self._remote)
 
     def put(
         self,

@@ -76,6 +76,8 @@ class Connection:
     ----------
     ca_file
         Certificates of the only authorities that are trusted; default: those of the system and of Mozilla.
+    log_in
+        Whether requests show the app password; without it they are anonymous.
     """
 
     def __init__(
@@ -85,13 +87,14 @@ class Connection:
         *,
         ca_file: str | None = None,
         clock: Clock = Clock(),
+        log_in: bool = True,
     ) -> None:
         self.account, self.limits, self._clock = account, limits, clock
         self._gate, self._stop = _Gate(), threading.Event()
         pool = httpx.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections)
         self._client = httpx.Client(
             headers={
-                "Authorization": account.authorization,
+                **({"Authorization": account.authorization} if log_in else {}),
                 "User-Agent": "gozen",
                 "OCS-APIRequest": "true",
                 "Accept-Encoding": "identity",

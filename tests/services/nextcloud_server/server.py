@@ -56,6 +56,7 @@ class NextcloudServer:
         self.faults = Faulty(self._dispatch)
         self._server = wsgi.Server(("127.0.0.1", 0), self.faults, numthreads=_THREADS, timeout=60, shutdown_timeout=1)
         self._server.gateway = _Gateway
+        self._server.expiration_interval = 0.02  # also the time that it takes to stop
         self._server.error_log = lambda *_, **__: None
         if tls is not None:
             self._server.ssl_adapter = BuiltinSSLAdapter(str(tls[0]), str(tls[1]))
