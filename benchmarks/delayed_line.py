@@ -2,7 +2,7 @@
 
     python benchmarks/delayed_line.py PORT_OF_THE_SERVER DELAY_MS
 
-It prints its own port. Each direction takes half of the delay. The line has no limit of its own on the bytes per second.
+It prints its own port. Each direction takes half of the delay. The line does not limit the bytes per second.
 """
 
 from __future__ import annotations

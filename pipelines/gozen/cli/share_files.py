@@ -29,7 +29,7 @@ def put(
     to: Annotated[str, typer.Option(help="Folder in Nextcloud; it is made if it does not exist.")] = "",
     overwrite: Overwrite = False,
     json: Json = False,
-) -> int:
+) -> None:
     """Send files and folders to Nextcloud.
 
     Equal files are not sent. Files that have changed in Nextcloud since the last transfer are not overwritten. If the
@@ -37,7 +37,7 @@ def put(
     """
     with _cloud(ctx) as cloud, transfer_bar("sending") as bar:
         done = cloud.put(paths, to, overwrite=overwrite, progress=bar, check=False)
-    return _report(done, json=json)
+    _report(done, json=json)
 
 
 def get(
@@ -46,7 +46,7 @@ def get(
     to: Annotated[Path, typer.Option(help="Folder on this machine; it is made if it does not exist.")] = Path(),
     overwrite: Overwrite = False,
     json: Json = False,
-) -> int:
+) -> None:
     """Fetch files and folders from Nextcloud.
 
     Equal files are not fetched. Files that have changed on this machine since the last transfer are not overwritten.
@@ -54,7 +54,7 @@ def get(
     """
     with _cloud(ctx) as cloud, transfer_bar("fetching") as bar:
         done = cloud.get(paths, to, overwrite=overwrite, progress=bar, check=False)
-    return _report(done, json=json)
+    _report(done, json=json)
 
 
 def ls(
@@ -85,23 +85,25 @@ def _cloud(ctx: typer.Context) -> Cloud:
     return connect(settings=invocation(ctx).settings().sharing)
 
 
-def _report(done: Transfers, *, json: bool) -> int:
-    """Print what became of the files, and return the exit code."""
-    if len(done) == 1 and done.failed:
-        done.check()
+def _report(done: Transfers, *, json: bool) -> None:
+    """Print what became of the files; raise the error of one that failed."""
     if json:
         write_json({"files": [_as_json(one) for one in done], "ended_by": str(done.fatal) if done.fatal else None})
     else:
         for one in done:
             if one.remark:
                 messages().print(f"{one.path}: {one.state}, {one.remark}")
-        for one in done.failed[:_NAMED]:
-            assert one.error is not None
-            messages().print(f"failed, {one.error.name}: {one.error}")
-        if len(done.failed) > _NAMED:
-            messages().print(f"... and {len(done.failed) - _NAMED} more files failed; --json lists all")
         say(done.counts())
-    return done.exit_code
+    failed = [one.error for one in done.failed if one.error is not None]
+    if done.fatal is not None or len(failed) <= 1:
+        for error in (done.fatal, *failed):
+            if error is not None:
+                raise error
+        return
+    for error in failed[:_NAMED]:
+        messages().print(f"failed, {error.name}: {error}")
+    more = f"; --json lists all {len(failed)}" if len(failed) > _NAMED else ""
+    raise done.worst(f"{len(failed)} of {len(done)} files failed, and the lines above say why{more}")
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:

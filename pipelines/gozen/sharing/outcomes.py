@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gozen.errors import ExitCode, GozenError, worst
+from gozen.errors import GozenError, worst
 from gozen.sharing.html_table import Table, size_text
 
 _SHOWN = 100
@@ -82,13 +82,6 @@ class Transfers(Sequence[Outcome]):
         ]
         return ", ".join(words) or "no files"
 
-    @property
-    def exit_code(self) -> ExitCode:
-        """The exit code of a command that made these transfers."""
-        if self.fatal is not None:
-            return self.fatal.exit_code
-        return worst([one.error.exit_code for one in self.failed if one.error is not None])
-
     def check(self) -> Transfers:
         """Return this object if all files were transferred.
 
@@ -97,13 +90,22 @@ class Transfers(Sequence[Outcome]):
         GozenError
             The error of the file that failed; if there are several, the most important one, with their number.
         """
-        errors = [one.error for one in self.failed if one.error is not None]
-        chosen = self.fatal or next((error for error in errors if error.exit_code == self.exit_code), None)
+        chosen = self._most_important()
         if chosen is None:
             return self
         if len(self) == 1:
             raise chosen
-        raise type(chosen)(f"{chosen} ({self.counts()})") from chosen
+        raise self.worst(f"{chosen} ({self.counts()})") from chosen
+
+    def worst(self, message: str) -> GozenError:
+        """Return an error of the same kind as the most important one, with another message."""
+        chosen = self._most_important()
+        return type(chosen)(message) if chosen is not None else GozenError(message)
+
+    def _most_important(self) -> GozenError | None:
+        errors = [one.error for one in self.failed if one.error is not None]
+        code = worst([error.exit_code for error in errors])
+        return self.fatal or next((error for error in errors if error.exit_code == code), None)
 
     def __repr__(self) -> str:
         return "\n".join([self.counts(), *(f"{one.path}: {one.state}{_why(one)}" for one in self._first())])

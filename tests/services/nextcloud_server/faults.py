@@ -34,11 +34,12 @@ class Fault(StrEnum):
     MANY = "429 with Retry-After instead of doing it"
     BUSY = "503 with Retry-After instead of doing it"
     MAINTENANCE = "503, the server is in maintenance"
+    SILENT = "not answered until the test releases it"
     FULL = "507 instead of doing it"
     REVOKED = "401 instead of doing it"
 
 
-PASSING = tuple(one for one in Fault if one not in (Fault.FULL, Fault.REVOKED))
+PASSING = tuple(one for one in Fault if one not in (Fault.SILENT, Fault.FULL, Fault.REVOKED))
 """Faults after which the same request may succeed."""
 Choose = Callable[[int, str, str], Fault | None]
 """Says what befalls a request, by its number, method and path."""
@@ -104,6 +105,8 @@ class Faulty:
         self.choose: Choose = lambda *_: None
         self.log: list[tuple[str, str]] = []
         self._late: list[threading.Thread] = []
+        self.silent, self.released = threading.Event(), threading.Event()
+        """Whether a request is not answered now, and what ends that."""
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer a request, or break it."""
@@ -124,6 +127,10 @@ class Faulty:
         if fault is Fault.SLOW:
             time.sleep(0.02)
             return self._app(environ, start)
+        if fault is Fault.SILENT:
+            self.silent.set()
+            self.released.wait()
+            return _cut(environ)
         if fault in _REFUSALS:
             _drain(environ)
             return _REFUSALS[fault].send(start)
@@ -193,7 +200,9 @@ def _drain(environ: Environ) -> None:
 
 def _half(environ: Environ, body: bytes) -> Iterable[bytes]:
     yield body[: len(body) // 2]
-    yield from _cut(environ)
+    with contextlib.suppress(OSError):
+        environ["gozen.socket"].shutdown(socket.SHUT_RDWR)  # with FIN, so that the client gets this half
+    raise ConnectionResetError("cut")
 
 
 def _cut(environ: Environ) -> Iterable[bytes]:

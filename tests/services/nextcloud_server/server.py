@@ -46,6 +46,7 @@ class NextcloudServer:
         base: str = "",
         tls: tuple[Path, Path] | None = None,
     ) -> None:
+        root.mkdir(parents=True, exist_ok=True)
         self.state = State(root, dict(users))
         self.base, self._dav_base = base, f"{base}/remote.php/dav"
         self.uploads = ChunkedUploads(self.state, self._dav_base)
@@ -69,6 +70,7 @@ class NextcloudServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.faults.released.set()
         self._server.stop()
 
     @property

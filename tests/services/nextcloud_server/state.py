@@ -25,6 +25,8 @@ class State:
         Files and folders that an editor has locked, as ``USER/path``.
     smallest, largest
         Bytes of a chunk.
+    is_brief
+        Whether answers to uploads lack the headers that are not in every version: ETag, hash.
     """
 
     root: Path
@@ -33,7 +35,7 @@ class State:
     locked: set[str] = field(default_factory=set)
     smallest: int = 5 * 10**6
     largest: int = 5 * 10**9
-    version: int = 32
+    is_brief: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
     _checksums: dict[Path, tuple[str, str]] = field(default_factory=dict)
 

@@ -62,6 +62,8 @@ def publish(state: State, request: Request, received: Path, target: Path) -> Rep
         with target.open("rb") as stream:
             accepted[f"X-Hash-{wanted.upper()}"] = hashlib.file_digest(stream, wanted.lower()).hexdigest()
     etag = f'"{etag_of(target)}"'
+    if state.is_brief:
+        return Reply(201 if is_new else 204)
     return Reply(
         201 if is_new else 204,
         {"ETag": etag, "OC-ETag": etag, "OC-FileId": f"{target.stat().st_ino:08d}oc", **accepted},
