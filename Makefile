@@ -51,7 +51,8 @@ hub: setup-dev ## the science platform here, with two users and the archive of t
 	@[ -d $(DEMO)/archive/catalogs ] || $(BIN)/gozen demo --folder $(DEMO) --workers $(WORKERS)
 	@$(BIN)/gozen --archive $(DEMO)/archive hub --state $(DEMO)/hub --test-login hoshi --test-login sora
 
-check: setup-dev static unit ## format, lint, types, imports and unit tests
+check: setup-dev ## format, lint, types, imports and unit tests
+	@$(MAKE) --no-print-directory --jobs=2 static unit
 	@echo "checked; next: make test"
 
 .PHONY: static

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,12 +48,16 @@ class FakeHub:
     asked: list[str] = field(default_factory=list)
     challenges: dict[str, str] = field(default_factory=dict)
 
+    def forget(self) -> None:
+        """Forget all that has happened."""
+        vars(self).update(vars(FakeHub(self.url)))
+
     def begin(self, address: str) -> str:
         """Log in at the page to which the portal has sent the browser; return the address to which it goes back."""
         asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
         assert asked["response_type"] == "code"
         assert asked["code_challenge_method"] == "S256"
-        code = f"code-{len(self.challenges)}"
+        code = f"code-{secrets.token_hex(8)}"
         self.challenges[code] = asked["code_challenge"]
         return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
 
@@ -62,7 +67,7 @@ class FakeHub:
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         if challenge != base64.urlsafe_b64encode(digest).rstrip(b"=").decode() or form["client_secret"] != SECRET:
             return None
-        token = f"token{len(self.users)}"
+        token = f"token-{secrets.token_hex(8)}"
         self.users[token] = self.log_in_as
         return token
 

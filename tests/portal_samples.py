@@ -1,6 +1,7 @@
 """A small archive, a portal and a person who is logged in, for the tests of the portal.
 
-A test module takes the fixtures by assignment: ``hub, client = portal_samples.hub, portal_samples.client``.
+Hub and portal run once for each test module; each test gets them without the log-ins of the one before. A module takes
+all fixtures by assignment: ``running_hub, running_portal, hub, client, logged_in = portal_samples.FIXTURES``.
 """
 
 from __future__ import annotations
@@ -30,28 +31,45 @@ PREFIX = "/services/portal/"
 ORIGIN = "http://portal.test"
 
 
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
+@pytest.fixture(scope="module")
+def running_hub() -> Iterator[FakeHub]:
     """Run a hub that answers what the portal asks."""
     with fake_hub() as opened:
         yield opened
 
 
 @pytest.fixture
-def client(hub: FakeHub, tmp_path: Path) -> Iterator[TestClient]:
-    """Open a browser that nobody is logged in with, on the sample archive."""
-    sample_archive(tmp_path)
-    with browser(hub, tmp_path) as opened:
+def hub(running_hub: FakeHub) -> FakeHub:
+    """Return the hub, as new."""
+    running_hub.forget()
+    return running_hub
+
+
+@pytest.fixture(scope="module")
+def running_portal(running_hub: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Run a portal on the sample archive."""
+    folder = tmp_path_factory.mktemp("archive")
+    sample_archive(folder)
+    with browser(running_hub, folder) as opened:
         yield opened
 
 
 @pytest.fixture
-def logged_in(hub: FakeHub, tmp_path: Path) -> Iterator[TestClient]:
-    """Open a browser in which hoshi is logged in, on the sample archive."""
-    sample_archive(tmp_path)
-    with browser(hub, tmp_path) as opened:
-        log_in(opened, hub)
-        yield opened
+def client(hub: FakeHub, running_portal: TestClient) -> TestClient:
+    """Return a browser that nobody is logged in with, on the sample archive."""
+    running_portal.cookies.clear()
+    return running_portal
+
+
+@pytest.fixture
+def logged_in(hub: FakeHub, running_portal: TestClient) -> TestClient:
+    """Return a browser in which hoshi is logged in, on the sample archive."""
+    running_portal.cookies.clear()
+    log_in(running_portal, hub)
+    return running_portal
+
+
+FIXTURES = (running_hub, running_portal, hub, client, logged_in)
 
 
 def environment(

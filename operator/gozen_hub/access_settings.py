@@ -38,7 +38,7 @@ class CredentialSettings(Group):
 
     method: Literal["none", "static", "sts"] = Field(
         "none",
-        description="none: labs get no credentials; static: one key for each level; "
+        description="none: labs get no credentials; static: one key for all members and one for all other users; "
         "sts: short-lived credentials for each user (AssumeRole)",
     )
     roles: RoleSettings | None = Field(None, description="The roles, for the method sts")

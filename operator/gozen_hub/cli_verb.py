@@ -23,10 +23,16 @@ _MODULES = "pip install 'gozen[hub,lab,sql]'"
 def hub(
     ctx: typer.Context,
     settings: Annotated[
-        Path | None, typer.Option(help="Settings of the hub in YAML; without it, the options below.")
+        Path | None, typer.Option(help="Settings file of the hub, in YAML; it replaces the options below.")
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port at which the browser finds the hub.")] = 8000,
-    state: Annotated[Path, typer.Option(help="Folder of the hub's database, and of the homes of test users.")] = _STATE,
+    state: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the hub's database, and of the homes of test users; default: ~/.local/share/gozen-hub.",
+            show_default=False,
+        ),
+    ] = _STATE,
     test_login: Annotated[
         list[str] | None,
         typer.Option("--test-login", help="User who may log in with a password that the command prints; repeatable."),
@@ -34,8 +40,9 @@ def hub(
 ) -> None:
     """Run the hub on this machine: people log in, and each gets a lab that reads the archive.
 
-    Without --test-login people log in with their accounts of this machine, and the command must run as root. Labs run
-    as processes; only the accounts of the system protect their users from each other.
+    Without --test-login people log in with their accounts of this machine, and the command must run as root. Each lab
+    runs under the account of its user, and only this separates users. With --test-login all labs run under your
+    account, so their users can read each other's files.
     """
     _check_modules()
     from gozen_hub.hub_main import checked_settings, hub_command

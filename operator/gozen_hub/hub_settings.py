@@ -81,7 +81,11 @@ class HubSettings(Group):
     bind: str = Field("127.0.0.1", description="Address at which a hub on one machine listens")
     hub_url: str = Field("", description="Address of the hub for labs in other namespaces; the chart sets it")
     proxy_api_url: str = Field("", description="Address at which the hub configures the proxy; the chart sets it")
-    portal_url: str = Field("", description="Address of the portal's pod; empty: the hub starts the portal itself")
+    portal_url: str = Field(
+        "",
+        description="Address of the pod of the portal, which serves the first page; empty: the hub starts the portal "
+        "itself",
+    )
     state: Path = Field(Path("/srv/hub"), description="Folder of the hub's database and cookie secret")
     notebooks: Path = Field(Path("/opt/gozen/notebooks"), description="Folder of the notebooks that each user gets")
     login: LoginSettings

@@ -43,7 +43,8 @@ class TestLoginSettings(Group):
     users: frozenset[Annotated[str, AfterValidator(_name)]] = Field(min_length=1, description="Names that may log in")
     password_file: Path = Field(description="File with the password of all users except admins, 8 characters or more")
     admin_password_file: Path | None = Field(
-        None, description="File with the password of the admins, 32 characters or more"
+        None,
+        description="File with the password of the admins, 32 characters or more; required if login.admins lists users",
     )
 
 
@@ -53,7 +54,7 @@ class LoginSettings(Group):
     method: Literal["openid", "system", "test"] = Field(
         "openid",
         description="openid: a provider; system: accounts of this machine (PAM, without Kubernetes); "
-        "test: one shared password",
+        "test: one password for all users and another one for admins, only for tests",
     )
     openid: OpenIdSettings | None = Field(None, description="The provider; required for the method openid")
     test: TestLoginSettings | None = Field(None, description="Users and password; required for the method test")

@@ -11,11 +11,11 @@ from gozen.settings import load_settings
 from gozen.version import code_version
 from gozen_operator.operator_settings import load_operator_settings
 
-USAGE = """gozen-operator: creates Jobs for Observations, Exposures and LightCurveJobs.
+USAGE = """gozen-operator: creates Jobs for Exposures and LightCurveJobs, and writes the status of all resources.
 
 Settings come from the environment: GOZEN_... for the archive and the instrument, as `gozen config` lists them, and
-GOZEN_OPERATOR_... for the operator; docs/reference/operator.md lists these. It runs in a pod of the cluster, or
-anywhere with KUBECONFIG. `gozen-operator --version` says which code this is.
+GOZEN_OPERATOR_... for the operator; docs/reference/operator.md lists these. It runs in a pod of the cluster, or on any
+machine if KUBECONFIG names a kubeconfig file. `gozen-operator --version` prints the version.
 """
 
 

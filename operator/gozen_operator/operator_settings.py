@@ -38,7 +38,11 @@ class PodSettings(BaseModel):
     secret: str | None = Field(
         None, description="Secret whose key `credentials` contains the keys for S3, mounted at /etc/gozen/s3"
     )
-    volume: dict[str, Any] | None = Field(None, description="Volume with the archive, mounted at /archive")
+    volume: dict[str, Any] | None = Field(
+        None,
+        description="Source of the volume with the archive, as in a pod: for example "
+        '`{"persistentVolumeClaim": {"claimName": "archive"}}`; mounted at /archive',
+    )
     requests: dict[str, str] = Field(
         {"cpu": "1", "memory": "2Gi"}, description="CPU and memory that Kubernetes reserves for a pod"
     )
@@ -80,19 +84,21 @@ class OperatorSettings(BaseSettings):
     raw_patience_s: float = Field(
         3600.0,
         gt=0,
-        description="Seconds after the creation of an Exposure after which raw data that have not arrived "
-        "count as missing",
+        description="Seconds that an Exposure waits for its raw data, from its creation; then data that have not "
+        "arrived count as missing",
     )
     calibration_patience_s: float = Field(
         3600.0,
         ge=0,
         description="Seconds that an Exposure waits for the DARKs and FLATs of its night; then it is reduced "
-        "without them",
+        "with the masters that are in the archive",
     )
     look_s: float = Field(
         10.0, gt=0, description="Seconds between two checks whether the raw data of an Exposure are in the archive"
     )
-    resync_s: float = Field(300.0, gt=0, description="Seconds after which every resource is reconciled again")
+    resync_s: float = Field(
+        300.0, gt=0, description="Seconds after which every resource that is not complete is reconciled again"
+    )
     exposure_ttl_s: float = Field(
         3600.0, ge=0, description="Seconds after which a finished Exposure is deleted from the API server"
     )
@@ -116,7 +122,8 @@ class OperatorSettings(BaseSettings):
     silence_s: float = Field(
         900.0,
         gt=0,
-        description="Seconds without an event of the API server or a resync after which `/healthz` answers 503",
+        description="If neither an event of the API server nor a resync occurred for this number of seconds, "
+        "`/healthz` answers 503",
     )
     stuck_s: float = Field(
         900.0, gt=0, description="Longest duration of one reconcile, seconds; above it `/healthz` answers 503"

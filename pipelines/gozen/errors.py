@@ -97,7 +97,7 @@ class CorruptFile(Rejected):
 
 
 class Blocked(Rejected):
-    """The observatory's block list covers these data: they are not archived."""
+    """The observatory's block list covers these data: they are not reduced."""
 
 
 class Failed(GozenError):
@@ -165,7 +165,7 @@ class StorageUnavailable(Failed):
 
 
 class WorkerLost(Failed):
-    """A worker process was killed by a signal, for example because memory ran out."""
+    """A worker process was killed by a signal, for example because memory ran out, or the user's function ended it."""
 
     exit_code = ExitCode.STORAGE
 

@@ -1,7 +1,4 @@
-"""Where the observed data are: ``$GOZEN_TEST_DATA``, else ``../shared/data``, else ``test-data`` (``make test-data``).
-
-Without them the tests fail in CI; elsewhere they are skipped, and the last lines of the run say what was not tested.
-"""
+"""Without the observed data the tests fail in CI; on other machines they are skipped, and the last lines say which."""
 
 from __future__ import annotations
 
@@ -10,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
-_BESIDE = CHECKOUT.parent / "shared" / "data"
-DATA = Path(os.environ.get("GOZEN_TEST_DATA", _BESIDE if _BESIDE.exists() else CHECKOUT / "test-data"))
+from ..observed_data import DATA
+
 PROFILES = Path(__file__).parent / "profiles"
 _missing: set[str] = set()
 

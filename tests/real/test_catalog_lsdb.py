@@ -8,7 +8,6 @@ around EY UMa.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -34,11 +33,11 @@ from gozen.catalog.write.write_table import write_table
 from gozen.errors import StorageUnavailable
 
 from ..catalog_samples import DyingStore, field_of, object_schema, objects_of, older_gozen, rows_of
+from ..observed_data import DATA
 
 pytestmark = pytest.mark.xdist_group("lsdb")  # one process imports what takes seconds to import
 
 FIELD = field_of(count=400, lone=20, size=2.0)
-DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared/data"))
 KEYS = ["source_id", "exposure", "sensor", "frame"]
 
 

@@ -5,7 +5,6 @@ another form. Leaves out the pixels: they are reduced in other modules.
 """
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,8 @@ from gozen.instrument.profile import load_profile
 from gozen.instrument.profile_check import check_file
 from gozen.instrument.read_header import night_of_mjd, read_header, read_quantity
 
-DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+from ..observed_data import DATA
+
 PROFILES = Path(__file__).parent / "profiles"
 LOWELL = DATA / "lowell5945"
 MISC = DATA / "misc_wcs"

@@ -1,9 +1,7 @@
 """The observatory's own recipe: read, planned as four exposures on a rectangle, written and read back equal."""
 
 import math
-import os
 from datetime import UTC, date, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,7 +10,8 @@ from gozen.observing.observation_plan import exposures_of
 from gozen.resources.observatory_recipe import load_observations, observation_from_recipe, recipe_from_observation
 from gozen.resources.yaml_resources import dump_resources
 
-DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+from ..observed_data import DATA
+
 RECIPE = DATA / "recipes" / "all_sky_survey.yaml"
 APPLIED = {"night": date(2023, 12, 12), "zone": ZoneInfo("Asia/Tokyo")}
 

@@ -6,9 +6,7 @@ against a tree of all objects, on processes of this machine. The programs lie wi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +21,10 @@ from gozen.catalog.format import healpix
 from gozen.simulator.objects.survey_release import pairs_key, simulate_objects
 from gozen.simulator.truth_tables import read_truth
 
+from ..observed_data import DATA
+
 pytestmark = pytest.mark.xdist_group("talk")
-TALK = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared/data")) / "talk"
+TALK = DATA / "talk"
 COUNT = 250_000
 FLAGS = [
     "sdsscentroid_flag",

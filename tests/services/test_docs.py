@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ..observed_data import DATA
 from .fork_client import ForkServer
 from .nextcloud_server.people import Person
 from .nextcloud_server.sharing_server import SharingServer
@@ -23,7 +24,6 @@ from .pages import Command, Reader, beginning_of, first_missing, steps_of
 from .s3_server import S3Server
 
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("GOZEN_TEST_DATA", ROOT.parent / "shared" / "data"))
 PAGES = [path.relative_to(ROOT).as_posix() for path in sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/**/*.md")])]
 RUN = [
     page

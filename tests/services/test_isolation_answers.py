@@ -144,7 +144,7 @@ def test_a_result_above_the_limit_is_refused_also_when_the_process_does_not_say_
         assert child.call(PROGRAM, "says", message(b"O", result), refuse_all)
     with (
         Child(limits) as child,
-        pytest.raises(LimitExceeded, match=r"result has 1001 bytes.*limit result_bytes = 1000"),
+        pytest.raises(LimitExceeded, match=r"result has 1001 bytes, more than 1000 bytes: .*quickdb\.result_mb"),
     ):
         child.call(PROGRAM, "says", message(b"O", encode(b"x" * (1001 - len(encode(b""))))), refuse_all)
 

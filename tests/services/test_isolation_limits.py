@@ -158,10 +158,10 @@ PROGRAM = pickled(Greedy())
 @pytest.mark.parametrize(
     ("name", "argument", "said"),
     [
-        ("allocates", 1 << 30, "more than 256 MiB of memory .*ask for more memory_bytes"),
+        ("allocates", 1 << 30, "more than 256 MiB of memory: .*raise the setting quickdb.memory_mb"),
         ("grows", None, "more than 256 MiB of memory"),
         ("starts_threads", 2000, "threads; 64 are allowed"),
-        ("returns", 2 << 20, "result has 2 MiB, more than 1 MiB .*ask for more result_bytes"),
+        ("returns", 2 << 20, "result has 2 MiB, more than 1 MiB: .*raise the setting quickdb.result_mb"),
         ("asks_for_ever", None, "more than 10000 times"),
         ("kills_itself", int(signal.SIGKILL), "SIGKILL.*out of memory"),
     ],
@@ -179,7 +179,7 @@ def test_a_broken_limit_is_named_and_the_next_call_has_a_new_process(small, name
 @pytest.mark.parametrize("name", ["loops", "loops_deaf", "loops_in_c", "sleeps", "stops"])
 def test_what_does_not_end_is_ended(brief, name):
     begun = time.monotonic()
-    with pytest.raises(LimitExceeded, match=r"longer than 1 s .*ask for more seconds"):
+    with pytest.raises(LimitExceeded, match=r"longer than 1 s .*raise the setting quickdb\.seconds"):
         brief.call(PROGRAM, name, None, refuse_all)
     assert time.monotonic() - begun > BRIEF.seconds
     assert brief.call(PROGRAM, "echo", "again", refuse_all) == "again"

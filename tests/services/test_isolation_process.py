@@ -98,7 +98,7 @@ def test_a_machine_that_cannot_keep_it_apart_runs_nothing(monkeypatch):
 
 def test_an_interpreter_that_does_not_start(monkeypatch):
     monkeypatch.setattr(spawn, "_START", "import sys; sys.exit(3)")
-    with Child() as one, pytest.raises(IsolationUnavailable, match="does not start"):
+    with Child() as one, pytest.raises(IsolationUnavailable, match=r"does not start: it ended at once \(exit code 3\)"):
         one.start()
     monkeypatch.undo()
     with Child(preload=("no_such_module",)) as one, pytest.raises(IsolationUnavailable, match="no_such_module"):

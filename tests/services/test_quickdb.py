@@ -8,7 +8,6 @@ Bad input: test_quickdb_bad_input.py.
 
 from __future__ import annotations
 
-import os
 import runpy
 import shutil
 import subprocess
@@ -37,9 +36,9 @@ from gozen.quickdb import Api, Box, Cone, connect
 from gozen.quickdb.engines import Here
 
 from ..catalog_samples import rows_of
+from ..observed_data import DATA
 from .quickdb_surveys import FIELD, NIGHTS, OBJECTS, here
 
-DATA = Path(os.environ.get("GOZEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RERUN = "s20a_wide"
 pytestmark = [pytest.mark.usefixtures("kept"), pytest.mark.xdist_group("survey")]  # two million objects are made once
 
@@ -320,9 +319,11 @@ def test_light_curves_come_from_the_live_table(nights: Path) -> None:
         assert len(api.lightcurve(star, columns=["mjd", "flux"])) == 3 * len(NIGHTS)
         ra, dec = float(FIELD.ra[3]), float(FIELD.dec[3])
         assert api.lightcurve(ra=ra, dec=dec, radius=30).equals(catalog.cone(ra, dec, 30))
-        for wrong in ({}, {"ra": 1.0}, {"source_id": 1, "ra": 1.0, "dec": 1.0}):
+        for wrong in ({}, {"ra": 1.0}):
             with pytest.raises(BadRequest, match="no star is given"):
                 api.lightcurve(**wrong)
+        with pytest.raises(BadRequest, match="a star and a circle are given"):
+            api.lightcurve(source_id=1, ra=1.0, dec=1.0)
         stars = api.map(lambda p: np.unique(p("lightcurves.source_id"), return_counts=True))
         counts = np.concatenate([count for _, count in stars])
         assert set(counts.tolist()) == {3 * len(NIGHTS)}

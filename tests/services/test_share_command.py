@@ -207,7 +207,7 @@ def test_in_a_lab_of_a_hub_that_keeps_no_accounts_nothing_is_written(
 ) -> None:
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "of-the-lab")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    assert "hub.nextcloud.enabled" in failed(gozen, "login", server.url)
+    assert "hub.nextcloud.enabled" in failed(gozen, "login", server.url, "--minutes", "0.01")
     assert server.faults.log == []
     assert not (tmp_path / "config").exists()
 

@@ -117,7 +117,7 @@ def test_a_folder_is_shared_changed_listed_and_withdrawn(place: Place) -> None:
     assert (made.kind, made.who, made.path, made.folder) == ("user", place.other, place.folder, True)
     assert made.rights == Rights.READ
     (again,) = shares.share_with(place.folder, place.other)
-    assert again.id == made.id
+    assert again == made
     (changed,) = shares.share_with(place.folder, [place.other], write=True)
     assert (changed.id, changed.rights) == (made.id, Rights(15))
     assert [one.id for one in shares.of(f"{place.folder}/lc #1.txt")] == [made.id]
@@ -173,6 +173,43 @@ def test_capabilities_are_read(place: Place) -> None:
     assert found.major >= 26
     assert (found.sharing, found.chunking) == (True, "1.0")
     assert found.version.startswith(f"{found.major}.")
+
+
+@pytest.mark.parametrize("major", [26, 32])
+def test_old_and_new_servers_share_in_the_same_way(server: SharingServer, cloud: Cloud, major: int) -> None:
+    server.rules.major = major
+    assert cloud.shares.capabilities().version == f"{major}.0.2"
+    cloud.shares.share_with("results", ["sora"], ["sky"], write=True)
+    link = cloud.shares.link(ODD, password=True, label="talk", expires="30d")
+    assert [one.kind for one in cloud.shares.of(ODD)] == ["group", "user", "link"]
+    with pytest.raises(CloudPathNotFound, match=r'the server says: "Please specify a valid (user|account)'):
+        cloud.shares.share_with("results", ["nobody"])
+    cloud.shares.withdraw([link.share])
+    assert len(cloud.shares.all()) == 2
+
+
+def test_a_server_that_searches_no_users_still_says_who_is_missing(server: SharingServer, cloud: Cloud) -> None:
+    server.routes.insert(0, ("/ocs/v2.php/apps/files_sharing/api/v1/sharees", app_that(500, {})))
+    with pytest.raises(CloudPathNotFound, match="knows no user of this name: check the spelling"):
+        cloud.shares.share_with("results", ["soar"])
+
+
+def test_in_one_home_a_file_is_shared_without_being_sent(server: SharingServer, cloud: Cloud) -> None:
+    """What a lab writes into the folder that Nextcloud shows as external storage is there at once."""
+    lab = server.state.file("hoshi", "Lab")
+    lab.mkdir()
+    (lab / "plot.svg").write_text("<svg/>")
+    assert [one.name for one in cloud.list("Lab")] == ["plot.svg"]
+    (made,) = cloud.shares.share_with("Lab/plot.svg", ["sora"])
+    assert (made.path, made.folder) == ("Lab/plot.svg", False)
+    assert "PUT" not in {method for method, _ in server.faults.log}
+
+
+def test_a_share_that_exists_is_not_sent_again(server: SharingServer, cloud: Cloud) -> None:
+    cloud.shares.share_with("results", ["sora"])
+    server.faults.log.clear()
+    cloud.shares.share_with("results", ["sora"])
+    assert {method for method, _ in server.faults.log} == {"GET"}
 
 
 def test_odd_names_and_groups(cloud: Cloud) -> None:
@@ -387,6 +424,7 @@ def test_the_log_in_shows_no_password_and_waits_until_the_user_agrees(server: Sh
     assert log_in(server.url, later, kept=kept).user == "hoshi@example.org"
     polls = [path for _, path in server.faults.log if path.endswith("/poll")]
     assert len(polls) >= 2
+    assert server.login.shown == set()
     assert pages[0].startswith(f"{server.url}/login/v2/flow/")
 
 

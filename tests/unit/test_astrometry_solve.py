@@ -166,7 +166,7 @@ def test_a_residual_beyond_the_limit_is_refused_with_its_value():
     field = sky_field(noise_px=0.3, seed=2)
     settings = AstrometrySettings(index_files=(), maximum_rms_px=0.2)
     with pytest.raises(
-        AstrometryFailed, match=r"TMQ1: the reference stars are 0\.\d+ pixels .* limit is 0.2"
+        AstrometryFailed, match=r"TMQ1: the rms distance of the reference stars .* is 0\.\d+ pixels; the limit is 0.2"
     ) as refused:
         solve_field(looked_at(field, (150.0, 2.0)), field.reference, load_profile("tomoe"), settings)
     assert refused.value.value == pytest.approx(0.3, rel=0.2)

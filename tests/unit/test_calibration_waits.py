@@ -18,6 +18,9 @@ NIGHT = "20330518"
 TOMOE = load_profile("tomoe")
 ARRIVED = ArchiveAnswer(frozenset({"111"}), {})
 SETTINGS = OperatorSettings(calibration_patience_s=600, identity="test")
+CALIBRATION_INCOMPLETE = (
+    "it is reduced with the masters that are in the archive, because it has waited 600 s for the calibration dark"
+)
 
 
 def manifest(kind, name, spec, **meta):
@@ -107,7 +110,7 @@ def test_when_its_patience_is_over_it_goes_on_and_says_without_what():
     early = looked_at(first.status, NOW + 599, dark=True)
     assert (early.create, early.status, early.requeue_after_s) == (None, None, 1)
     over = looked_at(first.status, NOW + 600, dark=True)
-    message = "it is reduced without dark, because it has waited 600 s for this calibration"
+    message = CALIBRATION_INCOMPLETE
     assert said(over)["CalibrationAvailable"] == ("False", "CalibrationIncomplete", message)
     assert [(one.type, one.reason, one.message) for one in over.events] == [
         ("Warning", "CalibrationIncomplete", message)
@@ -117,7 +120,7 @@ def test_when_its_patience_is_over_it_goes_on_and_says_without_what():
 
 
 def test_what_it_went_on_without_stands_in_its_status_to_the_end():
-    message = "it is reduced without dark, because it has waited 600 s for this calibration"
+    message = CALIBRATION_INCOMPLETE
     words = {"status": "False", "reason": "CalibrationIncomplete", "message": message}
     kept = {"type": "CalibrationAvailable", "lastTransitionTime": moment(NOW), **words}
     ended = looked_at({"conditions": [kept], "job": {"name": "sky", "uid": "j"}}, NOW + 900, dark=False)

@@ -297,7 +297,7 @@ def test_a_header_is_read_by_the_rules(profile):
         ({"EXPTIME": 0.0}, "the exposure time of a frame is 0 s"),
         ({"DATA-TYP": "LAMP"}, "data_type is 'LAMP', which is not one of OBJECT, DARK, FLAT, BIAS"),
         ({"GAIN": "mid"}, "gain 'mid' is not one of the gains in the profile small: high, low"),
-        ({"DEC": "-00:61:00"}, "minutes and seconds are between 0 and 60"),
+        ({"DEC": "-00:61:00"}, "minutes and seconds must be at least 0 and less than 60"),
         ({"FRAME_ID": "../../etc/passwd"}, "frame_id '../../etc/passwd' cannot be the name of a file"),
         ({"DET_ID": "1/2"}, "sensor '1/2' cannot be the name of a file"),
     ],

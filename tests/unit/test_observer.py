@@ -482,4 +482,4 @@ def test_help_needs_nothing(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
-    assert "exposes no number twice" in " ".join(capsys.readouterr().out.split())
+    assert "never takes two exposures under one number" in " ".join(capsys.readouterr().out.split())

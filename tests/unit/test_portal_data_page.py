@@ -26,7 +26,7 @@ from gozen.errors import StorageUnavailable
 from gozen.portal import data_page
 from gozen.portal.holdings import archive_contents, fresh_value, night_pages, reading_threads
 
-hub = portal_samples.hub
+running_hub, running_portal, hub, client, logged_in = portal_samples.FIXTURES
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
 
 

@@ -13,7 +13,7 @@ from gozen.errors import BadRequest
 from gozen.portal.data_page import DataPage
 from gozen.portal.shell.portal_settings import PortalSettings
 
-hub, client = portal_samples.hub, portal_samples.client
+running_hub, running_portal, hub, client, logged_in = portal_samples.FIXTURES
 PATHS = [
     PREFIX,
     PREFIX.rstrip("/"),
@@ -86,12 +86,13 @@ def test_an_error_of_our_own_is_admitted_without_details(hub, tmp_path, monkeypa
         assert 'status="500"' in client.get("/metrics").text
 
 
-def test_probes_and_metrics_need_no_log_in(client, hub) -> None:
-    assert client.get("/healthz").text == "ok\n"
-    log_in(client, hub)
-    client.get(PREFIX)
-    client.get(f"{PREFIX}nothing-{hub.url}")
-    found = client.get("/metrics").text
+def test_probes_and_metrics_need_no_log_in(hub, tmp_path) -> None:
+    with browser(hub, tmp_path) as client:
+        assert client.get("/healthz").text == "ok\n"
+        log_in(client, hub)
+        client.get(PREFIX)
+        client.get(f"{PREFIX}nothing-{hub.url}")
+        found = client.get("/metrics").text
     assert f'gozen_portal_requests_total{{route="{PREFIX}",status="200"}} 1.0' in found
     assert f'gozen_portal_requests_total{{route="{PREFIX}",status="303"}} 1.0' in found
     assert 'gozen_portal_requests_total{route="none",status="404"} 1.0' in found

@@ -13,7 +13,7 @@ from tests.portal_samples import ORIGIN, PREFIX, browser, log_in
 from gozen.portal.shell.preferences import preferred_language
 
 OURS = {"Origin": ORIGIN}
-hub, client = portal_samples.hub, portal_samples.logged_in
+running_hub, running_portal, hub, visitor, client = portal_samples.FIXTURES
 
 
 def token_of(page: str) -> str:

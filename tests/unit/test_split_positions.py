@@ -134,8 +134,8 @@ def test_missing_parts_are_zero_or_no_position(tmp_path: Path) -> None:
     [
         ("25,0,0,+,1,0,0", "row 2 of the column RAh .* 25, is more than 24"),
         ("-1,0,0,+,1,0,0", "row 2 of the column RAh .* is negative"),
-        ("1,60,0,+,1,0,0", "row 2 of the column RAm .* 60, is not between 0 and 60"),
-        ("1,0,-1,+,1,0,0", "row 2 of the column RAs .* -1, is not between 0 and 60"),
+        ("1,60,0,+,1,0,0", "row 2 of the column RAm .* 60, is 60 or more"),
+        ("1,0,-1,+,1,0,0", "row 2 of the column RAs .* -1, is negative"),
         ("1,0,0,+,91,0,0", "row 2 of the column DEd .* 91, is more than 90"),
         ("1,0,0,+,-1,0,0", "row 2 of the column DEd .* negative, but the column DE- has no minus sign"),
         ("1,0,0,S,1,0,0", "row 2 of the column DE- .* 'S', is not a sign: write"),

@@ -63,7 +63,8 @@ class StaticKeys:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadRequest(
-                f"{path}: the key for {level} cannot be read: {error}; create the Secret that is mounted there"
+                f"{path}: the key for {level} cannot be read: {error}; check that the Secret of the value "
+                f"hub.credentials.{level}SecretName of the chart exists and has the key {FILE!r}"
             ) from error
         return Issued(read_credentials(text, str(path)), _AGAIN_S)
 

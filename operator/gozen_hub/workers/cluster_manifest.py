@@ -36,7 +36,7 @@ def cluster_manifest(lab: Manifest, workers: int, settings: HubSettings) -> Mani
     Raises
     ------
     BadRequest
-        The site does not name the image of the lab any more.
+        The hub's settings no longer list the image of the lab.
     """
     meta = lab["metadata"]
     owner = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}
@@ -59,12 +59,12 @@ def cluster_manifest(lab: Manifest, workers: int, settings: HubSettings) -> Mani
 
 
 def image_of(lab: Manifest, settings: HubSettings) -> str:
-    """Return the image of a lab, which workers have, too: both must have the same packages.
+    """Return the image of a user's lab. Workers use the same image, because both must have the same packages.
 
     Raises
     ------
     BadRequest
-        The site does not name this image, as for a lab that outlived an upgrade of the hub.
+        The hub's settings do not list this image, for example because the lab was started before an upgrade of the hub.
     """
     known = {settings.lab.image, *(one.image for one in settings.lab.profiles if one.image)}
     images = [one["image"] for one in lab["spec"]["containers"]]

@@ -85,7 +85,7 @@ def checked_answer(
 
 
 def retry_after_s(error: BaseException) -> float:
-    """Return the seconds to wait before a retry that an error names; 0 if it names none."""
+    """Return the number of seconds that an error asks to wait before a retry; 0 if it states none."""
     return error.retry_after_s if isinstance(error, RefusedError) else 0.0
 
 

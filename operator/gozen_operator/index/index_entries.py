@@ -201,47 +201,47 @@ def _status(told: dict[str, Condition], type_: str) -> str | None:
 
 
 def of_observation(namespace: str, name: str) -> IndexKey:
-    """Return the key of the Exposures of an Observation, and of earlier Observations with the same name."""
+    """Return the key of the list of Exposures of an Observation, and of earlier Observations with the same name."""
     return IndexKey("of the Observation", namespace, (name,))
 
 
 def same_processing(namespace: str, night: str, exposure_id: int | None, run: str, instrument: str) -> IndexKey:
-    """Return the key of the Exposures of one processing, the oldest first, without refused ones."""
+    """Return the key of the list of Exposures of one processing, the oldest first, without refused ones."""
     return IndexKey("one processing", namespace, (night, exposure_id, run, instrument))
 
 
 def queue(namespace: str) -> IndexKey:
-    """Return the key of the queued Exposures, in the order of the queue."""
+    """Return the key of the list of queued Exposures, in the order of the queue."""
     return IndexKey("queue", namespace)
 
 
 def calibration(namespace: str, instrument: str, data_type: str, night: str) -> IndexKey:
-    """Return the key of the DARK or FLAT Exposures of a night that are not complete, by their numbers."""
+    """Return the key of the list of DARK or FLAT Exposures of a night that are not complete, sorted by number."""
     return IndexKey("calibration", namespace, (instrument, data_type, night))
 
 
 def waiting_for_calibration(namespace: str, instrument: str, night: str) -> IndexKey:
-    """Return the key of the Exposures that wait for DARK or FLAT Exposures of a night."""
+    """Return the key of the list of Exposures that wait for DARK or FLAT Exposures of a night."""
     return IndexKey("waiting for calibration", namespace, (instrument, night))
 
 
 def not_reduced(namespace: str, run: str) -> IndexKey:
-    """Return the key of the OBJECT Exposures of a run that are not complete, by night and number."""
+    """Return the key of the list of OBJECT Exposures of a run that are not complete, sorted by night and number."""
     return IndexKey("not reduced", namespace, (run,))
 
 
 def running(namespace: str) -> IndexKey:
-    """Return the key of the Jobs of Exposures that have not ended."""
+    """Return the key of the list of Jobs of Exposures that have not ended."""
     return IndexKey("running", namespace)
 
 
 def writers(namespace: str, table: str) -> IndexKey:
-    """Return the key of the LightCurveJobs of a table that are not complete, the oldest first."""
+    """Return the key of the list of LightCurveJobs of a table that are not complete, the oldest first."""
     return IndexKey("writers", namespace, (label_value(table),))
 
 
 def appending(namespace: str, table: str) -> IndexKey:
-    """Return the key of the Jobs that append to a table and have not ended, even if their owners are deleted."""
+    """Return the key of the list of Jobs that append to a table and have not ended, even if their owner is deleted."""
     return IndexKey("appending", namespace, (label_value(table),))
 
 

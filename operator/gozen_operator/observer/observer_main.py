@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="gozen-observer",
         description="Claim the accepted Observation that is next, execute its steps with the telescope and the camera "
         "of the site, and create its Exposures. It may be killed at any moment: a restarted observer "
-        "continues, and exposes no number twice.",
+        "continues, and never takes two exposures under one number.",
         epilog="Settings: the groups `observer` and `observatory` of gozen.toml or the environment, such as "
         "GOZEN_OBSERVATORY__DRIVER=simulated; `gozen config` lists all of them.",
     )

@@ -72,7 +72,7 @@ def _refusal(exposure: Exposure, facts: ExposureFacts) -> RequestProblem | None:
         return RequestProblem("UnknownSensor", message)
     if spec.exposure_id is None or spec.night is None:
         word = "exposureId" if spec.exposure_id is None else "night"
-        message = f"spec.{word} is missing; set it to that of raw data in the archive"
+        message = f"spec.{word} is missing; give that of an exposure whose raw data are in the archive"
         return RequestProblem("NotReserved", message)
     if facts.duplicate_of is not None and facts.duplicate_stays:
         message = f"{_taken(exposure, facts)}; set spec.run to another name to reduce it again"
@@ -208,7 +208,8 @@ def _without_calibration(
     reason = "CalibrationIncomplete"
     waited_s = settings.calibration_patience_s
     message = (
-        f"it is reduced without {_some(facts.calibration)}, because it has waited {waited_s:g} s for this calibration"
+        f"it is reduced with the masters that are in the archive, because it has waited {waited_s:g} s for the "
+        f"calibration {_some(facts.calibration)}"
     )
     known = _working(reason, message)
     known.append(Known("CalibrationAvailable", "False", reason, message))

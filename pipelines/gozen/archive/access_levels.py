@@ -68,6 +68,6 @@ def rights(level: Level, bucket: str, prefix: str) -> list[dict[str, Any]]:
 
 
 def session_policy(level: Level, bucket: str, prefix: str) -> str:
-    """Return the policy of a session (``AssumeRole``) or of a role, as JSON; parameters as for `rights`."""
+    """Return the policy of a session (``AssumeRole``) or of a role, as JSON; the parameters are those of `rights`."""
     policy = {"Version": "2012-10-17", "Statement": rights(level, bucket, prefix)}
     return json.dumps(policy, separators=(",", ":"))

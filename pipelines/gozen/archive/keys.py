@@ -152,8 +152,8 @@ def parse_commit(key: str) -> CommitKey | None:
 def runs_in_force(commits: Iterable[CommitKey]) -> dict[str, str]:
     """Return, for each exposure of one night, the run whose rows are in the tables.
 
-    This is the run with commits for the most sensors; of several such runs, the last one. So a new run replaces the old
-    one as soon as it has as many sensors. Runs are sorted in natural order: ``r10`` comes after ``r9``.
+    This is the run with commits for the most sensors; of several such runs, the last one by name, in natural order:
+    ``r10`` comes after ``r9``. So a run with a later name replaces an earlier one as soon as it has as many sensors.
     """
     sensors: dict[tuple[str, str], int] = {}
     for processing, _ in commits:

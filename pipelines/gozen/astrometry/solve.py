@@ -98,7 +98,7 @@ def solve_field(field: Field, reference: StarSource | None, profile: Profile, se
     if len(field.x) < settings.minimum_stars:
         raise AstrometryFailed(
             f"{field.frame_id}: only {len(field.x)} sources are on the stack, but a solution needs "
-            f"{settings.minimum_stars}",
+            f"{settings.minimum_stars} (astrometry.minimum_stars)",
             value=len(field.x),
             limit=settings.minimum_stars,
         )
@@ -107,8 +107,8 @@ def solve_field(field: Field, reference: StarSource | None, profile: Profile, se
         raise AstrometryFailed(_advice(field, reference, settings))
     if solution.rms_px > settings.maximum_rms_px:
         raise AstrometryFailed(
-            f"{field.frame_id}: the reference stars are {solution.rms_px:.3f} pixels from the solution; "
-            f"the limit is {settings.maximum_rms_px:g}",
+            f"{field.frame_id}: the rms distance of the reference stars from the solution is {solution.rms_px:.3f} "
+            f"pixels; the limit is {settings.maximum_rms_px:g} (astrometry.maximum_rms_px)",
             value=solution.rms_px,
             limit=settings.maximum_rms_px,
         )

@@ -135,8 +135,9 @@ def check_level(
 ) -> None:
     """Raise an error if the bias level of frames would not be subtracted.
 
-    Dividing by a flat would then imprint the flat on the bias level. Reference columns give the level; so does a dark
-    or bias of the same window, because its frames were read without reference columns too.
+    Dividing by a flat would then imprint the flat on the bias level. The level is subtracted with the reference
+    columns. If the frames were read without these columns, a dark or bias of the same window also subtracts it: its
+    frames were read without them too, so the master contains the level.
 
     Parameters
     ----------
@@ -156,7 +157,7 @@ def check_level(
         return
     found = ", ".join(one.key for name, one in used.items() if not name.startswith("flat"))
     why = (
-        f"{found} does not contain the bias level, because its frames have these columns"
+        f"{found} does not contain the bias level, because it is made from frames with these columns"
         if found
         else "there is no bias"
     )

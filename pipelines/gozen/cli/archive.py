@@ -40,7 +40,7 @@ def info(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> None:
-    """Check that products are complete and unchanged, and that no raw file is missing before it is reduced.
+    """Check that products are complete and unchanged, and that all raw files exist that are not reduced yet.
 
     Each product is compared with the commit that names it. The exit code is 65 if there is a problem.
     """
@@ -57,7 +57,8 @@ def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> Non
     else:
         _print_lines(found.problems)
         _print_lines(
-            f"{store.url_of(key)}: no commit names it: an interrupted run has left it" for key in found.unnamed
+            f"{store.url_of(key)}: no commit names it; it is harmless: a reduction that committed nothing has left it"
+            for key in found.unnamed
         )
         wrong = f"{len(found.problems)} problems" if found.problems else "all as committed"
         _print_lines([f"{found.commits} commits, {found.products} products, {found.size / 1e6:.1f} MB: {wrong}"])

@@ -81,7 +81,10 @@ def policy(
     member: Users = None,
     other: Users = None,
     level: Annotated[
-        Level | None, typer.Option(help="Print the policy for an STS role of this level of the hub's users instead.")
+        Level | None,
+        typer.Option(
+            help="Print instead the policy of an STS role for these users of the hub: members, or all others."
+        ),
     ] = None,
     set_: Set = False,
 ) -> None:
@@ -93,7 +96,10 @@ def policy(
     store = _bucket(ctx)
     if level:
         if set_:
-            raise BadRequest("--level is for a role, which the tools of the S3 server set: leave out --set")
+            raise BadRequest(
+                "--level prints the policy of a role, which gozen cannot set: leave out --set, and give the policy to "
+                "the role with the tools of the S3 server"
+            )
         typer.echo(session_policy(level, store.bucket, store.prefix))
         return
     users: dict[Role, list[str]] = {

@@ -160,7 +160,11 @@ def compact(
     ] = 20_000_000,
     remove_older_than: Annotated[
         float | None,
-        typer.Option(metavar="DAYS", min=0, help="Then delete generations that were unused for at least so many days."),
+        typer.Option(
+            metavar="DAYS",
+            min=0,
+            help="Then delete generations that were unused (not current, in no release) for so many days.",
+        ),
     ] = None,
 ) -> None:
     """Merge the small files of a table, and split large partitions. Other programs can read the table meanwhile.
@@ -183,12 +187,10 @@ def compact(
     if remove_older_than is None:
         waiting = retire(store, name, now)
         if waiting:
-            typer.echo(
-                f"generations out of use that are kept: {', '.join(map(str, waiting))} (--remove-older-than DAYS)"
-            )
+            typer.echo(f"unused generations that are kept: {', '.join(map(str, waiting))} (--remove-older-than DAYS)")
         return
     for one in remove_older(store, name, now, remove_older_than):
-        stays = f"kept: out of use since {one.since:%Y-%m-%d %H:%M} UTC"
+        stays = f"kept: unused since {one.since:%Y-%m-%d %H:%M} UTC"
         went = f"removed, {one.files:,} files" if one.files else stays
         typer.echo(f"generation {one.generation}: {went}")
 
@@ -200,7 +202,7 @@ def release(
     tables: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME=TABLE...", help="Tables, each with its name in the release; TABLE alone keeps its name."
+            metavar="NAME=TABLE...", help="Tables, each with its name in the release; without NAME= that is TABLE."
         ),
     ],
 ) -> None:

@@ -42,7 +42,7 @@ def exposures(
     json: table_output.Json = False,
     parquet: table_output.Parquet = None,
 ) -> None:
-    """Print the exposures that match. Each row is one sensor, with its results or the reason why it was rejected."""
+    """Print the exposures that match the options. Each row is one sensor, with its results or why it was rejected."""
     from gozen.archive.log.search_log import search_exposures
 
     form = table_output.Form(csv, json, parquet)

@@ -90,7 +90,9 @@ def _place(ra: str | None, dec: str | None, source: int | None, radius: float) -
     """Return the centre of the circle, degrees; NaN for a look-up by id. The radius (arcsec) is only checked."""
     from gozen.resources.sky_circle import circle_fault
 
-    if (source is None) == (ra is None and dec is None):
+    if source is not None and (ra is not None or dec is not None):
+        raise BadRequest("a star and a circle are given: give either --id, or --ra and --dec")
+    if source is None and ra is None and dec is None:
         raise BadRequest("no star is given: give either --id, or --ra and --dec")
     if source is not None:
         return float("nan"), float("nan")

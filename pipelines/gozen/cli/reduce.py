@@ -22,7 +22,8 @@ def reduce(
     pipelines: Annotated[
         str | None,
         typer.Option(
-            help="Results to make: wcs, stack, neo, cube, separated by commas; default: those in the headers."
+            help="Results to make: wcs, stack, neo, cube, separated by commas; default: those of the FITS header, else "
+            "those of the instrument profile."
         ),
     ] = None,
     instrument: reduction_options.Instrument = None,

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 def run(
     ctx: typer.Context,
-    recipe: Annotated[Path, typer.Argument(help="A recipe, or a YAML file of Observations.")],
+    recipe: Annotated[
+        Path, typer.Argument(help="YAML file: a recipe in the form of the Kiso observatory, or Observations.")
+    ],
     raw: Annotated[
         list[Path] | None,
         typer.Option(help="FITS files or folders; they are first copied into the archive. May be repeated."),

@@ -28,7 +28,8 @@ def watch(
     recipe: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Recipe or Observations, with pipelines and priority of the objects that they name; may be repeated."
+            help="YAML file with a recipe or Observations: it defines pipelines and priority of the objects that it "
+            "names; may be repeated."
         ),
     ] = None,
     express: Annotated[
@@ -37,7 +38,8 @@ def watch(
     pipelines: Annotated[
         str | None,
         typer.Option(
-            help="Results to make: wcs, stack, neo, cube, separated by commas; default: those of recipe or header."
+            help="Results to make: wcs, stack, neo, cube, separated by commas; default: those of the recipe for this "
+            "object, else those of the FITS header, else those of the instrument profile."
         ),
     ] = None,
     status: Annotated[

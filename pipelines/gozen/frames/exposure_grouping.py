@@ -218,7 +218,9 @@ class Exposures:
 
 
 def contradiction(frame: FrameFacts, object_: str, data_type: str, setup: Setup) -> str:
-    """Return a message on the first quantity in which a file differs from others with its number; else empty.
+    """Return a message about the first quantity in which a file differs from the others of its exposure number.
+
+    The message is empty if none differs.
 
     Parameters
     ----------

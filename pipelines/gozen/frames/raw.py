@@ -32,7 +32,17 @@ from gozen.frames.fits_images import (
 )
 from gozen.frames.fits_units import FITS_BLOCK
 from gozen.frames.header_cards import header_words
-from gozen.frames.stored_pixels import STORED, Pixels, Scaling, Stored, apply_scaling, native, run_over, scaling_of
+from gozen.frames.stored_pixels import (
+    STORED,
+    Pixels,
+    Scaling,
+    Stored,
+    apply_scaling,
+    has_negative_sky,
+    native,
+    run_over,
+    scaling_of,
+)
 from gozen.instrument.profile import Profile
 from gozen.instrument.read_header import RawHeader, read_header
 from gozen.instrument.readout import read_out
@@ -251,10 +261,10 @@ def as_meant(file: RawFile, profile: Profile) -> RawFile:
         count = run_over(frame)
         if count:
             raise CorruptFile(
-                f"{file.name}: frame {index} has {count} negative pixels that bright pixels surround, or a negative "
-                f"sky, down to {frame.min()} ADU: the camera probably counts to 65535 and the file lacks BZERO = "
-                f"32768; write `unsigned: true` in the profile {profile.name}, or false if the pixels are really "
-                "signed",
+                f"{file.name}: frame {index} has {count} negative pixels "
+                f"{'in the sky' if has_negative_sky(frame) else 'in the middle of bright stars'}, down to "
+                f"{frame.min()} ADU: the camera probably counts to 65535 and the file lacks BZERO = 32768; write "
+                f"`unsigned: true` in the profile {profile.name}, or false if the pixels are really signed",
                 value=count,
                 limit=0,
             )

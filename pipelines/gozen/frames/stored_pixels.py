@@ -134,6 +134,11 @@ def run_over(frame: NDArray[Any]) -> int:
     return int(np.bincount(labels.ravel(), minlength=groups + 1)[2 * lit > around].sum())
 
 
+def has_negative_sky(frame: NDArray[Any]) -> bool:
+    """Return whether the median of a frame, which is its sky, is far below zero."""
+    return float(np.median(frame)) < -_FAR_ADU
+
+
 def far_below(frame: NDArray[Any]) -> NDArray[np.bool_]:
     """Return a mask of pixels that are negative and more than 1000 ADU below the median."""
     return np.asarray(frame < min(0.0, float(np.median(frame)) - _FAR_ADU))

@@ -132,7 +132,7 @@ class Sensor(WordPart):
 
 
 class Gain(WordPart):
-    """One amplifier setting."""
+    """Gain, read noise and saturation of the camera at one setting of its amplifier."""
 
     e_per_adu: float = Field(gt=0, description="Inverse gain, electrons per ADU")
     read_noise_e: float = Field(ge=0, description="Read noise, electrons")

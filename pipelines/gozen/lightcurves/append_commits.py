@@ -46,8 +46,8 @@ def staged_commits(store: Store, night: str, exposures: Sequence[str] | None = N
 def append(store: Store, night: str, table: str = TABLE, progress: Callable[[], None] = lambda: None) -> AppendReport:
     """Append the staged rows of a night to the table, and update the night's observation log.
 
-    If nothing was reduced since the last call, nothing changes. Otherwise the rows of new exposures are added, and the
-    rows of exposures that were reduced again in a later run are replaced.
+    If nothing was reduced since the last call, nothing changes. Otherwise the rows of new exposures are added. If
+    another run of an exposure is in force now (`gozen.archive.keys.runs_in_force`), its rows replace the old ones.
 
     Parameters
     ----------

@@ -162,7 +162,7 @@ def link(points: Points, times: Floats, shape: tuple[int, int], limits: LineLimi
 
 
 def log10_chance(successes: NDArray[Any], expected: Floats) -> Floats:
-    """Return log10 of an upper bound on the probability of ``successes`` or more if ``expected`` are expected."""
+    """Return log10 of an upper bound on a probability: that of at least ``successes`` if their mean is ``expected``."""
     m, u = np.asarray(successes, float), np.maximum(expected, 1e-12)
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = np.where(m > u, m - u - m * np.log(np.maximum(m, 1e-12) / u), 0.0)

@@ -73,7 +73,7 @@ def check_pixels(raw: Pixels | Stored, detector: Detector, settings: GateSetting
     if level > limit:
         raise SaturatedField(
             f"frame {frame}: the median is {level:.0f} ADU, above {limit:.0f} ADU "
-            f"({settings.saturated_fraction:g} of saturation)",
+            f"({settings.saturated_fraction:g} of saturation, gates.saturated_fraction)",
             value=level,
             limit=limit,
         )
@@ -98,7 +98,7 @@ def check_noise(level: FrameLevel, detector: Detector, settings: GateSettings, f
     if not ratio <= settings.noise_ratio:
         raise NoisyFrame(
             f"frame {frame}: the background noise is {level.noise:.1f} ADU, {ratio:.2f} times the {predicted:.1f} ADU "
-            f"that sky and read-out predict; the limit is {settings.noise_ratio:g}",
+            f"that sky and read-out predict; the limit is {settings.noise_ratio:g} (gates.noise_ratio)",
             value=ratio,
             limit=settings.noise_ratio,
         )
@@ -194,7 +194,7 @@ def check_pointing(offset_deg: float, settings: GateSettings, frame_id: str) -> 
     if offset_deg > settings.pointing_offset_deg:
         raise InconsistentPointing(
             f"{frame_id}: the stars are {offset_deg:.3f} deg from the header's pointing; "
-            f"the limit is {settings.pointing_offset_deg:g} deg",
+            f"the limit is {settings.pointing_offset_deg:g} deg (gates.pointing_offset_deg)",
             value=offset_deg,
             limit=settings.pointing_offset_deg,
         )

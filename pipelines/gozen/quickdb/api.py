@@ -83,7 +83,7 @@ class Api:
         self._engine.close()
 
     def workers(self, number: int | None = None) -> pd.DataFrame:
-        """Return what your own workers are and use; with a number, first set how many there are.
+        """Return the state of your own workers and what they use; if a number is given, set their number first.
 
         Parameters
         ----------
@@ -198,8 +198,8 @@ class Api:
         Returns
         -------
         Any
-            The value, or None if no patch gave one; with `sample` an `Estimate` of `jobs.sampling`. It is identical
-            to the last bit on every engine and with any number of workers.
+            The value, or None if no patch gave one; with `sample` an `Estimate` of `jobs.sampling`. Every engine and
+            any number of workers give the same value, to the last bit.
 
         Raises
         ------

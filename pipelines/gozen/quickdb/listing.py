@@ -42,7 +42,8 @@ def star_or_circle(source_id: int | None, ra: float | None, dec: float | None, r
         return source_id
     if source_id is None and ra is not None and dec is not None:
         return SkyCircle(ra, dec, radius / 3600)
-    raise BadRequest("no star is given: give source_id=..., or ra=... and dec=... in degrees")
+    what = "no star is given" if source_id is None else "a star and a circle are given"
+    raise BadRequest(f"{what}: give either source_id=..., or ra=... and dec=... in degrees")
 
 
 def light_curve(

@@ -39,14 +39,14 @@ def parse(text: str, spelling: re.Pattern[str]) -> float:
     Raises
     ------
     ValueError
-        The text does not have this spelling, or its minutes or seconds are not between 0 and 60.
+        The text does not have this spelling, or its minutes or seconds are negative, or 60 or more.
     """
     found = spelling.fullmatch(text)
     if not found:
         raise ValueError("not of the form dd:mm:ss.s")
     minutes, seconds = float(found["minutes"]), float(found["seconds"] or 0)
     if not (0 <= minutes < 60 and 0 <= seconds < 60):
-        raise ValueError("minutes and seconds are between 0 and 60")
+        raise ValueError("minutes and seconds must be at least 0 and less than 60")
     size = join_fields(float(found["whole"]), minutes, seconds)
     return -size if found["sign"] == "-" else size
 

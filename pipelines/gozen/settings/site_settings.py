@@ -37,7 +37,9 @@ class Settings(BaseSettings):
         "tomoe", description="Name of an instrument profile that Gozen includes, or path of a profile file"
     )
     reference: str | None = Field(
-        None, description="Reference catalogue: a table file, or the name of a table in the archive"
+        None,
+        description="Reference catalogue: a table file, or the name of a table in the archive; default: the table gaia "
+        "of the archive, else the catalogue of its simulated sky",
     )
     run: str = Field(
         "r1",
@@ -49,7 +51,7 @@ class Settings(BaseSettings):
         ge=1,
         description="Number of worker processes; default: one per core",
     )
-    block_list: Path | None = Field(None, description="YAML file that lists data that must not be archived")
+    block_list: Path | None = Field(None, description="YAML file that lists data that must not be reduced")
     raw_url_prefixes: tuple[str, ...] = Field(
         (), description="Prefixes of URLs that are allowed as the rawURL of an Exposure; default: none is allowed"
     )

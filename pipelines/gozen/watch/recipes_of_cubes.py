@@ -33,7 +33,7 @@ class Orders:
     recipes
         Files with recipes or Observations.
     pipelines
-        Pipelines for every exposure; if empty, those of the recipe or the header.
+        Pipelines for every exposure; if empty, those of the recipe, else of the header, else of the profile.
     """
 
     def __init__(

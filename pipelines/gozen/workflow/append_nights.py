@@ -28,7 +28,7 @@ class AppendRequest:
     exposures
         Only these exposures; empty for all.
     run
-        Only this processing run; None for the last run of each exposure.
+        Only this processing run; None for the run of each exposure that `gozen.archive.keys.runs_in_force` returns.
     region, reach_deg
         Only sensors whose field, a circle with radius `reach_deg`, overlaps the region.
     """

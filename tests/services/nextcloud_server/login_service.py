@@ -42,6 +42,8 @@ class LoginService:
     flows: list[Flow] = field(default_factory=list)
     address_in_answers: str = ""
     agrees: tuple[str, str] | None = None
+    shown: set[str] = field(default_factory=set)
+    """Passwords that requests showed; the documents want anonymous requests."""
 
     def begin(self, address: str, device: str) -> dict[str, Any]:
         """Begin a log-in; `address` is that of the server."""

@@ -58,6 +58,7 @@ class LoginApp:
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Answer as a WSGI application."""
         request: Request = environ["gozen.request"]
+        self._service.shown |= {request.header("Authorization")} - {""}
         address, device = address_of(environ, self._base), request.header("User-Agent")
         found = self._service.answer(request.method, request.path, form_of(request), address, device)
         status, body = found or (404, b"<h1>Page not found</h1>")

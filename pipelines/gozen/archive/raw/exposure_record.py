@@ -3,10 +3,10 @@
     raw/{night}/{exposure}/exposure.json        the record
     raw/{night}/{exposure}/record/{note}.json   a change in progress; it counts as part of the record
 
-The stores have no compare-and-swap: a process cannot overwrite an object only if it is unchanged. So a process first
-writes its change as a note. Then it reads the record and all notes, writes the record with all changes, and repeats
-this until the record that it reads has all changes. Notes are deleted when the record has all of them and no other
-process is changing it.
+The stores have no compare-and-swap: a process that overwrites an object may undo a change by another process. So a
+process first writes its change as a note. Then it reads the record and all notes, and writes the record with all
+changes. It repeats this until the record that it reads has all changes. Notes are deleted when the record has all of
+them and no other process is changing it.
 """
 
 from __future__ import annotations
@@ -121,7 +121,10 @@ def read_record(store: Store, night: str, exposure: str) -> RawExposure | None:
 
 
 def listed_record(store: Store, night: str, exposure: str, listed: Iterable[str]) -> RawExposure | None:
-    """Return the record of an exposure, or None, as `read_record`; with fewer requests, from a list of its keys."""
+    """Return what `read_record` returns: the record of an exposure, or None.
+
+    The caller gives the keys of the exposure's objects, so fewer requests are needed.
+    """
     found = [key for key in listed if is_of_record(key)]
     if not found:
         return None

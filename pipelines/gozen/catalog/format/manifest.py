@@ -176,8 +176,9 @@ def check_not_removed(store: Store, manifest: Manifest) -> None:
     """
     if store.exists(layout.removed(manifest.name, manifest.generation)):
         raise StorageUnavailable(
-            f"generation {manifest.generation} of the table {manifest.name} was deleted while it was written, because "
-            "it was unfinished for longer than old generations are kept; nothing is lost, run the same command again"
+            f"generation {manifest.generation} of the table {manifest.name} was deleted while it was written: another "
+            "process ran `gozen catalog compact --remove-older-than` with fewer days than this writing took; the table "
+            "is unchanged, so run this command again, and give more days to the other one"
         )
 
 

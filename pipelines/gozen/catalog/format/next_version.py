@@ -209,7 +209,9 @@ def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:
 
 
 def readable_schema(kind: Kind, stored: pa.Schema) -> pa.Schema:
-    """Return the columns with which a table is read: the stored ones, and for light curves those of newer Gozens.
+    """Return the columns with which a table is read.
+
+    These are the stored ones and, for light curves, those that Gozen added after the table was written.
 
     Parameters
     ----------

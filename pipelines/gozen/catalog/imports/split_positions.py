@@ -114,7 +114,8 @@ def _degrees(url: str, table: pa.Table, angle: SplitAngle) -> NDArray[np.float64
     sign = _sign(url, table, angle, whole)
     _check(url, angle.whole, np.abs(whole) > _LIMITS[angle.word], whole, f"more than {_LIMITS[angle.word]:g}")
     for name, values, limit in ((angle.minutes, minutes, 60), (angle.seconds or "", seconds, 60 + _SLACK)):
-        _check(url, name, (values < 0) | (values >= limit), values, "not between 0 and 60")
+        _check(url, name, values < 0, values, "negative")
+        _check(url, name, values >= limit, values, "60 or more")
     # Rough positions have no seconds, or neither minutes nor seconds; seconds without minutes are not a position.
     minutes = np.where(np.isnan(minutes) & np.isnan(seconds), 0.0, minutes)
     each = 15.0 if angle.word == "ra" else 1.0

@@ -59,15 +59,15 @@ class WorkersService:
         return self._ask("GET")
 
     def make(self, workers: int) -> State:
-        """Start scheduler and workers, unless they run; errors as for `state`."""
+        """Start scheduler and workers, unless they run; raises the errors of `state`."""
         return self._ask("PUT", workers)
 
     def scale(self, workers: int) -> State:
-        """Set the number of workers; errors as for `state`."""
+        """Set the number of workers; raises the errors of `state`."""
         return self._ask("PATCH", workers)
 
     def remove(self) -> State:
-        """End scheduler and workers; errors as for `state`."""
+        """End scheduler and workers; raises the errors of `state`."""
         return self._ask("DELETE")
 
     def _ask(self, method: str, workers: int | None = None) -> State:

@@ -57,24 +57,24 @@ class Limits:
 def too_much_memory(limits: Limits) -> LimitExceeded:
     """Return the error of a call that needs too much memory."""
     return LimitExceeded(
-        f"the function used more than {size(limits.memory_bytes)} of memory (limit memory_bytes = "
-        f"{limits.memory_bytes}): work on fewer rows or columns at a time, or ask for more memory_bytes"
+        f"the function used more than {size(limits.memory_bytes)} of memory: work on fewer rows or columns at a time, "
+        "or raise the setting quickdb.memory_mb"
     )
 
 
 def too_long(limits: Limits) -> LimitExceeded:
     """Return the error of a call that takes too long."""
     return LimitExceeded(
-        f"the function ran longer than {limits.seconds:g} s (limit seconds) and was stopped: make it faster, or ask "
-        "for more seconds"
+        f"the function ran longer than {limits.seconds:g} s and was stopped: make it faster, or raise the setting "
+        "quickdb.seconds"
     )
 
 
 def too_large(found: int, limits: Limits) -> LimitExceeded:
     """Return the error of a call whose result is too large."""
     return LimitExceeded(
-        f"the function's result has {size(found)}, more than {size(limits.result_bytes)} (limit result_bytes = "
-        f"{limits.result_bytes}): return less, such as a histogram, or ask for more result_bytes"
+        f"the function's result has {size(found)}, more than {size(limits.result_bytes)}: return less, such as a "
+        "histogram, or raise the setting quickdb.result_mb"
     )
 
 
@@ -96,9 +96,9 @@ def too_many_requests() -> LimitExceeded:
 def too_much_served(limits: Limits) -> LimitExceeded:
     """Return the error of a call whose requests take too much processor time of the worker, or too many bytes."""
     return LimitExceeded(
-        f"the function's requests for columns took the worker more than {SERVING} times {limits.seconds:g} s (limit "
-        f"seconds), or columns of more than {SERVED} times {size(limits.memory_bytes)} (limit memory_bytes): request "
-        "each column once, and keep it in a variable"
+        f"the function's requests for columns took the worker more than {SERVING} times {limits.seconds:g} s (the "
+        f"setting quickdb.seconds), or their bytes were more than {SERVED} times {size(limits.memory_bytes)} (the "
+        "setting quickdb.memory_mb): request each column once, and keep it in a variable"
     )
 
 

@@ -143,7 +143,7 @@ class Conversation:
         """Return the error of a process that ended or closed its connection during a call."""
         code = self._code
         if code is None or code >= 0:
-            how = "closed its connection" if code is None else f"exit code {code}"
+            how = "closed its connection" if code is None else end_of(code)
             return FunctionFailed(
                 f"the function ended its process ({how}): remove calls that end the process or close its files"
             )
@@ -174,6 +174,11 @@ def _decoded(data: bytearray, *, plain: bool = False, shown: bool = False, secon
         return wire.decode(data, plain=plain, shown=shown, seconds=seconds)
     except UnreadableInput as error:  # UnreadableInput would be reported as an unreadable file of the archive
         raise Malformed(str(error)) from None
+
+
+def end_of(code: int) -> str:
+    """Return how a process ended: its exit code, or the name of the signal that ended it."""
+    return _signal_name(-code) if code < 0 else f"exit code {code}"
 
 
 def _signal_name(number: int) -> str:

@@ -14,10 +14,11 @@ from gozen.quickdb.isolation.child_socket import ChildSocket, Closed
 from gozen.quickdb.isolation.codec.message_frames import MessageKind
 from gozen.quickdb.isolation.limits import Limits
 from gozen.quickdb.isolation.lockdown import available
-from gozen.quickdb.isolation.protocol import Conversation, printable
+from gozen.quickdb.isolation.protocol import Conversation, end_of, printable
 
 _START = "import sys; sys.path.append(sys.argv[1]); from gozen.quickdb.isolation.child_main import main; main()"
 _START_SECONDS = 60.0
+_LAST_BREATH_SECONDS = 1.0
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "TZ")
 
 
@@ -37,7 +38,7 @@ def started(limits: Limits, preload: Sequence[str]) -> Conversation:
         process = _spawned(theirs.fileno(), limits, preload)
     running = Conversation(process, ChildSocket(ours, process.pid, limits), limits)
     try:
-        _await_ready(running.connection)
+        _await_ready(running)
     except BaseException:
         running.close()
         raise
@@ -61,14 +62,22 @@ def _spawned(descriptor: int, limits: Limits, preload: Sequence[str]) -> subproc
     )
 
 
-def _await_ready(connection: ChildSocket) -> None:
+def _await_ready(running: Conversation) -> None:
+    connection = running.connection
     try:
         connection.give(_START_SECONDS)
         head = connection.head()
         said = connection.read(min(head.length, 4096))
-    except (Closed, LimitExceeded) as error:
+    except Closed as error:
+        running.close(_LAST_BREATH_SECONDS)
         raise IsolationUnavailable(
-            f"the process of the function does not start: it ended, or did not answer within {_START_SECONDS:g} s"
+            f"the isolated process does not start: it ended at once ({end_of(running.process.returncode)}); check that "
+            f"the machine has enough memory, and that {sys.executable} can import gozen"
+        ) from error
+    except LimitExceeded as error:
+        raise IsolationUnavailable(
+            f"the isolated process does not start: it was not ready after {_START_SECONDS:g} s; run it again when the "
+            "machine is less busy"
         ) from error
     if head.kind is not MessageKind.READY:
         raise IsolationUnavailable(

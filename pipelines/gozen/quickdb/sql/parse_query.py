@@ -51,7 +51,7 @@ class Query:
     def __init__(self, text: str) -> None:
         parsed = _parsed(text)
         if len(parsed) != 1 or not isinstance(parsed[0], exp.Query):
-            raise BadRequest("api.sql takes one SELECT: tables are read, never changed")
+            raise BadRequest("the query must be one SELECT statement: a query can read tables, but not change them")
         self._tree = parsed[0]
         self._nodes = [
             node

@@ -1,4 +1,4 @@
-"""Recognise the library objects listed in `pure_names`, whose results depend only on arguments, by identity."""
+"""Recognise, by identity (`is`), the library objects in `pure_names`: their results depend only on their arguments."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from gozen.errors import CloudPathNotFound, UnexpectedAnswer
+from gozen.errors import CloudPathNotFound, SharingError, UnexpectedAnswer
 from gozen.sharing.capabilities import PATH as CAPABILITIES
 from gozen.sharing.capabilities import Capabilities, read_capabilities
 from gozen.sharing.connection import Connection
@@ -208,7 +208,10 @@ class Shares:
     def _known(self, kind: str, name: str) -> list[str]:
         """Return users or groups whose names begin alike, as far as the server tells of them."""
         query = {"search": name[:_BEGIN], "itemType": "file", "perPage": "50"}
-        answer = self._calls.tried("GET", SHAREES, name, "search", query)
+        try:
+            answer = self._calls.tried("GET", SHAREES, name, "search", query)
+        except SharingError:
+            return []  # the refusal of the share is what the user must know
         listed = (value_at(answer, f"{kind}s"), value_at(answer, "exact", f"{kind}s"))
         names = (value_at(one, "value", "shareWith") for data in listed for one in records(data))
         return sorted({str(one) for one in names if one})

@@ -34,5 +34,5 @@ class Timing:
         return utc_start + (frame * self.frame_s + np.asarray(row) * self.row_s) / _DAY_S
 
     def row_middle(self, utc_start: float, frame: int, row: Floats) -> Floats:
-        """Return the MJD of the middle of the exposure of rows; parameters as for `row_start`."""
+        """Return the MJD of the middle of the exposure of rows; the parameters are those of `row_start`."""
         return self.row_start(utc_start, frame, row) + self.exposure_s / 2 / _DAY_S
