@@ -50,6 +50,7 @@ REPEATS = {
     "histories of a failing S3": Repeats(
         40, 1000, "a product is truncated, a row is lost or duplicated; 13 for the worst seed"
     ),
+    "histories of sharing": Repeats(60, 300, "no seeded bug yet; the number is an estimate"),
     "histories of a table": Repeats(36, 300, "a row is lost or duplicated; 7 for the worst seed"),
     "texts of SQL": Repeats(620, 10_000, "functions that read files are on the allow-list; 205 for the worst seed"),
     "changes under a reduction": Repeats(2, 20, "no seeded bug yet; the number is an estimate"),

@@ -15,6 +15,7 @@ from gozen_hub.access_settings import AccessSettings, CredentialSettings
 from gozen_hub.archive_settings import ArchiveAccess
 from gozen_hub.lab_settings import IdleSettings, LabSettings, WorkersSettings
 from gozen_hub.login_settings import LoginSettings
+from gozen_hub.nextcloud_settings import NextcloudSettings
 from gozen_hub.settings_group import Group, Quantity
 
 VARIABLE = "GOZEN_HUB_SETTINGS"
@@ -84,6 +85,7 @@ class HubSettings(Group):
     access: AccessSettings = AccessSettings()
     credentials: CredentialSettings = CredentialSettings()
     workers: WorkersSettings = WorkersSettings()
+    nextcloud: NextcloudSettings = NextcloudSettings()
 
     @field_validator("public_url")
     @classmethod

@@ -1,8 +1,9 @@
 """Say in a notebook that the memory of the lab was used up: a kernel that the system kills cannot say it itself.
 
 The system counts the processes of the lab's container that it has killed because the memory was used up. A kernel that
-starts compares this count with the one that the kernel before it saw. The first cell that runs then shows a sentence. If the system kills the whole container at once,
-as nodes with version 2 of control groups do, the container starts again, and the sentence says that.
+starts compares this count with the one that the kernel before it saw. The first cell that runs then shows a sentence.
+If the system kills the whole container at once, as nodes with version 2 of control groups do, the container starts
+again, and the sentence says that.
 """
 
 from __future__ import annotations

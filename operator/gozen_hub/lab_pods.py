@@ -78,13 +78,17 @@ def pod_traits(settings: HubSettings) -> dict[str, Any]:
 
 
 def lab_environment(settings: HubSettings) -> dict[str, str]:
-    """Return the environment of a lab: in addition to the shared one, the notebooks and the service for workers."""
+    """Return the environment of a lab: in addition to the shared one, the notebooks and the services of the hub."""
     found = {
         "GOZEN_NOTEBOOKS": str(settings.notebooks),
         "JUPYTERHUB_ACTIVITY_INTERVAL": str(settings.idle.check_s),
     }
     if settings.workers.url:
         found["GOZEN_WORKERS_URL"] = settings.workers.url
+    if settings.nextcloud.service_url:
+        found["GOZEN_NEXTCLOUD_ACCOUNTS_URL"] = settings.nextcloud.service_url
+    if settings.nextcloud.url:
+        found["GOZEN_SHARING__URL"] = settings.nextcloud.url
     return {**found, **shared_environment(settings)}
 
 

@@ -182,6 +182,76 @@ class DeviceFailed(Failed):
     exit_code = ExitCode.STORAGE
 
 
+class SharingError(Failed):
+    """Files could not be exchanged with Nextcloud, or could not be shared."""
+
+    exit_code = ExitCode.STORAGE
+
+
+class CloudUnavailable(SharingError):
+    """The Nextcloud server cannot be reached, is overloaded, or is in maintenance: try again later."""
+
+
+class CloudFileLocked(SharingError):
+    """Another client or an editor on the Nextcloud server has locked the file (status 423)."""
+
+
+class CloudFull(SharingError):
+    """The quota of the Nextcloud account is used up, or the server has no space (status 507)."""
+
+
+class TransferDamaged(SharingError):
+    """The checksum of a transferred file is wrong, or the file changed during the transfer."""
+
+
+class LogInRefused(SharingError):
+    """The Nextcloud server does not accept the app password: it is wrong, or it was revoked."""
+
+    exit_code = ExitCode.BAD_REQUEST
+
+
+class CloudConflict(SharingError):
+    """A file has changed on both sides, or its name is already in use; nothing is overwritten."""
+
+    exit_code = ExitCode.BAD_REQUEST
+
+
+class CloudRefused(SharingError):
+    """The Nextcloud server refuses the request: a permission is missing, or its policy forbids it."""
+
+    exit_code = ExitCode.BAD_REQUEST
+
+
+class CloudPathNotFound(SharingError):
+    """Nextcloud has no such file, folder, share or recipient."""
+
+    exit_code = ExitCode.BAD_REQUEST
+
+
+class UnsuitableName(SharingError):
+    """A file name that Nextcloud or one of its clients cannot keep; the message says why."""
+
+    exit_code = ExitCode.BAD_REQUEST
+
+
+class CertificateRefused(SharingError):
+    """The TLS certificate of the Nextcloud server does not match its address, or its issuer is not trusted."""
+
+    exit_code = ExitCode.BAD_REQUEST
+
+
+class RedirectRefused(SharingError):
+    """The Nextcloud server redirects to another address; the app password was not sent there."""
+
+    exit_code = ExitCode.BAD_REQUEST
+
+
+class UnexpectedAnswer(SharingError):
+    """The answer is not one of Nextcloud: the address belongs to another server, or a proxy has answered."""
+
+    exit_code = ExitCode.BAD_REQUEST
+
+
 _WORST_FIRST = (
     ExitCode.BAD_REQUEST,
     ExitCode.BUG,

@@ -11,12 +11,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from ..observed_data import DATA
 from .fork_client import ForkServer
+from .nextcloud_server.people import Person
+from .nextcloud_server.sharing_server import SharingServer
 from .pages import Command, Reader, beginning_of, first_missing, steps_of
 from .s3_server import S3Server
 
@@ -28,6 +31,7 @@ RUN = [
     if any(isinstance(s, Command) for s in steps_of((ROOT / page).read_text("utf-8")))
     and beginning_of((ROOT / page).read_text("utf-8")) != "node"  # tests/cluster follows these
 ]
+NO_KEYRING = "keyring.backends.fail.Keyring"
 TUTORIALS = ("docs/tutorials/first-exposure.md", "docs/tutorials/your-own-camera.md")
 
 
@@ -95,14 +99,14 @@ def begin(folder: Path, page: str, after: Callable[[str], Path]) -> None:
     first = beginning_of(text_of(page))
     if first == "my-night":
         fill_my_night(folder)
-    elif first not in (None, "s3"):
+    elif first not in (None, "s3", "nextcloud"):
         shutil.copytree(after(f"docs/{first}"), folder, dirs_exist_ok=True)
 
 
 def group_of(page: str) -> str:
     """Return the pages' family, which one process follows, so that a tutorial is followed once."""
     first = beginning_of(text_of(page))
-    family = page if first in (None, "my-night", "s3") else f"docs/{first}"
+    family = page if first in (None, "my-night", "s3", "nextcloud") else f"docs/{first}"
     return f"docs {TUTORIALS.index(family) if family in TUTORIALS else 0}"
 
 
@@ -119,7 +123,18 @@ def test_the_commands_of_a_page_do_what_it_says(
         server: S3Server = request.getfixturevalue("s3")
         server.bucket("sky")
         text = text.replace("https://s3.example.org", server.endpoint)
-    Reader(tmp_path, PATH=path).follow(text)
+    with nextcloud_of(tmp_path) if beginning_of(text) == "nextcloud" else nullcontext() as cloud:
+        text = text.replace("https://cloud.example.org", cloud.url) if cloud else text
+        further = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "PYTHON_KEYRING_BACKEND": NO_KEYRING} if cloud else {}
+        Reader(tmp_path, PATH=path, **further).follow(text)
+
+
+def nextcloud_of(folder: Path) -> SharingServer:
+    """Return a Nextcloud whose user agrees at once to each log-in."""
+    persons = [Person("hoshi", "of-hoshi", groups=("sky",)), Person("sora", "of-sora", groups=("sky",))]
+    server = SharingServer(folder / ".nextcloud", persons)
+    server.login.agrees = ("hoshi", "of-hoshi")
+    return server
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def settings_schema() -> Manifest:
     del found["required"]  # where there is no hub, nobody logs in
     given = "where bind public_url user_hosts hub_url proxy_api_url portal_url state lab.image lab.pull_policy"
     given += " lab.pull_secrets namespaces.service_url namespaces.hub_account namespaces.policies namespaces.bindings"
-    given += " archive.url archive.environment credentials.keys workers.url"
+    given += " archive.url archive.environment credentials.keys workers.url nextcloud.service_url nextcloud.secret"
     for word in given.split():
         *groups, name = word.split(".")
         part = found

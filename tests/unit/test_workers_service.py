@@ -17,7 +17,7 @@ from tests.fake_hub import FakeHub, fake_hub
 
 from gozen.errors import ClusterUnavailable
 from gozen_hub.hub_settings import HubSettings
-from gozen_hub.workers.caller import Caller, lab_of
+from gozen_hub.lab_caller import Caller, lab_of
 from gozen_hub.workers.cluster_manifest import cluster_manifest
 from gozen_hub.workers.cluster_state import cluster_state
 from gozen_hub.workers.manage_cluster import namespace_of

@@ -145,6 +145,18 @@ labs:
   - ports: [{ protocol: TCP, port: 8080 }]
     to: [{{ include "gozen.hub-peer" (dict "root" . "component" "workers") }}]
   {{- end }}
+  {{- if .Values.hub.nextcloud.enabled }}
+  - ports: [{ protocol: TCP, port: 8080 }]
+    to: [{{ include "gozen.hub-peer" (dict "root" . "component" "nextcloud") }}]
+  {{- end }}
+  {{- with .Values.hub.network.nextcloud }}
+  {{- if .to }}
+  - ports: {{ range .ports }}
+    - { protocol: TCP, port: {{ . }} }
+    {{- end }}
+    to: {{ toJson .to }}
+  {{- end }}
+  {{- end }}
   {{- with .Values.hub.network.outside }}
   - to: {{ toJson . }}
   {{- end }}
@@ -193,6 +205,11 @@ workers:
   "archive" (dict "url" .Values.archive.url "environment" $environment) -}}
 {{- if .Values.hub.workers.enabled }}
 {{- $_ := set $known "workers" (dict "url" (include "gozen.hub-address" (dict "root" . "service" "workers" "port" 8080))) -}}
+{{- end }}
+{{- if .Values.hub.nextcloud.enabled }}
+{{- $_ := set $known "nextcloud" (dict
+  "service_url" (include "gozen.hub-address" (dict "root" . "service" "nextcloud" "port" 8080))
+  "secret" (printf "%s/%s-nextcloud-accounts" .Release.Namespace $name)) -}}
 {{- end }}
 {{- mergeOverwrite (deepCopy .Values.hub.settings) $known | toYaml -}}
 {{- end }}

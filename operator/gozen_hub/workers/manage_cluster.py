@@ -9,8 +9,8 @@ from kubespawner.slugs import safe_slug
 
 from gozen.errors import BadRequest, ClusterUnavailable
 from gozen_hub.hub_settings import HubSettings
+from gozen_hub.lab_caller import Caller
 from gozen_hub.lab_pods import LABS, SERVER_NOTE, USER_NOTE
-from gozen_hub.workers.caller import Caller
 from gozen_hub.workers.cluster_manifest import API, GROUP, NAME, cluster_manifest
 from gozen_hub.workers.cluster_state import cluster_state
 from gozen_operator.api_server.api_request import MERGE_PATCH, ApiRequest

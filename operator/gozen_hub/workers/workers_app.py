@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from gozen.errors import BadRequest, ClusterUnavailable, GozenError
 from gozen_hub.hub_settings import HubSettings
-from gozen_hub.workers.caller import Caller, caller_of
+from gozen_hub.lab_caller import caller_of_header
 from gozen_hub.workers.manage_cluster import UserCluster
 from gozen_operator.api_server.connection import ApiConnection
 
@@ -41,7 +41,7 @@ def workers_app(connection: ApiConnection, settings: HubSettings) -> FastAPI:
 
     def run(authorization: str, do: Callable[[UserCluster], None]) -> JSONResponse:
         try:
-            caller = _caller(hub_api, authorization)
+            caller = caller_of_header(hub_api, authorization)
             if caller is None:
                 return _answer(HTTPStatus.FORBIDDEN, "only a running lab may ask for workers, with its own token")
             cluster = UserCluster(connection, caller, settings)
@@ -85,12 +85,6 @@ def workers_app(connection: ApiConnection, settings: HubSettings) -> FastAPI:
         return _answer(HTTPStatus.UNPROCESSABLE_ENTITY, f'write {{"workers": NUMBER}}: {problems}')
 
     return app
-
-
-def _caller(hub_api: str, authorization: str) -> Caller | None:
-    kind, _, token = authorization.partition(" ")
-    token = token.strip()
-    return caller_of(hub_api, token) if kind.lower() in ("token", "bearer") and token.isascii() and token else None
 
 
 def _answer(status: HTTPStatus, message: str) -> JSONResponse:

@@ -24,6 +24,7 @@ from gozen.cli import (
     quality,
     reduce,
     run,
+    share,
     simulate,
     sql,
     tracklets,
@@ -37,6 +38,7 @@ from gozen.version import code_version
 OBSERVE = "Observe and simulate"
 REDUCE = "Reduce"
 LOOK_UP = "Look up"
+SHARE = "Share"
 MAINTAIN = "Maintain"
 CLUSTER = "On a cluster"
 GROUP = "For a group of people"
@@ -79,6 +81,7 @@ def build_app() -> typer.Typer:
     app.command("tracklets", rich_help_panel=LOOK_UP)(tracklets.tracklets)
     app.command("exposures", rich_help_panel=LOOK_UP)(exposures.exposures)
     app.command("quality", rich_help_panel=LOOK_UP)(quality.quality)
+    app.add_typer(share.app, name="share", rich_help_panel=SHARE)
     app.add_typer(instrument.app, name="instrument", rich_help_panel=MAINTAIN)
     app.add_typer(archive.app, name="archive", rich_help_panel=MAINTAIN)
     app.add_typer(catalog.app, name="catalog", rich_help_panel=MAINTAIN)

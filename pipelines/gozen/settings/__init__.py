@@ -16,6 +16,7 @@ from gozen.settings.reduction_settings import (
     ReferenceFileSettings,
 )
 from gozen.settings.setting_sources import Setting, explain_settings
+from gozen.settings.sharing_settings import SharingSettings
 from gozen.settings.site_settings import Settings
 from gozen.settings.storage_settings import StorageSettings
 from gozen.settings.toml_file import config_file, settings_file
@@ -34,6 +35,7 @@ __all__ = [
     "ReferenceFileSettings",
     "Setting",
     "Settings",
+    "SharingSettings",
     "StorageSettings",
     "WatchSettings",
     "config_file",

@@ -19,6 +19,7 @@ from gozen.settings.reduction_settings import (
     PhotometrySettings,
     ReferenceFileSettings,
 )
+from gozen.settings.sharing_settings import SharingSettings
 from gozen.settings.storage_settings import StorageSettings
 from gozen.settings.toml_file import TomlFile
 from gozen.settings.watch_settings import WatchSettings
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     observer: ObserverSettings = ObserverSettings()
     quickdb: QuickDBSettings = QuickDBSettings()
     storage: StorageSettings = StorageSettings()
+    sharing: SharingSettings = SharingSettings()
 
     @classmethod
     def settings_customise_sources(

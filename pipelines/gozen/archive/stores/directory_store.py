@@ -202,24 +202,34 @@ def unchanged(descriptor: int, name: str) -> Iterator[int]:
     StorageUnavailable
         The file is being written.
     """
-    before = os.fstat(descriptor)
-    for _ in range(_LOOKS):
-        # A time in the future is from another clock, such as a file server's: to wait for it could take hours.
-        if not 0 <= time.time_ns() - before.st_mtime_ns < _TICK_NS:
-            break
-        # A second write within the same tick would not change the time of the file, so it would go unnoticed.
-        time.sleep(_TICK_NS / 1e9)
-        before = os.fstat(descriptor)
-    else:
-        raise StorageUnavailable(
-            f"cannot read {name}: another process keeps writing to it; run again when the file is complete"
-        )
+    before = at_rest(descriptor, name)
     yield before.st_size
     after = os.fstat(descriptor)
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise StorageUnavailable(
             f"cannot read {name}: it changed while it was read; run again when the file is complete"
         )
+
+
+def at_rest(descriptor: int, name: str) -> os.stat_result:
+    """Return size and times of an open file, when every later change of the file will also change its time.
+
+    Raises
+    ------
+    StorageUnavailable
+        The file is being written.
+    """
+    before = os.fstat(descriptor)
+    for _ in range(_LOOKS):
+        # A time in the future is from another clock, such as a file server's: to wait for it could take hours.
+        if not 0 <= time.time_ns() - before.st_mtime_ns < _TICK_NS:
+            return before
+        # A second write within the same tick would not change the time of the file, so it would go unnoticed.
+        time.sleep(_TICK_NS / 1e9)
+        before = os.fstat(descriptor)
+    raise StorageUnavailable(
+        f"cannot read {name}: another process keeps writing to it; run again when the file is complete"
+    )
 
 
 def _paths_below(folder: Path) -> Iterator[Path]:

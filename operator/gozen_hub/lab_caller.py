@@ -1,4 +1,4 @@
-"""Who calls: the hub is asked, with the token that the caller shows, and only the token of a lab is accepted."""
+"""Which lab calls a service: the hub is asked, with the token that the caller shows, and accepted if it is of a lab."""
 
 from __future__ import annotations
 
@@ -63,3 +63,10 @@ def caller_of(hub_api: str, token: str) -> Caller | None:
     except (URLError, OSError, ValueError) as error:
         raise ClusterUnavailable(f"the hub does not answer ({error}); try again in a minute") from error
     return lab_of(model) if isinstance(model, dict) else None
+
+
+def caller_of_header(hub_api: str, authorization: str) -> Caller | None:
+    """Return the lab whose token a header ``Authorization: token ...`` shows; None and errors as for `caller_of`."""
+    kind, _, token = authorization.partition(" ")
+    token = token.strip()
+    return caller_of(hub_api, token) if kind.lower() in ("token", "bearer") and token.isascii() and token else None

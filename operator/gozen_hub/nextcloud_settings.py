@@ -1,0 +1,21 @@
+"""Settings of the hub for Nextcloud: the server of the site, and the service that keeps users' app passwords."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gozen_hub.settings_group import Group
+
+
+class NextcloudSettings(Group):
+    """The Nextcloud of the site; users log in there from their labs."""
+
+    url: str = Field(
+        "",
+        pattern=r"^(https://\S+)?$",
+        description="Address of the Nextcloud at which `gozen share login` logs in without an address; empty: none",
+    )
+    service_url: str = Field(
+        "", description="Address of the service for accounts; empty: labs keep no accounts; the chart sets it"
+    )
+    secret: str = Field("", description="Secret with the accounts, as namespace/name; the chart makes it")

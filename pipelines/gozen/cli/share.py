@@ -1,0 +1,30 @@
+"""``gozen share``: files in the user's Nextcloud, and the people who see them."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import typer
+
+from gozen.cli import share_files, share_login, share_people
+from gozen.errors import BadRequest
+
+app = typer.Typer(help="Share files and folders through your Nextcloud.", no_args_is_help=True)
+
+_FILES, _PEOPLE, _ACCOUNT = "Files", "With people", "Account"
+app.command("put", rich_help_panel=_FILES)(share_files.put)
+app.command("get", rich_help_panel=_FILES)(share_files.get)
+app.command("ls", rich_help_panel=_FILES)(share_files.ls)
+app.command("with", rich_help_panel=_PEOPLE)(share_people.with_)
+app.command("link", rich_help_panel=_PEOPLE)(share_people.link)
+app.command("list", rich_help_panel=_PEOPLE)(share_people.list_)
+app.command("withdraw", rich_help_panel=_PEOPLE)(share_people.withdraw)
+app.command("login", rich_help_panel=_ACCOUNT)(share_login.login)
+app.command("logout", rich_help_panel=_ACCOUNT)(share_login.logout)
+
+
+@app.callback()
+def _installed() -> None:
+    missing = [name for name in ("httpx", "defusedxml", "keyring", "segno") if find_spec(name) is None]
+    if missing:
+        raise BadRequest(f"gozen share needs {' and '.join(missing)}: run pip install 'gozen[sharing]'")

@@ -1,0 +1,309 @@
+"""The connection to a Nextcloud server: one pool of connections, repeated requests, and errors with names.
+
+Redirects are not followed, so the app password reaches no other server. Cookies are not kept: a session in a cookie
+would outlive a revoked app password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import TracebackType
+from typing import Protocol
+
+import httpx
+
+from gozen.errors import CertificateRefused, CloudUnavailable, RedirectRefused, SharingError, UnexpectedAnswer
+from gozen.sharing.account import Account
+from gozen.sharing.answers import Answer, error_of
+from gozen.sharing.retrying import Failure, Limits, pause_s, retry_after_s
+
+log = logging.getLogger(__name__)
+_LONG_S = 3.0
+LARGEST = 64 * 2**20
+"""Bytes of an answer that is kept in memory; a listing of 100,000 files has 50 MB."""
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "DELETE"})
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+class Body(Protocol):
+    """The content of a request, which can be read again from its start if the request is repeated."""
+
+    @property
+    def length(self) -> int:
+        """Number of bytes."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+class Stopped(Exception):
+    """The user has interrupted the work of which this request is a part."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time for pauses between attempts, seconds; tests replace it."""
+
+    now: Callable[[], float] = time.monotonic
+    wait: Callable[[float, threading.Event], object] = lambda seconds, stop: stop.wait(seconds)
+
+
+class _Gate:
+    """Lets no request through before a time for which the server has asked."""
+
+    def __init__(self) -> None:
+        self._lock, self._opens = threading.Lock(), 0.0
+
+    def shut(self, until: float) -> None:
+        with self._lock:
+            self._opens = max(self._opens, until)
+
+    def pause_s(self, now: float) -> float:
+        return self._opens - now
+
+
+class Connection:
+    """Sends requests of one account; threads may share it. A context manager.
+
+    Parameters
+    ----------
+    ca_file
+        Certificates of the only authorities that are trusted; default: those of the system and of Mozilla.
+    log_in
+        Whether requests show the app password; without it they are anonymous.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        limits: Limits = Limits(),  # noqa: B008 it is frozen
+        *,
+        ca_file: str | None = None,
+        clock: Clock = Clock(),
+        log_in: bool = True,
+    ) -> None:
+        self.account, self.limits, self._clock = account, limits, clock
+        self._gate, self._stop = _Gate(), threading.Event()
+        pool = httpx.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections)
+        self._client = httpx.Client(
+            headers={
+                **({"Authorization": account.authorization} if log_in else {}),
+                "User-Agent": "gozen",
+                "OCS-APIRequest": "true",
+                "Accept-Encoding": "identity",
+            },
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            follow_redirects=False,
+            timeout=_timeout(limits),
+            limits=pool,
+            verify=_trusted(ca_file) if account.url.startswith("https:") else False,
+        )
+
+    def __repr__(self) -> str:
+        return f"Connection({self.account.user!r} at {self.account.url!r})"
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def stoppable(self, stop: threading.Event) -> Connection:
+        """Return this connection for one piece of work: when the event is set, its requests raise `Stopped`."""
+        other = copy.copy(self)
+        other._stop = stop
+        return other
+
+    @property
+    def stop(self) -> threading.Event:
+        """Is set when the user has interrupted the work."""
+        return self._stop
+
+    def check_running(self) -> None:
+        """Raise `Stopped` if the user has interrupted the work."""
+        if self._stop.is_set():
+            raise Stopped
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        subject: str,
+        doing: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Body = b"",
+        accept: Collection[int] = (),
+        repeatable: bool | None = None,
+        read_timeout_s: float | None = None,
+    ) -> Answer:
+        """Send a request, repeat it if this may help, and return the answer.
+
+        Parameters
+        ----------
+        subject, doing
+            The file or share, and a verb, for the message of an error.
+        accept
+            Statuses that are returned although they are not those of success.
+        repeatable
+            Whether the request may be carried out twice; default: by the method.
+        read_timeout_s
+            Time for which the server may be silent, if it differs from that of the connection.
+
+        Raises
+        ------
+        SharingError
+            The server cannot be reached, or refuses the request.
+        """
+        may = method in _REPEATABLE if repeatable is None else repeatable
+        attempt, spent = 1, 0.0
+        while True:
+            self._pass_gate()
+            failure, answer, error = self._once(method, url, headers or {}, body, read_timeout_s)
+            if answer is not None and (answer.is_good or answer.status in accept):
+                return answer
+            pause = pause_s(failure, attempt, spent, self.limits, repeatable=may)
+            if pause is None:
+                raise self.named(answer, error, subject, doing) from error
+            self.pause(failure, pause, subject)
+            attempt, spent = attempt + 1, spent + pause
+
+    @contextlib.contextmanager
+    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        """Yield the answer to a GET request without its body, and the body in pieces; it is sent once.
+
+        The caller checks the status, and catches ``httpx.HTTPError``, which `failure_of` explains.
+        """
+        self._pass_gate()
+        with self._client.stream("GET", url, headers=dict(headers or {})) as response:
+            if response.is_success:
+                yield Answer(response.status_code, _lower(response.headers)), self._guarded(response.iter_raw())
+            else:
+                yield self._whole(response), iter(())
+
+    def pause(self, failure: Failure, seconds: float, subject: str) -> None:
+        """Wait before the next attempt; say so if the wait is long."""
+        if failure.retry_after_s is not None:  # the server is overloaded, so the other threads wait, too
+            self._gate.shut(self._clock.now() + seconds)
+        if seconds >= _LONG_S:
+            log.warning("%s: %s does not serve it now; next attempt in %.0f s", subject, self.account.url, seconds)
+        self._clock.wait(seconds, self._stop)
+        self.check_running()
+
+    def _once(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body, read_timeout_s: float | None
+    ) -> tuple[Failure, Answer | None, httpx.HTTPError | None]:
+        content = body if isinstance(body, bytes) else self._guarded(iter(body))
+        length = {} if isinstance(body, bytes) else {"Content-Length": str(body.length)}
+        timeout = _timeout(self.limits, read_timeout_s) if read_timeout_s else self._client.timeout
+        try:
+            with self._client.stream(
+                method, url, headers={**headers, **length}, content=content, timeout=timeout
+            ) as response:
+                answer = self._whole(response)
+        except httpx.HTTPError as error:
+            return failure_of(error), None, error
+        return refusal_of(answer), answer, None
+
+    def _guarded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self.check_running()
+            yield piece
+
+    def _whole(self, response: httpx.Response) -> Answer:
+        parts, size = [], 0
+        for part in response.iter_raw():
+            parts.append(part)
+            size += len(part)
+            if size > LARGEST:
+                raise UnexpectedAnswer(
+                    f"the answer of {response.url} has more than {LARGEST // 2**20} MB; a folder may have too many "
+                    "files: divide it into several folders"
+                )
+        return Answer(response.status_code, _lower(response.headers), b"".join(parts))
+
+    def _pass_gate(self) -> None:
+        self.check_running()
+        while (pause := self._gate.pause_s(self._clock.now())) > 0:
+            self._clock.wait(pause, self._stop)
+            self.check_running()
+
+    def named(self, answer: Answer | None, error: httpx.HTTPError | None, subject: str, doing: str) -> SharingError:
+        """Return the error of Gozen for the last attempt: an answer, or none."""
+        if answer is not None:
+            return error_of(answer, subject, doing, self.account.user)
+        begin = f"cannot {doing} {subject}: "
+        certificate = _cause(error, ssl.SSLError)
+        if certificate is not None:
+            why = getattr(certificate, "verify_message", "") or getattr(certificate, "reason", "") or str(certificate)
+            return CertificateRefused(
+                f"{begin}the certificate of {self.account.url} is not accepted ({why}); check the address, or give the "
+                "certificate of its authority with sharing.ca_file"
+            )
+        if isinstance(error, httpx.TooManyRedirects):
+            return RedirectRefused(f"{begin}the server redirects without end; check the address")
+        why = _in_words(error)
+        return CloudUnavailable(
+            f"{begin}{self.account.url} {why}; check the network and the address, then run again: what is complete is "
+            "not transferred again"
+        )
+
+
+def _timeout(limits: Limits, read_s: float | None = None) -> httpx.Timeout:
+    # Threads may wait for a connection of the pool for as long as the others transfer.
+    read = read_s or limits.read_timeout_s
+    return httpx.Timeout(connect=limits.connect_timeout_s, read=read, write=limits.read_timeout_s, pool=None)
+
+
+def failure_of(error: httpx.HTTPError) -> Failure:
+    """Return how a request failed that has no answer."""
+    return Failure(sent=not isinstance(error, _NOT_SENT))
+
+
+def refusal_of(answer: Answer) -> Failure:
+    """Return how a request failed, by its answer."""
+    return Failure(answer.status, retry_after_s=retry_after_s(answer.headers, time.time()))
+
+
+def _in_words(error: httpx.HTTPError | None) -> str:
+    match error:
+        case httpx.ConnectTimeout() | httpx.ConnectError():
+            return f"cannot be reached ({error})"
+        case httpx.TimeoutException():
+            return "does not answer in time"
+        case _:
+            return f"broke the connection ({error})"
+
+
+def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _lower(headers: httpx.Headers) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _trusted(ca_file: str | None) -> ssl.SSLContext:
+    """Return the authorities of this system and those of Mozilla, or only those of a file."""
+    if ca_file is not None:
+        return ssl.create_default_context(cafile=ca_file)
+    import certifi
+
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.load_default_certs()
+    return context

@@ -1,0 +1,1 @@
+"""Log in at a Nextcloud with the browser, and keep the app password that it gives."""

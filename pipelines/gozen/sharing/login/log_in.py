@@ -1,0 +1,139 @@
+"""Log in at a Nextcloud with the browser, keep the app password, use it, and revoke it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+from gozen.errors import BadRequest, CloudRefused, LogInRefused, SharingError
+from gozen.sharing.account import Account
+from gozen.sharing.connection import Connection
+from gozen.sharing.login.hub_account import kept_account
+from gozen.sharing.login.kept_account import LOG_IN, KeptAccount
+from gozen.sharing.login.login_flow import LIFETIME_S, LogInFlow, with_user_id
+from gozen.sharing.ocs_answers import Refusal
+from gozen.sharing.ocs_calls import OcsCalls
+
+_BY_HAND = "revoke it in Nextcloud's settings, in the part Security, under Devices & sessions"
+
+
+class Connecting(Protocol):
+    """Makes a connection, as `gozen.sharing.connection.Connection` does."""
+
+    def __call__(self, account: Account, *, log_in: bool = True) -> Connection:
+        """Return a connection for the account; without log-in its requests are anonymous."""
+
+
+def to_user(page: str) -> None:
+    """Print the address of the page on which the user logs in."""
+    sys.stdout.write(f"open this address, log in there, and choose Grant access:\n{page}\n")
+    sys.stdout.flush()
+
+
+def log_in(
+    url: str,
+    show: Callable[[str], None] = to_user,
+    *,
+    kept: KeptAccount | None = None,
+    connecting: Connecting = Connection,
+    patience_s: float = LIFETIME_S,
+    insecure: bool = False,
+) -> Account:
+    """Log in at a server, and keep the app password.
+
+    Parameters
+    ----------
+    url
+        Address of the server.
+    show
+        Called with the address that the user opens in a browser; default: it is printed.
+    kept
+        Where the account is kept; default: the hub in a lab, else this machine.
+    patience_s
+        Seconds to wait for the user; the server waits for 20 minutes at most.
+    insecure
+        Whether an address without TLS on another machine is allowed.
+
+    Raises
+    ------
+    BadRequest
+        There is an account already.
+    SharingError
+        The server cannot be reached, is not a Nextcloud, or the user did not agree in time.
+    """
+    kept = kept or kept_account()
+    before = kept.read()
+    if before is not None:
+        raise BadRequest(
+            f"you are logged in at {before.url} as {before.user}; run `gozen share logout` first, which revokes that "
+            "app password"
+        )
+    with connecting(Account(url, "nobody", "", insecure=insecure), log_in=False) as anonymous:
+        flow = LogInFlow(anonymous, device_name())
+        began = flow.begin()
+        show(began.page)
+        account = flow.finish(began, patience_s)
+    with connecting(account) as connection:
+        try:
+            account = with_user_id(account, connection)
+            kept.write(account)
+        except Exception:
+            # Nobody would know of this app password any more.
+            revoke(connection)
+            raise
+    return account
+
+
+def log_out(*, kept: KeptAccount | None = None, connecting: Connecting = Connection) -> Account | None:
+    """Revoke the app password at the server and forget it; return the account, None if there was none.
+
+    It is forgotten even if the server cannot be reached.
+
+    Raises
+    ------
+    SharingError
+        The app password was forgotten, but not revoked.
+    """
+    kept = kept or kept_account()
+    account = kept.read()
+    if account is None:
+        return None
+    try:
+        with connecting(account) as connection:
+            revoke(connection)
+    except LogInRefused:
+        return account  # it was revoked before
+    except SharingError as error:
+        raise type(error)(f"{error}. It is forgotten here, but valid at the server: {_BY_HAND}") from error
+    finally:
+        kept.forget()
+    return account
+
+
+def logged_in(*, kept: KeptAccount | None = None) -> Account:
+    """Return the account of this user.
+
+    Raises
+    ------
+    LogInRefused
+        The user has not logged in.
+    """
+    found = (kept or kept_account()).read()
+    if found is None:
+        raise LogInRefused(f"you are not logged in at a Nextcloud: {LOG_IN}")
+    return found
+
+
+def revoke(connection: Connection) -> None:
+    """Revoke the app password of a connection; raises `SharingError`."""
+    subject = f"the app password of {connection.account.user}"
+    answer = OcsCalls(connection).tried("DELETE", "core/apppassword", subject, "revoke")
+    if isinstance(answer, Refusal):
+        raise CloudRefused(f"cannot revoke {subject}: {answer.said}")
+
+
+def device_name() -> str:
+    """Return the name under which Nextcloud lists the app password."""
+    return f"Gozen on {socket.gethostname().encode('ascii', 'replace').decode()}"

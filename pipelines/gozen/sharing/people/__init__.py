@@ -1,0 +1,1 @@
+"""Share files in Nextcloud with users and groups, and by public links."""

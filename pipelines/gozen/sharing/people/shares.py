@@ -1,0 +1,240 @@
+"""Share files and folders with people, by public links, and see and withdraw what is shared."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from gozen.errors import CloudPathNotFound, SharingError, UnexpectedAnswer
+from gozen.sharing.capabilities import PATH as CAPABILITIES
+from gozen.sharing.capabilities import Capabilities, read_capabilities
+from gozen.sharing.connection import Connection
+from gozen.sharing.ocs_answers import Refusal, records, value_at
+from gozen.sharing.ocs_calls import OcsCalls
+from gozen.sharing.people.refusals import link_refused, receiver_refused
+from gozen.sharing.people.rights import Rights, rights_of
+from gozen.sharing.people.share_records import Share, read_shares
+from gozen.sharing.people.share_requests import (
+    SHAREES,
+    SHARES,
+    LinkWish,
+    check_link,
+    expiry_day,
+    link_form,
+    new_password,
+    receiver_form,
+    receivers,
+)
+from gozen.sharing.people.share_tables import NewLink, ShareTable
+from gozen.sharing.remote_files import RemoteFiles
+from gozen.sharing.remote_names import check_path
+
+_BEGIN = 2
+"""Characters of a name with which similar names are searched."""
+
+
+class Shares:
+    """The shares of one account; `gozen.sharing.Cloud` has it as ``shares``.
+
+    Parameters
+    ----------
+    connection
+        The connection to the server.
+    files
+        The files of the account.
+    today
+        Returns the present day.
+    """
+
+    def __init__(
+        self, connection: Connection, files: RemoteFiles, today: Callable[[], dt.date] = dt.date.today
+    ) -> None:
+        self._calls = OcsCalls(connection)
+        self._me = connection.account.id
+        self._files, self._today = files, today
+
+    def capabilities(self) -> Capabilities:
+        """Return what the server can do, and what its administrator allows now."""
+        return read_capabilities(self._calls.get(CAPABILITIES, "the capabilities of the server", "read"))
+
+    def share_with(
+        self,
+        path: str,
+        users: Iterable[str] = (),
+        groups: Iterable[str] = (),
+        *,
+        write: bool = False,
+        reshare: bool = False,
+    ) -> ShareTable:
+        """Share a file or folder, and return the shares with these receivers.
+
+        A share that exists already is not made twice; its rights become those that are given here.
+
+        Parameters
+        ----------
+        path
+            The file or folder, from the top of the cloud.
+        users, groups
+            Names of the receivers, as Nextcloud knows them.
+        write
+            Whether they may also change it; in a folder, also create and delete.
+        reshare
+            Whether they may share it with others.
+
+        Raises
+        ------
+        CloudPathNotFound
+            There is no such path, user or group.
+        CloudRefused
+            The server does not allow it; the message has its words.
+        """
+        path = _shareable(path)
+        wanted = receivers(users, groups, self._me)
+        before = {(one.kind, one.who): one for one in self._of(path)}
+        rights = rights_of(folder=write and self._is_folder(path), write=write, reshare=reshare)
+        return ShareTable([self._shared(path, kind, name, rights, before.get((kind, name))) for kind, name in wanted])
+
+    def link(
+        self,
+        path: str,
+        *,
+        password: str | bool = False,
+        expires: dt.date | int | str | None = None,
+        label: str = "",
+        upload: bool = False,
+    ) -> NewLink:
+        """Make a public link to a file or folder, and return it with its password.
+
+        Parameters
+        ----------
+        path
+            The file or folder, from the top of the cloud.
+        password
+            A password, or True for a new one, which is in the result.
+        expires
+            A day, or a number of days; at the beginning of this day the link ends. None: by the rule of the server.
+        label
+            A name, which only you see.
+        upload
+            Whether visitors may put files into the folder, change and delete them.
+
+        Raises
+        ------
+        BadRequest
+            The day is over.
+        CloudPathNotFound
+            There is no such path.
+        CloudRefused
+            The server does not allow it; the message has its words.
+        """
+        path = _shareable(path)
+        today = self._today()
+        secret = new_password(self.capabilities().least_password) if password is True else password or ""
+        wish = check_link(LinkWish(secret, expiry_day(expires, today), label, upload), today)
+        answer = self._calls.tried("POST", SHARES, path, "make a public link to", form=link_form(f"/{path}", wish))
+        if isinstance(answer, Refusal):
+            if answer.is_missing and self._files.find(path, "share") is None:
+                raise _no_such_path(path, answer)
+            raise link_refused(path, wish, answer, self.capabilities(), today)
+        return NewLink(_only(answer, path), secret)
+
+    def all(self) -> ShareTable:
+        """Return everything that this account shares."""
+        return ShareTable(read_shares(self._calls.get(SHARES, "your shares", "list")), "you share nothing")
+
+    def of(self, path: str) -> ShareTable:
+        """Return who sees a file or folder, which includes the receivers of the folders above it.
+
+        Raises
+        ------
+        CloudPathNotFound
+            There is no such path.
+        """
+        path = _shareable(path)
+        parts = [str(one) for one in (PurePosixPath(path), *PurePosixPath(path).parents) if str(one) != "."]
+        return ShareTable([one for part in parts for one in self._of(part)], f"only you see {path}")
+
+    def withdraw(self, shares: Iterable[Share | str | int]) -> None:
+        """Withdraw shares: their receivers see the files no longer, and links end.
+
+        Parameters
+        ----------
+        shares
+            Shares, as the methods here return them, or their numbers.
+
+        Raises
+        ------
+        CloudPathNotFound
+            There is no share with such a number, or it is not yours.
+        """
+        for one in shares:
+            number = one.id if isinstance(one, Share) else str(one)
+            what = f"the share {number}" + (f" of {one.path} with {one.who}" if isinstance(one, Share) else "")
+            answer = self._calls.tried("DELETE", f"{SHARES}/{number}", what, "withdraw")
+            # A share that was in a list and is gone now was withdrawn by somebody else, or has expired.
+            if isinstance(answer, Refusal) and not (answer.is_missing and isinstance(one, Share)):
+                raise CloudPathNotFound(
+                    f"cannot withdraw {what}: {answer.said}; `gozen share list` shows the numbers of your shares"
+                )
+
+    def _is_folder(self, path: str) -> bool:
+        found = self._files.find(path, "share")
+        return found is not None and found.is_folder
+
+    def _of(self, path: str) -> Sequence[Share]:
+        answer = self._calls.tried("GET", SHARES, path, "list the shares of", {"path": f"/{path}", "reshares": "true"})
+        if isinstance(answer, Refusal):
+            raise _no_such_path(path, answer)
+        return read_shares(answer)
+
+    def _shared(self, path: str, kind: str, name: str, rights: Rights, before: Share | None) -> Share:
+        if before is not None and before.rights == rights:
+            return before
+        subject, doing = f"{path} with the {kind} {name}", "share"
+        if before is not None:
+            form = {"permissions": str(int(rights))}
+            answer = self._calls.tried("PUT", f"{SHARES}/{before.id}", subject, doing, form=form)
+        else:
+            answer = self._calls.tried(
+                "POST", SHARES, subject, doing, form=receiver_form(f"/{path}", kind, name, rights)
+            )
+        if isinstance(answer, Refusal):
+            known = self._known(kind, name) if answer.is_missing else []
+            raise receiver_refused(path, kind, name, answer, known, self.capabilities())
+        return _only(answer, path)
+
+    def _known(self, kind: str, name: str) -> list[str]:
+        """Return users or groups whose names begin alike, as far as the server tells of them."""
+        query = {"search": name[:_BEGIN], "itemType": "file", "perPage": "50"}
+        try:
+            answer = self._calls.tried("GET", SHAREES, name, "search", query)
+        except SharingError:
+            return []  # the refusal of the share is what the user must know
+        listed = (value_at(answer, f"{kind}s"), value_at(answer, "exact", f"{kind}s"))
+        names = (value_at(one, "value", "shareWith") for data in listed for one in records(data))
+        return sorted({str(one) for one in names if one})
+
+
+def _only(data: Any, path: str) -> Share:
+    found = read_shares(data)
+    if len(found) != 1:
+        raise UnexpectedAnswer(
+            f"the server has answered with {len(found)} shares of {path} instead of the new one; "
+            "`gozen share list` shows whether it was made"
+        )
+    return found[0]
+
+
+def _shareable(path: str) -> str:
+    found = check_path(path)
+    if not found:
+        raise CloudPathNotFound("the whole cloud cannot be shared: name a file or folder in it")
+    return found
+
+
+def _no_such_path(path: str, refusal: Refusal) -> CloudPathNotFound:
+    return CloudPathNotFound(
+        f"cannot share {path}: {refusal.said}; upload it first, or write its path from the top of your cloud"
+    )

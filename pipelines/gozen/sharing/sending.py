@@ -1,0 +1,103 @@
+"""What both ways of sending a file share: its properties, the condition for replacing one, the check afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gozen.errors import CloudConflict, TransferDamaged
+from gozen.sharing.answers import Answer
+from gozen.sharing.checksums import OURS
+from gozen.sharing.listing import Entry
+from gozen.sharing.local_file import LocalFile, Moved
+from gozen.sharing.remote_files import RemoteFiles
+from gozen.sharing.upload_plan import ChunkRules
+
+
+@dataclass(frozen=True)
+class UploadOptions:
+    """How files are sent.
+
+    Parameters
+    ----------
+    chunk_bytes
+        Size of a chunk; smaller files are sent in one request.
+    chunks_at_once
+        Chunks of one file that are sent at the same time.
+    with_checksums
+        Whether the server gets checksums. Without them, a file is read once; for servers that do not keep them.
+    """
+
+    chunk_bytes: int = 16 * 2**20
+    chunks_at_once: int = 4
+    with_checksums: bool = True
+    rules: ChunkRules = field(default_factory=ChunkRules)
+
+
+@dataclass(frozen=True)
+class Sending:
+    """An open file that is sent to a path in Nextcloud.
+
+    Parameters
+    ----------
+    replaced
+        ETag of the file that is to be replaced; None if there must be none.
+    moved
+        Is called with the number of bytes that were sent.
+    """
+
+    remote: RemoteFiles
+    file: LocalFile
+    path: str
+    replaced: str | None
+    options: UploadOptions
+    moved: Moved
+
+    def properties(self, checksum: str) -> dict[str, str]:
+        """Return the headers that set time and checksum of the file."""
+        known = {"X-OC-Mtime": str(self.file.state.mtime_ns // 10**9)}
+        return {**known, "OC-Checksum": checksum} if checksum else known
+
+    def is_this(self, found: Entry | None, checksum: str) -> bool:
+        """Tell whether Nextcloud has this file already: then an attempt succeeded whose answer was lost."""
+        state = self.file.state
+        return found is not None and bool(checksum) and (found.size, found.checksum) == (state.size, checksum)
+
+    def unless_changed(self, answer: Answer, checksum: str) -> Entry:
+        """Return what Nextcloud has after the condition of a request was not met, if it is this file.
+
+        Raises
+        ------
+        CloudConflict
+            Another client has changed the file meanwhile.
+        """
+        found = self.remote.find(self.path)
+        if found is not None and self.is_this(found, checksum):
+            return found
+        if self.replaced is None and found is not None:
+            raise CloudConflict(
+                f"cannot upload {self.path}: meanwhile another client has made a file with this name in Nextcloud; it "
+                "is not overwritten: compare the two files, then run again"
+            )
+        raise self.remote.connection.named(answer, None, self.path, "upload")
+
+    def arrived(self) -> Entry:
+        """Return what Nextcloud has after a success; raise `TransferDamaged` if it is not complete."""
+        found, size = self.remote.find(self.path), self.file.state.size
+        if found is None or found.size != size:
+            raise TransferDamaged(
+                f"{self.path} is not complete in Nextcloud ({found.size if found else 0} of {size} bytes) although the "
+                "server reported success; run again"
+            )
+        return found
+
+
+def etag_of(answer: Answer) -> str:
+    """Return the ETag of the file that a request has written, empty if the answer does not have it."""
+    # Web servers that compress answers change ETag, so Nextcloud repeats it under a name of its own.
+    return answer.headers.get("oc-etag") or answer.headers.get("etag") or ""
+
+
+def checked_hash(answer: Answer, checksum: str) -> bool:
+    """Tell whether the server received what was sent; True if it does not say."""
+    received = answer.headers.get(f"x-hash-{OURS.lower()}", "").lower()
+    return not received or not checksum or f"{OURS}:{received}" == checksum

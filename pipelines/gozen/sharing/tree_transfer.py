@@ -1,0 +1,110 @@
+"""What uploads and downloads of folders share: the options, the outcome of each file, and when everything ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from gozen.errors import (
+    CertificateRefused,
+    CloudConflict,
+    CloudUnavailable,
+    GozenError,
+    LogInRefused,
+    RedirectRefused,
+    UnexpectedAnswer,
+)
+from gozen.sharing.compare import Decision
+from gozen.sharing.download import DownloadOptions
+from gozen.sharing.outcomes import Outcome, State, Transfers
+from gozen.sharing.progress import Progress
+from gozen.sharing.remote_files import RemoteFiles
+from gozen.sharing.sending import UploadOptions
+from gozen.sharing.transfer_notes import TransferNotes
+from gozen.sharing.workers import Crew, Task
+
+_FATAL = (CertificateRefused, CloudUnavailable, LogInRefused, RedirectRefused, UnexpectedAnswer)
+"""After these errors, the other files would fail in the same way."""
+
+
+@dataclass(frozen=True)
+class TransferOptions:
+    """How files are transferred.
+
+    Parameters
+    ----------
+    overwrite
+        Whether a file that changed on the other side is replaced.
+    """
+
+    overwrite: bool = False
+    upload: UploadOptions = field(default_factory=UploadOptions)
+    download: DownloadOptions = field(default_factory=DownloadOptions)
+
+
+class TreeTransfer:
+    """Transfers files and folders over the connections of one account.
+
+    Parameters
+    ----------
+    stop
+        Is set if the user interrupts the transfer.
+    """
+
+    def __init__(self, remote: RemoteFiles, notes: TransferNotes, options: TransferOptions, progress: Progress) -> None:
+        self.stop = threading.Event()
+        self.remote = RemoteFiles(remote.connection.stoppable(self.stop), remote.root)
+        self.notes, self.options, self.progress = notes, options, progress
+        self._transfers, self._lock = Transfers(), threading.Lock()
+
+    def carry_out(self, tasks: Iterable[Task]) -> Transfers:
+        """Carry out tasks, and return the outcomes of all files."""
+        try:
+            Crew(self.remote.connection.limits.connections, self.stop).run(tasks)
+        except _FATAL as error:
+            self._transfers.fatal = error
+        return self._transfers
+
+    def attempt(self, path: str, act: Callable[[], Outcome]) -> None:
+        """Transfer one file, and record its outcome; an error that concerns all files is raised."""
+        try:
+            outcome = act()
+        except GozenError as error:
+            self.fail(path, error)
+        else:
+            self.record(outcome)
+
+    def fail(self, path: str, error: GozenError) -> None:
+        """Record that a file was not transferred; raise an error that concerns all files."""
+        self.record(Outcome(path, State.FAILED, error=error))
+        if isinstance(error, _FATAL):
+            raise error
+
+    def record(self, outcome: Outcome) -> None:
+        """Record the outcome of a file."""
+        with self._lock:
+            self._transfers.outcomes.append(outcome)
+        self.progress.finished(outcome)
+
+
+def not_overwritten(decision: Decision, kept: str, other: str) -> CloudConflict:
+    """Return the error for a file that is not overwritten.
+
+    Parameters
+    ----------
+    kept
+        The file that would be overwritten.
+    other
+        The file that would have replaced it.
+    """
+    reason = {
+        Decision.CHANGED_THERE: "it has changed in Nextcloud since the last transfer",
+        Decision.CHANGED_HERE: "it has changed on this machine since the last transfer",
+        Decision.CHANGED_BOTH: "it has changed on this machine and in Nextcloud since the last transfer",
+        Decision.UNKNOWN: "it is another file with this name",
+    }[decision]
+    return CloudConflict(
+        f"{kept} is not overwritten by {other}: {reason}; compare them, and rename or remove one, or replace it "
+        "with --overwrite (overwrite=True)"
+    )

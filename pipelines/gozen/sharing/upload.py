@@ -1,0 +1,48 @@
+"""Send one file: in one request, or in chunks if it is large.
+
+A file appears under its name only when it is complete. A condition of the last request makes sure that a file that
+somebody else has changed is not overwritten.
+"""
+
+from __future__ import annotations
+
+from gozen.sharing.listing import Entry
+from gozen.sharing.local_file import LocalFile, Moved
+from gozen.sharing.remote_files import RemoteFiles
+from gozen.sharing.sending import Sending, UploadOptions
+from gozen.sharing.transfer_notes import TransferNotes
+from gozen.sharing.upload_chunks import ChunkedUpload
+from gozen.sharing.upload_plan import plan_upload
+from gozen.sharing.upload_whole import send_whole
+
+
+def send(
+    remote: RemoteFiles,
+    file: LocalFile,
+    path: str,
+    *,
+    replaced: str | None,
+    notes: TransferNotes,
+    options: UploadOptions,
+    moved: Moved = lambda _: None,
+) -> tuple[Entry, str]:
+    """Send an open file; return what Nextcloud has then, and a remark for the user, which is mostly empty.
+
+    Parameters
+    ----------
+    replaced
+        ETag of the file that is to be replaced; None if there must be none.
+    moved
+        Is called with the number of bytes that were sent.
+
+    Raises
+    ------
+    SharingError
+        The file was not sent. Under its name, Nextcloud has what it had before.
+    """
+    sending = Sending(remote, file, path, replaced, options, moved)
+    plan = plan_upload(file.state.size, options.chunk_bytes, options.rules)
+    if plan.is_single:
+        return send_whole(sending), ""
+    upload = ChunkedUpload(sending, plan, notes)
+    return upload.send(), upload.remark

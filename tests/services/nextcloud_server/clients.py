@@ -1,0 +1,56 @@
+"""Clients of the server for tests: small chunks, pauses that are skipped, and work that is tried until it is done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from gozen.sharing.account import Account
+from gozen.sharing.cloud import Cloud
+from gozen.sharing.connection import Clock, Connection
+from gozen.sharing.download import DownloadOptions
+from gozen.sharing.retrying import Limits
+from gozen.sharing.sending import UploadOptions
+from gozen.sharing.transfer_notes import TransferNotes
+from gozen.sharing.tree_transfer import TransferOptions
+from gozen.sharing.upload_plan import ChunkRules
+
+
+class SkippedPauses:
+    """A clock that goes on when somebody waits."""
+
+    def __init__(self) -> None:
+        self.total_s = 0.0
+        """Seconds that were skipped."""
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        """Return the time, seconds."""
+        return time.monotonic() + self.total_s
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Skip a pause."""
+        with self._lock:
+            self.total_s += seconds
+
+
+def quick_cloud(
+    account: Account,
+    state: Path,
+    *,
+    chunk: int = 2**16,
+    limits: Limits = Limits(connections=4, attempts=4),  # noqa: B008 it is frozen
+    clock: SkippedPauses | None = None,
+    ca_file: Path | None = None,
+) -> Cloud:
+    """Return a client that sends files in small chunks and does not wait between attempts."""
+    clock = clock or SkippedPauses()
+    connection = Connection(
+        account, limits, ca_file=str(ca_file) if ca_file else None, clock=Clock(clock.now, clock.wait)
+    )
+    options = TransferOptions(
+        upload=UploadOptions(chunk_bytes=chunk, rules=ChunkRules(smallest=min(chunk, 5 * 2**20))),
+        download=DownloadOptions(segment_bytes=chunk),
+    )
+    return Cloud(connection, TransferNotes(state, account), options)
