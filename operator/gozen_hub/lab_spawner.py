@@ -36,12 +36,16 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
         "/var/run/secrets/gozen-namespaces/token", config=True, help="File with the token for that service."
     )
 
+    _watching_again: asyncio.Future[Any] | None = None
+
     async def _start(self) -> Any:
         """Start the pod; raise `LabNotStarted` with a sentence for the user if this fails."""
         try:
             async with asyncio.timeout(self.start_timeout - _BEFORE_THE_HUB_S):
                 return await super()._start()
         except TimeoutError as error:
+            if not str(error) and self._pod() is None:  # KubeSpawner would do this, but gives up at a random moment
+                self._watching_again = asyncio.ensure_future(self._start_watching_pods(replace=True))
             raise too_late(self.start_timeout, self.awaited(), self.events, str(error)) from error
         except (ApiException, ClientError) as error:
             raise refused(error) from error

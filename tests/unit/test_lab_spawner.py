@@ -237,3 +237,44 @@ def test_the_end_of_a_lab_does_not_wait_for_a_lost_node(
     spawner, calls = spawned(monkeypatch, pod, hangs)
     asyncio.run(spawner.stop())
     assert calls == expected
+
+
+@pytest.mark.parametrize(
+    ("pod", "raised", "said", "watched"),
+    [
+        (None, None, "the cluster does not answer", [True]),
+        (None, TimeoutError("Could not create pod a/b"), "Could not create pod a/b", []),
+        ({"metadata": {}, "status": {"phase": "Pending"}}, None, "a node is being chosen", []),
+    ],
+    ids=["no pod is seen", "no pod is made", "the pod waits"],
+)
+def test_a_start_that_is_given_up_gives_the_reason_before_the_hub_gives_up_without_one(
+    monkeypatch: pytest.MonkeyPatch,
+    pod: dict[str, Any] | None,
+    raised: Exception | None,
+    said: str,
+    watched: list[bool],
+) -> None:
+    """If no pod was ever seen, the hub may have lost its view of all pods: it looks again."""
+    seen: list[bool] = []
+
+    async def start(_: KubeSpawner) -> None:
+        if raised:
+            raise raised
+        await asyncio.Event().wait()
+
+    async def watch(_: KubeSpawner, replace: bool = False) -> None:
+        seen.append(replace)
+
+    async def given_up() -> str:
+        spawner, _ = spawned(monkeypatch, pod)
+        spawner.start_timeout = 1
+        with pytest.raises(LabNotStarted) as error:
+            await asyncio.wait_for(spawner._start(), spawner.start_timeout)
+        await asyncio.sleep(0)
+        return str(error.value.jupyterhub_message)
+
+    monkeypatch.setattr(KubeSpawner, "_start", start)
+    monkeypatch.setattr(KubeSpawner, "_start_watching_pods", watch)
+    assert said in asyncio.run(given_up())
+    assert seen == watched
