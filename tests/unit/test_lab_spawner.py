@@ -9,7 +9,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -161,9 +161,9 @@ READY = {"type": "Ready", "status": "True"}
 CONTAINERS = [{"name": "notebook", "ready": True, "state": {"running": {}}}]
 
 
-def lab(due: datetime | None = None, ready: str = "True") -> dict[str, Any]:
-    """Return the pod of a lab that runs, as far as is known."""
-    meta = {"deletionTimestamp": due.isoformat()} if due else {}
+def lab(due_s: float | None = None, ready: str = "True") -> dict[str, Any]:
+    """Return the pod of a lab that runs, as far as is known; it should have ended so many seconds ago."""
+    meta = {} if due_s is None else {"deletionTimestamp": (datetime.now(UTC) - timedelta(seconds=due_s)).isoformat()}
     return {
         "metadata": meta,
         "status": {"conditions": [READY | {"status": ready}], "containerStatuses": CONTAINERS},
@@ -209,18 +209,18 @@ def spawned(
 @pytest.mark.parametrize(
     ("pod", "ended"),
     [
-        (None, False),
-        (lab(), False),
-        (lab(ready="False"), False),
-        (lab(datetime.now(UTC) - timedelta(seconds=30)), False),
-        (lab(datetime.now(UTC) - timedelta(days=1)), True),
+        (lambda: None, False),
+        (lab, False),
+        (lambda: lab(ready="False"), False),
+        (lambda: lab(30), False),
+        (lambda: lab(86400), True),
     ],
     ids=["not there", "runs", "lost since a moment", "ends", "should have ended yesterday"],
 )
 def test_a_lab_that_kubernetes_ended_on_a_lost_node_has_ended(
-    monkeypatch: pytest.MonkeyPatch, pod: dict[str, Any] | None, ended: bool
+    monkeypatch: pytest.MonkeyPatch, pod: Callable[[], dict[str, Any] | None], ended: bool
 ) -> None:
-    spawner, calls = spawned(monkeypatch, pod)
+    spawner, calls = spawned(monkeypatch, pod())
     assert asyncio.run(spawner.poll()) == (1 if ended else None)
     assert calls == ([True] if ended else [])
 
