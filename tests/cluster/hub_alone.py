@@ -88,7 +88,7 @@ def hub_alone(server: ApiServer, folder: Path, names: tuple[str, ...]) -> Iterat
     }
     (folder / "alone.yaml").write_text(yaml.safe_dump(content))
     with ExitStack() as stack:
-        stack.enter_context(serving(namespace_app(found.account, found.settings.namespaces), namespaces_port))
+        stack.enter_context(serving(namespace_app(found.account, found.settings), namespaces_port))
         stack.enter_context(proxy_server(proxy_port))
         stack.enter_context(lab_server(lab_port))
         process = _hub(server, folder, hub_port, lab_port)

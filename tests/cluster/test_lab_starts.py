@@ -15,9 +15,10 @@ import pytest
 
 from .api_server import ApiServer
 from .fake_kubelets import Kubelets, kubelets, lacks_its_image, make_home, runs
-from .hub_alone import ADMIN, ADMIN_PASSWORD, PASSWORD, PLACE, PREFIX, START_S, HubAlone, hub_alone
+from .hub_alone import ADMIN, ADMIN_PASSWORD, PASSWORD, PREFIX, START_S, HubAlone, hub_alone
 from .hub_person import Person
 from .processes import wait_until
+from .users_release import forget
 
 pytestmark = [pytest.mark.xdist_group("api"), pytest.mark.timeout(300)]
 NAMES = ("aki", "haru", "natsu", "fuyu", "kiri")
@@ -28,8 +29,7 @@ SECONDS = 30
 def hub(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubAlone]:
     with hub_alone(api_server, tmp_path_factory.mktemp("hub"), NAMES) as found:
         yield found
-    for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy", "clusterrolebinding", "clusterrole"):
-        api_server.kubectl("delete", kind, "--selector", f"app.kubernetes.io/instance={PLACE}", check=True)
+    forget(found.users)
 
 
 @pytest.fixture(scope="module")
