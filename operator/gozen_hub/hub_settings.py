@@ -43,7 +43,7 @@ class Binding(Group):
 
 
 class NamespaceSettings(Group):
-    """The namespaces of users; the chart writes all but the quota."""
+    """Settings of the users' namespaces; the chart sets all of them except the quota."""
 
     prefix: str = Field("gozen-user", pattern=r"^[a-z]([a-z0-9-]{0,12}[a-z0-9])?$", description="Prefix of each name")
     service_url: str = Field("", description="Address of the service that makes namespaces; the chart sets it")

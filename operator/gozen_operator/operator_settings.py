@@ -59,7 +59,7 @@ def own_identity() -> str:
 
 
 class OperatorSettings(BaseSettings):
-    """All settings of the operator."""
+    """Settings of the operator, from the environment variables ``GOZEN_OPERATOR_...``."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter=_BELOW, extra="forbid", frozen=True)
 

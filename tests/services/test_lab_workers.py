@@ -324,7 +324,7 @@ def test_what_never_comes_is_given_up_with_its_reason(nights: Path, cluster: Use
 @pytest.mark.parametrize(
     ("refusal", "said"),
     [
-        ((403, "only a running lab may ask for workers"), "start it again"),
+        ((403, "only a running lab may request workers"), "start it again"),
         ((503, "the API server does not answer"), "the API server does not answer"),
     ],
 )

@@ -204,7 +204,7 @@ def _handler(cluster: UserCluster, lock: threading.Lock) -> type[BaseHTTPRequest
             number = json.loads(body)["workers"] if body else None
             status, content = 404, {"message": "no such page"}
             if self.path == PATH:
-                status, content = 403, {"message": "only a running lab may ask for workers"}
+                status, content = 403, {"message": "only a running lab may request workers"}
                 if self.headers["Authorization"] == f"token {TOKEN}":
                     with lock:
                         status, content = cluster.do(self.command, number)

@@ -211,7 +211,7 @@ def test_a_rotated_static_key_reaches_all_at_once_and_a_missing_one_is_named(tmp
     (tmp_path / "others" / "credentials").write_text(credentials_text(Keys("O2", "new")))
     assert service.after(1) == [("eve", "others")]
     (tmp_path / "members" / "credentials").unlink()
-    with pytest.raises(BadRequest, match=r"members/credentials: the key for members cannot be read"):
+    with pytest.raises(BadRequest, match=r"members/credentials: the credentials for members cannot be read"):
         source.issue(ADA, "members")
     assert service.after(1) == []  # what was given stays
 

@@ -63,8 +63,8 @@ class StaticKeys:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadRequest(
-                f"{path}: the key for {level} cannot be read: {error}; check that the Secret of the value "
-                f"hub.credentials.{level}SecretName of the chart exists and has the key {FILE!r}"
+                f"{path}: the credentials for {level} cannot be read: {error}; check that the Secret that the chart "
+                f"value hub.credentials.{level}SecretName names exists, and has an entry {FILE!r}"
             ) from error
         return Issued(read_credentials(text, str(path)), _AGAIN_S)
 

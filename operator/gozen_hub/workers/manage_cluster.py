@@ -81,7 +81,7 @@ class UserCluster:
         return self._found(ApiRequest("PATCH", path, body=change, content=MERGE_PATCH)) is not None
 
     def remove(self) -> None:
-        """Delete the cluster; its pods end."""
+        """Delete the user's DaskCluster; Kubernetes then ends its pods."""
         self._found(ApiRequest("DELETE", f"{self._path}/daskclusters/{NAME}"))
 
     def state(self) -> Manifest:

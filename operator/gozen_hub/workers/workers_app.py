@@ -43,7 +43,9 @@ def workers_app(connection: ApiConnection, settings: HubSettings) -> FastAPI:
         try:
             caller = caller_of_header(hub_api, authorization)
             if caller is None:
-                return _answer(HTTPStatus.FORBIDDEN, "only a running lab may ask for workers, with its own token")
+                return _answer(
+                    HTTPStatus.FORBIDDEN, "only a running lab may request workers, with the token of this lab"
+                )
             cluster = UserCluster(connection, caller, settings)
             do(cluster)
             return JSONResponse(cluster.state())

@@ -83,7 +83,7 @@ def held(lease: Mapping[str, Any] | None, namespace: str, identity: str, wall: f
 
 
 class Tenure:
-    """The tenure of one process; it begins only after an answer of the API server that confirms it.
+    """The time in which one process holds the Lease; it begins only when the API server has confirmed it.
 
     Parameters
     ----------

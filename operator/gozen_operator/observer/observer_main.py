@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--instrument", help="instrument profile: a name from `gozen instrument list`, or a path")
     parser.add_argument("--namespace", help="namespace of the Observations; overrides the setting observer.namespace")
     parser.add_argument(
-        "--name", help="name for claims of Observations; each telescope needs another name; overrides observer.name"
+        "--name", help="name for claims of Observations, a different one for each telescope; overrides observer.name"
     )
     parser.add_argument(
         "--kubeconfig", help="kubeconfig file for the cluster; default: ~/.kube/config, or in a pod its service account"

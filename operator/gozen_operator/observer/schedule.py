@@ -32,7 +32,8 @@ def choose(observations: Iterable[Observation], me: Claim, claim_s: float) -> Ob
 def over(observations: Iterable[Observation], me: Claim, claim_s: float) -> list[Observation]:
     """Return Observations that have ended but are not marked as ended; parameters as in `choose`.
 
-    An observer died between the last condition and the mark, the operator refused it, or an older version had no mark.
+    Possible causes: the observer died after it had set the last condition and before it set the mark; the operator
+    refused the Observation; or an older version, which sets no mark, executed it.
     """
     return [one for one in observations if _is_over(one) and not _is_marked(one) and _is_free(one, me, claim_s)]
 

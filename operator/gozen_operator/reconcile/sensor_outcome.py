@@ -44,7 +44,7 @@ class ExposureOutcome:
     ends
         Those that were rejected or failed.
     again
-        Why pods failed whose work a later pod has done.
+        For each pod that failed, but whose work a later pod completed: why it failed.
     """
 
     sensors: int
@@ -59,7 +59,7 @@ class ExposureOutcome:
 
     @property
     def succeeded(self) -> Literal["True", "False"]:
-        """Whether the work was done; rejections are results."""
+        """Whether the work was done; a rejected sensor counts as done."""
         return "False" if self.failed else "True"
 
     @property

@@ -53,15 +53,15 @@ class Field:
 
 @dataclass(frozen=True)
 class SensorPointing:
-    """Position of the middle of a sensor on the sky, and rotation of its axes relative to the optical axis.
+    """Position of the middle of a sensor on the sky, and the direction to north there relative to the optical axis.
 
     Parameters
     ----------
     ra, dec
         Degrees.
     turn_deg
-        Rotation to add to the profile's orientation, degrees: the direction to north changes across the field, by
-        several degrees at high declination.
+        Angle between the direction to north here and at the optical axis, degrees, to add to the profile's
+        orientation. At high declination it is several degrees.
     """
 
     ra: float

@@ -40,7 +40,7 @@ def info(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> None:
-    """Check that products are complete and unchanged, and that all raw files exist that are not reduced yet.
+    """Check that products are complete and unchanged, and that no raw file is missing that must still be reduced.
 
     Each product is compared with the commit that names it. The exit code is 65 if there is a problem.
     """

@@ -202,7 +202,8 @@ def release(
     tables: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME=TABLE...", help="Tables, each with its name in the release; without NAME= that is TABLE."
+            metavar="NAME=TABLE...",
+            help="Tables of the release. NAME is the name of the table in the release; default: TABLE.",
         ),
     ],
 ) -> None:

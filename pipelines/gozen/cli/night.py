@@ -27,7 +27,7 @@ def append(
     nights: Annotated[
         list[str] | None,
         typer.Argument(
-            help="One or more nights YYYYMMDD. Default: all nights with an exposure of --exposure or in --region."
+            help="Nights YYYYMMDD. With --exposure or --region they are optional; default: all nights with such data."
         ),
     ] = None,
     exposure: Annotated[list[str] | None, typer.Option(help="Only this exposure; may be repeated.")] = None,

@@ -89,7 +89,9 @@ class HeaderWords(WordPart):
     exposure_s: NumberRule = Field(description="Net exposure time of one frame, seconds")
     frame_time_s: NumberRule | None = Field(None, description="Time from frame to frame of a cube, seconds")
     row_time_s: NumberRule | None = Field(None, description="Time from row to row of a rolling shutter, seconds")
-    utc_sequence: WordRule | None = Field(None, description="Start time of the sequence; not later than utc_start")
+    utc_sequence: WordRule | None = Field(
+        None, description="Time at which the camera began the frames; not later than utc_start"
+    )
     ra: WordRule | None = None
     dec: WordRule | None = None
     sensor: WordRule = WordRule(value="1")

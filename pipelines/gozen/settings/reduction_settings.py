@@ -53,7 +53,7 @@ class ReferenceFileSettings(SettingsSection):
         description="Table in a file with several: number or EXTNAME (FITS), or number, ID or name (VOTable)",
     )
     unit: str | None = Field(
-        None, description="Unit of the positions, instead of that in the file: rad, arcsec, or hourangle,deg"
+        None, description="Unit of the positions, instead of that in the file: deg, rad, arcsec, mas, or hourangle,deg"
     )
     encoding: str | None = Field(None, description="Encoding of a text file that is not UTF-8, such as latin-1")
     columns: dict[str, str] = Field(

@@ -17,7 +17,8 @@ class WatchSettings(SettingsSection):
     settle_s: float = Field(
         30.0,
         ge=0,
-        description="Seconds without a further file after which an exposure of single frames counts as complete",
+        description="Shortest time without a further file after which an exposure of single frames counts as complete, "
+        "seconds",
     )
     queue_length: int = Field(
         168,

@@ -170,7 +170,7 @@ def expose_sensor(store: Store, order: SensorExposure) -> str:
 
 
 def update_reference(store: Store, sky: SimulatedSky, orders: Iterable[SensorExposure]) -> None:
-    """Add the fields of exposures to the archive's reference catalogue of the simulated sky.
+    """Add the stars in the fields of view of exposures to the archive's reference catalogue of the simulated sky.
 
     Raises
     ------

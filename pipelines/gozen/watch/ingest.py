@@ -84,7 +84,7 @@ class Inbound:
         self._intake.release()
 
     def step(self, now: float) -> None:
-        """Scan the folder if it is time, and move the files of one cube into the archive.
+        """Scan the folder if `interval_s` seconds have passed, and move the files of one cube into the archive.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Inbound:
             self._store.sweep()
 
     def _scan(self, now: float) -> None:
-        """Scan the spool of an earlier watch until it is read, and the folder if it is time."""
+        """Scan the spool of an earlier watch until it is read, and the folder every `interval_s` seconds."""
         self._continue(now)
         if self._resuming:
             self._accept(*self._arriving.spooled(), now)

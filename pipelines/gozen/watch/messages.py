@@ -112,7 +112,7 @@ class Reporter:
         log.debug("published in %.2f s (table) and %.2f s (log)", result.append_s, result.log_s)
 
     def report(self, cubes: Collection[QueuedCube], unread: int, now: float, trouble: str = "") -> None:
-        """Report the backlog if it is time."""
+        """Report the backlog if `report_s` seconds have passed since the last report."""
         if now >= self._next:
             self._next = now + self._settings.report_s
             self.tell(cubes, unread, now, trouble)

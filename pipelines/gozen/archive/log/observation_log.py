@@ -1,6 +1,6 @@
 """Build and read the observation log: three tables for each night, built from its commits.
 
-``tables/exposures`` has a row for each sensor's commit, ``tables/quality`` one for each gate and each frame, and
+``tables/exposures`` has a row for each sensor of an exposure, ``tables/quality`` one for each gate and each frame, and
 ``tables/tracklets`` one for each position of a moving object. `gozen.archive.log.search_log` searches them.
 """
 

@@ -54,7 +54,10 @@ class Spelling:
                 continue
             if one.name not in self.names:
                 spelt = " or ".join(sorted(name for name in self.names if name.lower() == one.name.lower()))
-                raise BadRequest(f"column {one.name!r} is ambiguous: write {spelt} exactly")
+                raise BadRequest(
+                    f"column {one.name!r} is ambiguous, because the names of several columns differ only in upper and "
+                    f"lower case: write {spelt}"
+                )
             one.replace(exp.to_identifier(self.names[one.name], quoted=True))
 
     def rows(self, source: QuerySource, ranges: NDArray[np.int64] | None) -> str:

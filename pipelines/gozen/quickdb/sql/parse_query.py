@@ -17,7 +17,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from gozen.catalog.format import healpix
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, reason_of
 from gozen.quickdb.sql.column_clashes import Spelling, require_spelling, with_dotted_columns
 from gozen.quickdb.sql.query_sources import PIXEL, QuerySource, QuerySources, quoted
 from gozen.resources.sky_circle import circle_fault
@@ -135,7 +135,8 @@ def _parsed(text: str) -> list[exp.Expr]:
         raise BadRequest("the query is nested too deeply: write parts of it as WITH name AS (...)") from error
     except Exception as error:  # the parser gets any text and may raise anything
         raise BadRequest(
-            f"the query cannot be parsed as SQL ({type(error).__name__}: {error}); write it in another form"
+            f"the query cannot be parsed as SQL: {reason_of(error)}; write a simpler query, and add its parts "
+            "one by one to find the part that fails"
         ) from error
 
 
@@ -146,7 +147,8 @@ def _written(tree: exp.Expr) -> str:
         raise BadRequest("the query is nested too deeply: write parts of it as WITH name AS (...)") from error
     except Exception as error:  # as in `_parsed`
         raise BadRequest(
-            f"the query cannot be converted for DuckDB ({type(error).__name__}: {error}); write it in another form"
+            f"the query cannot be converted for DuckDB: {reason_of(error)}; write a simpler query, and add its "
+            "parts one by one to find the part that fails"
         ) from error
 
 

@@ -62,7 +62,7 @@ class FileSource:
         self._changes = 0
 
     def begin(self, patches: Sequence[tuple[int, PatchExtent]]) -> None:
-        """Set the patches of a task, by their numbers; earlier patches are forgotten."""
+        """Set the patches of a task, each with its number; earlier patches are forgotten."""
         self._patches = dict(patches)
         self._data, self._margins, self._changes = {}, {}, 0
         for table, reader in self._readers.items():
@@ -109,7 +109,7 @@ class FileSource:
 
     @property
     def patches(self) -> Mapping[int, str]:
-        """Ids of the task's patches, by their numbers."""
+        """The id of each patch of the task, by its number."""
         return {number: patch.id for number, patch in self._patches.items()}
 
     @property

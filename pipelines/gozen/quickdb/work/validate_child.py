@@ -82,7 +82,7 @@ def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limi
     found
         The result as it was received from the child.
     patches
-        Ids of the patches that may have values, by their numbers.
+        The patches for which the result may contain values: the id of each, by its number.
     columns
         Columns of the files that the process may have read, by table.
     limits

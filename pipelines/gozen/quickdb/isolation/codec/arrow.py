@@ -141,7 +141,7 @@ def read(described: Any, charge: Charge) -> Any:
 
 def _chunked(kind: pa.DataType, described: Any, rows: int, charge: Charge) -> pa.ChunkedArray:
     if type(described) is not list:
-        raise Malformed("the description of an Arrow column is not a list")
+        raise Malformed(f"the chunks of an Arrow column are not a list, but {type(described).__name__}")
     chunks = [_array(kind, one, charge) for one in described]
     if sum(map(len, chunks)) != rows:
         raise Malformed("an Arrow column has another length than its table")
