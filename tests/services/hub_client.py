@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 import urllib.error
 import urllib.request
@@ -122,7 +123,8 @@ def printed(url: str, token: str, code: str) -> str:
             kind, content = answer["header"]["msg_type"], answer["content"]
             if kind == "stream":
                 text += str(content["text"])
-            if kind == "execute_reply" or content.get("execution_state") in ("restarting", "dead"):
+            # The reply may come before what was printed; the idle state comes after it.
+            if content.get("execution_state") in ("idle", "restarting", "dead"):
                 break
     return text
 
@@ -135,11 +137,12 @@ def begun(url: str, token: str, code: str) -> None:
 
 
 def messages(url: str, token: str, code: str) -> Iterator[Any]:
-    """Send code to a kernel; yield what comes back."""
+    """Send code to a kernel; yield what comes back for it, and what is said of the kernel itself."""
     asked = request(url, token)
     headers = {name: value for name, value in asked.header_items() if name.lower() in ("authorization", "host")}
+    number = secrets.token_hex(8)
     message = {
-        "header": {"msg_id": "1", "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"},
+        "header": {"msg_id": number, "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"},
         "parent_header": {},
         "metadata": {},
         "content": {"code": code, "silent": False, "store_history": False, "allow_stdin": False},
@@ -151,7 +154,9 @@ def messages(url: str, token: str, code: str) -> Iterator[Any]:
     try:
         connection.send(json.dumps(message))
         while True:
-            yield json.loads(connection.recv())
+            answer = json.loads(connection.recv())
+            if answer["parent_header"].get("msg_id", number) == number:
+                yield answer
     finally:
         connection.close()
 
