@@ -23,7 +23,11 @@ _MODULES = "pip install 'gozen[hub,lab,sql]'"
 def hub(
     ctx: typer.Context,
     settings: Annotated[
-        Path | None, typer.Option(help="Settings file of the hub, in YAML; it replaces the options below.")
+        Path | None,
+        typer.Option(
+            help="Settings file of the hub, in YAML. With it, --port and --state are ignored, and --test-login is "
+            "refused."
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port at which the browser finds the hub.")] = 8000,
     state: Annotated[

@@ -116,7 +116,8 @@ class OperatorSettings(BaseSettings):
     retries: int = Field(
         3,
         ge=0,
-        description="Number of further attempts for each group of sensors after a storage error or a killed pod",
+        description="How many more pods Kubernetes starts for the work of one pod (a group of sensors, or one append) "
+        "after a storage error, or if the pod was killed",
     )
     port: int = Field(8080, ge=0, le=65535, description="Port of `/healthz` and `/metrics`")
     silence_s: float = Field(

@@ -187,10 +187,11 @@ def asks_with_outside(patch):
     [
         (
             outside,
-            "an invalid answer: these bytes are not a value: a dtype with a field that extends beyond its element",
+            "an invalid answer: an encoded value cannot be decoded: a dtype with a field that extends beyond its "
+            "element",
         ),
         (returns_outside, "a dtype with a field that extends beyond its element"),
-        (asks_with_outside, "an invalid answer: these bytes are not a value: 67 is not the tag of a value"),
+        (asks_with_outside, "an invalid answer: an encoded value cannot be decoded: 67 is not the tag of a value"),
     ],
 )
 def test_memory_that_a_function_does_not_own_is_not_looked_at(apart, function, said):

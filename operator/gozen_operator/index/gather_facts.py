@@ -1,6 +1,7 @@
 """Gather the facts for a reconcile of each kind, from the index and from answers of archive and pods. No I/O.
 
-`process.kind_table` reads archive, pods and API server; each function reads the index at one moment.
+`process.kind_table` does the I/O: it reads archive, pods and API server. Each function of this module takes all
+its facts from the index at one moment, so they fit together.
 """
 
 from __future__ import annotations

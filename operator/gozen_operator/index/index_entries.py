@@ -98,7 +98,7 @@ class LightCurveEntry:
     job
         Name of the Job of the LightCurveJob.
     going
-        As of an `ExposureEntry`.
+        The same as `going` of `ExposureEntry`.
     """
 
     name: str

@@ -254,8 +254,8 @@ def _progress(job: JobSeen, retries: int) -> tuple[str, str]:
         return "Running", f"Job {job.name}"
     reason, message = end_of(again[-1])
     return "Retrying", (
-        f"{counted(again)}, the last by {reason}: {message}; each group of sensors is tried at most {retries} times "
-        "more"
+        f"{counted(again)}, the last by {reason}: {message}; Kubernetes starts at most {retries} more pods for the "
+        "same sensors"
     )
 
 

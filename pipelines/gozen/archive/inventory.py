@@ -40,7 +40,7 @@ class Verification:
     problems
         A sentence for each wrong product, unreadable commit or record, and missing raw file.
     unnamed
-        Keys of objects that no commit names. They are left by a run that was interrupted, or that was not the first to
+        Keys of products that no commit names. They come from a run that was interrupted, or that was not the first to
         write a commit.
     """
 

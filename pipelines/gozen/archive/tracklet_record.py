@@ -58,7 +58,9 @@ class TrackletRecord(_TrackletPart):
     )
     kind: Kind = Field(description="mover, streak (a trail within a frame) or cosmic (a trail narrower than a star)")
     significance: Number = Field(
-        None, description="minus the decimal logarithm of the number of equally good tracklets expected by chance"
+        None,
+        description="minus the decimal logarithm of the number of tracklets at least as good that are expected by "
+        "chance in one exposure of one sensor",
     )
     n_frames: int = Field(ge=1, description="number of frames on which it is measured")
     ra_mid: float = Field(description="deg (ICRS), right ascension on the fitted line at mjd_mid")

@@ -152,9 +152,11 @@ def compact(
     ctx: typer.Context,
     name: Name,
     everything: Annotated[
-        bool, typer.Option("--all", help="Merge every partition that has more than one file.")
+        bool, typer.Option("--all", help="Merge the files of every partition that has more than one file.")
     ] = False,
-    most_files: Annotated[int, typer.Option(min=1, help="Merge partitions that have more files than this.")] = 16,
+    most_files: Annotated[
+        int, typer.Option(min=1, help="Merge the files of partitions that have more files than this.")
+    ] = 16,
     partition_rows: Annotated[
         int, typer.Option(min=1, help="Split partitions that have more rows than this.")
     ] = 20_000_000,

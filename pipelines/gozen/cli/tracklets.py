@@ -56,7 +56,8 @@ Significance = Annotated[
     typer.Option(
         "--significance",
         min=0,
-        help="Minimum significance: -log10 of the number of equally good tracklets expected by chance.",
+        help="Minimum significance: -log10 of the number of tracklets at least as good that are expected by chance in "
+        "one exposure of one sensor.",
         rich_help_panel="Selection",
     ),
 ]

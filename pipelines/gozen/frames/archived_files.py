@@ -67,7 +67,7 @@ class ArchivedExposures:
         Parameters
         ----------
         ahead
-            Exposures of the night that will be recorded and are not in the archive yet.
+            Exposures of the night that are not in the archive yet, but will be recorded there.
         """
         self._whole.pop(night, None)
         self._ahead[night] = list(ahead)

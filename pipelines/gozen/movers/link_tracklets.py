@@ -72,7 +72,7 @@ class Line:
     rms_px
         Root mean square distance of the members from the line, per axis, pixels.
     significance
-        -log10 of the number of equally good lines expected by chance.
+        -log10 of the number of lines at least as good that are expected by chance.
     """
 
     members: Indices
@@ -115,11 +115,12 @@ def link(points: Points, times: Floats, shape: tuple[int, int], limits: LineLimi
     """Link points to lines, the most significant first; no point is in two lines.
 
     The significance is that of the a-contrario method (Desolneux, Moisan & Morel 2000, Int. J. Comput. Vision 40, 7):
-    -log10 of the expected number of lines as good as this one if all points were at random positions. The expected
-    number is the number of starting pairs times the probability that as many further points join by chance. If the
-    line predicts a position within a circle of area a, the circle contains a point with the probability 1 - exp(-a d).
-    Here d is the mean density of points, or the local density if that is higher. The probability of m successes, if u
-    are expected, is at most exp(m - u - m ln(m/u)) (Chernoff's bound; Hoeffding 1963, J. Am. Stat. Assoc. 58, 13).
+    -log10 of the expected number of lines at least as good as this one if all points were at random positions. The
+    expected number is the number of starting pairs times the probability that as many further points join by chance.
+    If the line predicts a position within a circle of area a, the circle contains a point with the probability
+    1 - exp(-a d). Here d is the mean density of points, or the local density if that is higher. The probability of m
+    successes, if u are expected, is at most exp(m - u - m ln(m/u)) (Chernoff's bound; Hoeffding 1963, J. Am. Stat.
+    Assoc. 58, 13).
 
     Parameters
     ----------

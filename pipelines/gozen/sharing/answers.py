@@ -33,7 +33,7 @@ _LONGEST_WORDS = 300
 _OCS_DONE = frozenset({100, 200})
 _OCS_STATUS = {996: 500, 997: 401, 998: 404, 999: 400}
 """Codes of the OCS interface that are not HTTP statuses."""
-_LATER = "run again later: what is complete is not transferred again"
+_LATER = "run again later: complete files are not transferred again"
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _meaning(answer: Answer, user: str) -> tuple[type[SharingError], str, str]:
         return (
             LogInRefused,
             f"the server does not accept the app password{f' of {user}' if user else ''}: it is wrong or was revoked",
-            "log in again with `gozen share login`, then run again: what is complete is not transferred again",
+            "log in again with `gozen share login`, then run again: complete files are not transferred again",
         )
     found = _MEANINGS.get(status)
     if found is not None:
@@ -152,7 +152,7 @@ _MEANINGS: dict[int, tuple[type[SharingError], str, str]] = {
     423: (
         CloudFileLocked,
         "another client or an editor has locked the file",
-        "close it there, or wait, then run again: what is complete is not transferred again",
+        "close it there, or wait, then run again: complete files are not transferred again",
     ),
     429: (CloudUnavailable, "the server is overloaded", _LATER),
     507: (

@@ -257,7 +257,7 @@ class Connection:
             return RedirectRefused(f"{begin}the server redirects without end; check the address")
         why = _in_words(error)
         return CloudUnavailable(
-            f"{begin}{self.account.url} {why}; check the network and the address, then run again: what is complete is "
+            f"{begin}{self.account.url} {why}; check the network and the address, then run again: complete files are "
             "not transferred again"
         )
 

@@ -1,7 +1,7 @@
 """Send one file: in one request, or in chunks if it is large.
 
-A file appears under its name only when it is complete. A condition of the last request makes sure that a file that
-somebody else has changed is not overwritten.
+A file appears under its name only when it is complete. A condition of the last request makes sure that Gozen does not
+overwrite a file that another client has changed.
 """
 
 from __future__ import annotations

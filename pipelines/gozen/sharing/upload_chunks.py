@@ -164,7 +164,7 @@ class ChunkedUpload:
         return self._sending.arrived()
 
     def _abandon(self) -> None:
-        """Remove the chunks of a file that has changed: they are of no use any more."""
+        """Remove the chunks of a file that has changed: they cannot be used any more."""
         note = self._notes.unfinished(self._sending.file.path, self._path)
         if note is None:
             return

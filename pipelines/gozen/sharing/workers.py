@@ -36,7 +36,7 @@ class Crew:
     def run(self, tasks: Iterable[Task]) -> None:
         """Carry out all tasks; raise the first exception of one of them, after the others have ended.
 
-        If this thread is interrupted, the others are told to stop, but are not waited for.
+        If this thread is interrupted, it asks the others to stop, but does not wait for them.
         """
         self._stack.append(iter(tasks))
         for _ in range(self._threads):

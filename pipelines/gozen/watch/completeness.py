@@ -57,7 +57,7 @@ class RenamesExposures(Protocol):
         """Let the renamed exposures be reduced, because every file has its exposure."""
 
     def promised(self, night: str) -> Iterable[RawExposure]:
-        """Return records of a night's files that `Arriving` has returned and that are not in the archive yet."""
+        """Return records of the exposures of a night, with files of `Arriving` that are not in the archive yet."""
 
 
 class _OfArchive:

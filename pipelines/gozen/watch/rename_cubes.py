@@ -104,7 +104,7 @@ class CubeRenaming:
         self._orders.forget(night)
 
     def promised(self, night: str) -> list[RawExposure]:
-        """Return records of the files of a night that are not in the archive yet."""
+        """Return records of the exposures of a night, with arrived files that are not in the archive yet."""
         return [
             record_of(night, name[1], waiting)
             for name, waiting in self._arrivals.items()

@@ -73,7 +73,7 @@ def exposures_of_night(
         own = _of_camera(known, profile)
         others = [one for one in known if one not in own]
         if others:
-            raise _other_camera(f"the raw data of {', '.join(one.exposure for one in others)}", others, profile)
+            raise _other_camera(", ".join(one.exposure for one in others), others, profile)
         return known
     left_out(record_missing(store, night, profile))
     found = raw_exposures(store, night)
@@ -83,7 +83,7 @@ def exposures_of_night(
         )
     own = _of_camera(found, profile)
     if not own:
-        raise _other_camera(f"the raw data of the night {night}", found, profile)
+        raise _other_camera(f"the night {night}", found, profile)
     return own
 
 
@@ -91,9 +91,11 @@ def _of_camera(exposures: Sequence[RawExposure], profile: Profile) -> list[RawEx
     return [one for one in exposures if one.setup is None or one.setup.camera == profile.name]
 
 
-def _other_camera(what: str, exposures: Sequence[RawExposure], profile: Profile) -> BadRequest:
+def _other_camera(of: str, exposures: Sequence[RawExposure], profile: Profile) -> BadRequest:
     cameras = ", ".join(sorted({one.setup.camera for one in exposures if one.setup}))
-    return BadRequest(f"{what} are of the camera {cameras}, not of {profile.name}; choose the camera with --instrument")
+    return BadRequest(
+        f"the raw data of {of} are of the camera {cameras}, not of {profile.name}; choose the camera with --instrument"
+    )
 
 
 def chosen_exposures(exposures: Sequence[RawExposure], names: Sequence[str]) -> list[RawExposure]:

@@ -69,7 +69,8 @@ def require_present(store: Store) -> Store:
     if store.is_absent:
         raise BadRequest(
             f"there is no archive {store.url}: check the path that --archive or the setting `archive` gives; "
-            "`gozen run --raw`, `gozen watch` and `gozen simulate` make a new archive"
+            "a new archive is made by `gozen simulate`, `run --raw`, `masters` with names of files, `watch` and "
+            "`catalog import`"
         )
     return store
 

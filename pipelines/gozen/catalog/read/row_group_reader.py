@@ -195,7 +195,7 @@ def window(start: int, data: bytes, size: int) -> RangedFile:
 
     def piece(first: int, last: int) -> memoryview:
         if first < start or last > start + len(memory):
-            raise UnreadableInput(f"bytes {first} to {last} are outside the requested row group")
+            raise UnreadableInput(f"its footer refers to bytes {first} to {last}, outside the row group that is read")
         return memory[first - start : last - start]
 
     return RangedFile(size, piece)

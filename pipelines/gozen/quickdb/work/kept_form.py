@@ -65,5 +65,5 @@ def kept_value(data: bytes) -> Any:
         (size,) = _SIZE.unpack_from(data)
         whole = pa.decompress(memoryview(data)[_SIZE.size :], size, _CODEC)
     except (struct.error, OSError, ValueError, MemoryError, pa.ArrowException) as error:
-        raise UnreadableInput(f"these bytes are not a valid cached result: {error}") from error
+        raise UnreadableInput(f"a cached result is damaged: {error}") from error
     return decode(bytearray(memoryview(whole)))

@@ -113,7 +113,10 @@ class TextColumn:
         return self._left[0] if self._left else pa.string()
 
     def convert(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Convert values to `type`; texts are trimmed, and an empty text is not a missing value."""
+        """Convert values to `type`, without the blanks around them.
+
+        If `type` is text, an empty text remains an empty text. For all other types, texts in `MISSING` become null.
+        """
         kind = self.type
         if pa.types.is_string(kind):
             return trimmed(column)

@@ -153,7 +153,7 @@ def _chunked(kind: pa.DataType, described: Any, rows: int, charge: Charge) -> pa
 def _array(kind: pa.DataType, described: Any, charge: Charge) -> pa.Array:
     length, bitmap, buffers, children, dictionary = _parts(described, int, object, list, list, object)
     if not 0 <= length <= _MOST:
-        raise Malformed("the length of an Arrow array is not valid")
+        raise Malformed(f"the length of an Arrow array is not between 0 and {_MOST}")
     if pa.types.is_null(kind):
         charge(length)
         return pa.nulls(length)

@@ -143,25 +143,27 @@ def _metadata(described: Any) -> dict[bytes, bytes] | None:
 def _time(name: str, rest: Any, _level: int) -> pa.DataType:
     unit, *zone = _parts(rest, str, object) if name == "timestamp" else _parts(rest, str)
     if unit not in _TIMES[name]:
-        raise Malformed("the unit of an Arrow time is unknown")
+        raise Malformed(f"the unit of an Arrow type {name} is not one of {', '.join(_TIMES[name])}")
     if name != "timestamp":
         return getattr(pa, name)(unit)
     if zone[0] is not None and (type(zone[0]) is not str or _ZONE.fullmatch(zone[0]) is None):
-        raise Malformed("an Arrow time zone is not valid")
+        raise Malformed("the time zone of an Arrow timestamp is not a valid name")
     return pa.timestamp(unit, zone[0])
 
 
 def _decimal(name: str, rest: Any, _level: int) -> pa.DataType:
     precision, scale = _parts(rest, int, int)
     if not 1 <= precision <= _DIGITS[name] or abs(scale) > _MOST_SCALE:
-        raise Malformed("the digits of an Arrow decimal are not valid")
+        raise Malformed(
+            f"the digits of an Arrow {name} are not 1 to {_DIGITS[name]}, or its scale is not within ±{_MOST_SCALE}"
+        )
     return getattr(pa, name)(precision, scale)
 
 
 def _bytes(_name: str, rest: Any, _level: int) -> pa.DataType:
     (width,) = _parts(rest, int)
     if not 0 <= width <= _LARGEST:
-        raise Malformed("the width of an Arrow type is not valid")
+        raise Malformed(f"the width of an Arrow type for bytes is not between 0 and {_LARGEST}")
     return pa.binary(width)
 
 
@@ -180,7 +182,7 @@ def _list(name: str, rest: Any, level: int) -> pa.DataType:
         return getattr(pa, name)(_field(of, level))
     of, size = _parts(rest, tuple, int)
     if not 0 <= size <= _LARGEST:
-        raise Malformed("the size of an Arrow list is not valid")
+        raise Malformed(f"the size of an Arrow list of fixed size is not between 0 and {_LARGEST}")
     return pa.list_(_field(of, level), size)
 
 

@@ -147,7 +147,7 @@ def _checked_fields(described: Any, level: int) -> tuple[int, int]:
         raise Malformed("a dtype is not described by a name, a shape or fields")
     size, names, shown = described["size"], set(), 0
     if type(size) is not int or not 0 <= size <= _LARGEST:
-        raise Malformed("the size of a dtype is not valid")
+        raise Malformed(f"the size of a dtype is not an integer between 0 and {_LARGEST}")
     for field in described["fields"]:
         if type(field) is not list or len(field) != 3 or type(field[0]) is not str or field[0] in names:
             raise Malformed("a field of a dtype has no name, or two fields have the same name")

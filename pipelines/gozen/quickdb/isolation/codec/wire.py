@@ -91,6 +91,8 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False, seconds: f
     try:
         return Reader(memoryview(data).cast("B"), plain, shown, seconds).whole()
     except Malformed as error:
-        raise UnreadableInput(f"these bytes are not a value: {error}") from None
+        raise UnreadableInput(f"an encoded value cannot be decoded: {error}") from None
     except Exception as error:  # without the message of NumPy or Arrow, which may quote the bytes
-        raise UnreadableInput(f"these bytes are not a value: {type(error).__name__}") from None
+        raise UnreadableInput(
+            f"an encoded value cannot be decoded: its decoding ends with {type(error).__name__}"
+        ) from None
