@@ -27,9 +27,9 @@ from tests.services.nextcloud_server.faults import PASSING, Dice
 
 from gozen.errors import CloudConflict, ExitCode, GozenError
 from gozen.sharing.account import Account
-from gozen.sharing.outcomes import State
-from gozen.sharing.progress import Progress
 from gozen.sharing.retrying import Limits
+from gozen.sharing.transfers.outcomes import State
+from gozen.sharing.transfers.progress import Progress
 
 HISTORIES = "histories of sharing"
 CHUNK = 2**16

@@ -137,8 +137,7 @@ ORDINARY = [
 ]
 """Sentences that no pattern may find."""
 
-ALLOWED = {
-}
+ALLOWED = {}
 """Hits that are right: the start of the file's path, the words, and why."""
 
 

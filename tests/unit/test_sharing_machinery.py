@@ -12,14 +12,14 @@ import pytest
 from gozen.errors import BadRequest, CloudConflict, StorageUnavailable, TransferDamaged
 from gozen.settings import SharingSettings
 from gozen.sharing.account import Account
-from gozen.sharing.compare import LastTransfer
-from gozen.sharing.connection import Stopped
 from gozen.sharing.current_account import PASSWORD, current_account
 from gozen.sharing.listing import Entry
-from gozen.sharing.local_file import BLOCK, LocalFile
-from gozen.sharing.partial_download import PartialDownload, is_partial
-from gozen.sharing.transfer_notes import TransferNotes, UploadNote
-from gozen.sharing.workers import Crew, Task
+from gozen.sharing.pauses import Stopped
+from gozen.sharing.transfers.compare import LastTransfer
+from gozen.sharing.transfers.local_file import BLOCK, LocalFile
+from gozen.sharing.transfers.partial_download import PartialDownload, is_partial
+from gozen.sharing.transfers.transfer_notes import TransferNotes, UploadNote
+from gozen.sharing.transfers.workers import Crew, Task
 
 ANNA = Account("https://cloud.example.org", "anna", "p")
 STATE = LastTransfer(10, 123, '"a"')
@@ -131,7 +131,7 @@ def test_complete_segments_are_remembered_until_the_machine_starts_again(
             assert into.done == known
             into.complete(0)
             into.complete(2)
-    monkeypatch.setattr("gozen.sharing.partial_download._session", lambda: "after a power failure")
+    monkeypatch.setattr("gozen.sharing.transfers.partial_download._session", lambda: "after a power failure")
     with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
         assert into.done == set()
 

@@ -9,14 +9,14 @@ from unicodedata import normalize
 
 from gozen.archive.stores.output_files import writing
 from gozen.errors import CloudConflict, CloudPathNotFound, GozenError
-from gozen.sharing.compare import Decision, Here, LastTransfer, There, after_comparison, decide_get
-from gozen.sharing.download import Download, state_here
 from gozen.sharing.listing import Entry
-from gozen.sharing.local_file import LocalFile
-from gozen.sharing.outcomes import Outcome, State, Transfers
-from gozen.sharing.transfer_notes import FolderNotes
-from gozen.sharing.tree_transfer import TreeTransfer, not_overwritten
-from gozen.sharing.workers import Task
+from gozen.sharing.transfers.compare import Decision, Here, LastTransfer, There, after_comparison, decide_get
+from gozen.sharing.transfers.download import Download, state_here
+from gozen.sharing.transfers.local_file import LocalFile
+from gozen.sharing.transfers.outcomes import Outcome, State, Transfers
+from gozen.sharing.transfers.transfer_notes import FolderNotes
+from gozen.sharing.transfers.tree_transfer import TreeTransfer, not_overwritten
+from gozen.sharing.transfers.workers import Task
 
 
 class GetTree(TreeTransfer):

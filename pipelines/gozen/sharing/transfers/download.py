@@ -13,15 +13,16 @@ import httpx
 
 from gozen.errors import CloudConflict, SharingError, TransferDamaged
 from gozen.sharing.answers import Answer
+from gozen.sharing.broken_lines import failure_of
 from gozen.sharing.checksums import Digest, digest_for, written
-from gozen.sharing.compare import Here
-from gozen.sharing.connection import failure_of, refusal_of
+from gozen.sharing.connection import refusal_of
 from gozen.sharing.listing import Entry
-from gozen.sharing.local_file import BLOCK, Moved
-from gozen.sharing.partial_download import PartialDownload
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import pause_s
-from gozen.sharing.workers import Crew, Task
+from gozen.sharing.transfers.compare import Here
+from gozen.sharing.transfers.local_file import BLOCK, Moved
+from gozen.sharing.transfers.partial_download import PartialDownload
+from gozen.sharing.transfers.workers import Crew, Task
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/")
 
