@@ -22,6 +22,7 @@ import httpx
 import pytest
 from tests.cluster.certificates import Authority
 
+from gozen import sharing
 from gozen.errors import (
     BadRequest,
     CertificateRefused,
@@ -441,6 +442,15 @@ def test_a_log_in_survives_a_server_that_is_away_for_a_moment(server: SharingSer
         server.faults.choose = Plan({number + 2: Fault.CUT_BEFORE, number + 3: Fault.ERROR})
 
     assert log_in(server.url, show, kept=kept).id == "hoshi"
+
+
+def test_a_notebook_prints_the_page_of_the_log_in(
+    server: SharingServer, kept: FileAccount, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.login.agrees = ("hoshi", "of-hoshi")
+    assert sharing.log_in(server.url, kept=kept).id == "hoshi"
+    assert f"{server.url}/login/v2/flow/" in capsys.readouterr().out
+    assert sharing.log_out(kept=kept) is not None
 
 
 def test_a_second_log_in_does_not_forget_the_first_app_password(server: SharingServer, kept: FileAccount) -> None:

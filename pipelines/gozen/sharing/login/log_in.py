@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,9 +26,15 @@ class Connecting(Protocol):
         """Return a connection for the account; without log-in its requests are anonymous."""
 
 
+def to_user(page: str) -> None:
+    """Print the address of the page on which the user logs in."""
+    sys.stdout.write(f"open this address, log in there, and choose Grant access:\n{page}\n")
+    sys.stdout.flush()
+
+
 def log_in(
     url: str,
-    show: Callable[[str], None],
+    show: Callable[[str], None] = to_user,
     *,
     kept: KeptAccount | None = None,
     connecting: Connecting = Connection,
@@ -41,7 +48,7 @@ def log_in(
     url
         Address of the server.
     show
-        Called with the address that the user opens in a browser.
+        Called with the address that the user opens in a browser; default: it is printed.
     kept
         Where the account is kept; default: the hub in a lab, else this machine.
     patience_s
