@@ -12,9 +12,11 @@ import pytest
 from gozen.errors import BadRequest, CloudConflict, StorageUnavailable, TransferDamaged
 from gozen.settings import SharingSettings
 from gozen.sharing.account import Account
+from gozen.sharing.connection import Connection
 from gozen.sharing.current_account import PASSWORD, current_account
 from gozen.sharing.listing import Entry
-from gozen.sharing.pauses import Stopped
+from gozen.sharing.pauses import Clock, Gate, Stopped
+from gozen.sharing.retrying import Failure
 from gozen.sharing.transfers.compare import LastTransfer
 from gozen.sharing.transfers.local_file import BLOCK, LocalFile
 from gozen.sharing.transfers.partial_download import PartialDownload, is_partial
@@ -236,3 +238,31 @@ def test_what_is_missing_of_an_account_is_named(
     monkeypatch.delenv(PASSWORD, raising=False)
     with pytest.raises(BadRequest, match=why):
         current_account(SharingSettings.model_validate(settings))
+
+
+def test_all_threads_wait_for_a_server_that_is_overloaded() -> None:
+    now, waits, stop = [100.0], [], threading.Event()
+
+    def wait(seconds: float, _stop: threading.Event) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    gate = Gate(Clock(lambda: now[0], wait))
+    gate.wait(stop)
+    gate.wait(stop, 2.0)
+    gate.shut(7.0)
+    gate.wait(stop)
+    gate.wait(stop)
+    assert waits == [2.0, 7.0]
+    stop.set()
+    with pytest.raises(Stopped):
+        gate.wait(stop)
+
+
+def test_a_request_that_must_wait_lets_the_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    shut: list[float] = []
+    monkeypatch.setattr(Gate, "shut", lambda _self, seconds: shut.append(seconds))
+    connection = Connection(ANNA, clock=Clock(lambda: 0.0, lambda *_: None))
+    connection.pause(Failure(503, retry_after_s=7.0), 7.0, "a")
+    connection.pause(Failure(503), 1.0, "a")
+    assert shut == [7.0]
