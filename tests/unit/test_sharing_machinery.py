@@ -19,7 +19,7 @@ from gozen.sharing.pauses import Clock, Gate, Stopped
 from gozen.sharing.retrying import Failure
 from gozen.sharing.transfers.compare import LastTransfer
 from gozen.sharing.transfers.local_file import BLOCK, LocalFile
-from gozen.sharing.transfers.partial_download import PartialDownload, is_partial
+from gozen.sharing.transfers.partial_download import PartialDownload, is_partial, partials_in
 from gozen.sharing.transfers.transfer_notes import TransferNotes, UploadNote
 from gozen.sharing.transfers.workers import Crew, Task
 
@@ -145,7 +145,7 @@ def test_parts_of_another_state_of_the_file_are_removed(tmp_path: Path) -> None:
         pass
     changed = Entry("night/a", is_folder=False, size=10, etag='"2"')
     with PartialDownload(tmp_path / "a", changed, 4) as into:
-        into.sweep()
+        into.sweep(partials_in(tmp_path))
         assert into.done == set()
     assert {one.name.removesuffix(".done") for one in tmp_path.iterdir() if one.name != into.path.name} == {
         into.path.name,

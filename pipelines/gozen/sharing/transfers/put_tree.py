@@ -57,10 +57,11 @@ class PutTree(TreeTransfer):
             folder = joined(above, _name_of(shown, path))
             is_new = self.remote.make_folder(folder)
             there = {} if is_new else {normalize("NFC", one.name): one for one in self.remote.list(folder)}
+            notes = self.notes.of_folder(path)
         except GozenError as error:
             self.fail(str(shown), error)
             return ()
-        return self._inside(shown, folder, found, there, self.notes.of_folder(path))
+        return self._inside(shown, folder, found, there, notes)
 
     def _inside(
         self, shown: Path, folder: str, found: list[os.DirEntry[str]], there: dict[str, Entry], notes: FolderNotes
