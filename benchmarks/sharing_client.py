@@ -14,14 +14,14 @@ from pathlib import Path
 
 from gozen.sharing.account import Account
 from gozen.sharing.connection import Connection
-from gozen.sharing.get_tree import GetTree
-from gozen.sharing.progress import Progress
-from gozen.sharing.put_tree import PutTree
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import Limits
-from gozen.sharing.sending import UploadOptions
-from gozen.sharing.transfer_notes import TransferNotes
-from gozen.sharing.tree_transfer import TransferOptions
+from gozen.sharing.transfers.get_tree import GetTree
+from gozen.sharing.transfers.progress import Progress
+from gozen.sharing.transfers.put_tree import PutTree
+from gozen.sharing.transfers.sending import UploadOptions
+from gozen.sharing.transfers.transfer_notes import TransferNotes
+from gozen.sharing.transfers.tree_transfer import TransferOptions
 
 PLAIN = UploadOptions(chunk_bytes=5 * 10**9, with_checksums=False)
 """For a WebDAV server that knows neither chunks nor checksums."""

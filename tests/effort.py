@@ -50,7 +50,9 @@ REPEATS = {
     "histories of a failing S3": Repeats(
         40, 1000, "a product is truncated, a row is lost or duplicated; 13 for the worst seed"
     ),
-    "histories of sharing": Repeats(60, 300, "no seeded bug yet; the number is an estimate"),
+    "histories of sharing": Repeats(
+        60, 300, "a file is mixed of two states, a change of another client is overwritten; 11 for the worst seed"
+    ),
     "histories of a table": Repeats(36, 300, "a row is lost or duplicated; 7 for the worst seed"),
     "texts of SQL": Repeats(620, 10_000, "functions that read files are on the allow-list; 205 for the worst seed"),
     "changes under a reduction": Repeats(2, 20, "no seeded bug yet; the number is an estimate"),
@@ -128,6 +130,7 @@ BUDGET_S: dict[str, float] = {
     "property/test_reconcile": 35,
     "property/test_retention": 10,
     "property/test_text_tables": 15,
+    "property/test_sharing_histories": 25,
     "property/test_watch_storage_failures": 25,
     "real/test_catalog_lsdb": 50,
     "real/test_lowell5945_movers": 25,
@@ -167,6 +170,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_s3_night": 55,
     "services/test_s3_rotation": 60,
     "services/test_simulate_objects": 15,
+    "services/test_sharing_transfers": 25,
     "services/test_spark": 35,
     "services/test_sql": 25,
     "services/test_sql_locked": 30,

@@ -27,9 +27,9 @@ from tests.services.nextcloud_server.faults import PASSING, Dice
 
 from gozen.errors import CloudConflict, ExitCode, GozenError
 from gozen.sharing.account import Account
-from gozen.sharing.outcomes import State
-from gozen.sharing.progress import Progress
 from gozen.sharing.retrying import Limits
+from gozen.sharing.transfers.outcomes import State
+from gozen.sharing.transfers.progress import Progress
 
 HISTORIES = "histories of sharing"
 CHUNK = 2**16
@@ -38,7 +38,7 @@ LARGE = SIZES[-2:]
 NAMES = ("a.csv", "b#1.fits", "50%+?.txt", "ü ö.png", "😀.csv", "sub/c.csv", "sub/deep/d.bin", "sub/deep/ e.dat")
 ACTIONS = (
     *("put", "get", "change here", "change here", "change there", "change there", "add there", "forget"),
-    *("kill", "kill", "kill", "kill", "lose"),
+    *("kill put", "kill put", "kill get", "lose"),
 )
 PARTS = 2
 PATIENCE = 60
@@ -184,9 +184,9 @@ class World:
             self.seen[error.name] += 1
         return errors
 
-    def kill(self) -> None:
+    def kill(self, way: str) -> None:
         """Kill a transfer in its middle, and continue; maybe a file has changed or its upload has expired meanwhile."""
-        way, path = self.rng.choice(["put", "put", "get"]), self.rng.choice(sorted(self.files))
+        path = self.rng.choice(sorted(self.files))
         self.change(path, LARGE)
         before = self.contents()
         try:
@@ -255,8 +255,8 @@ def act(world: World, action: str) -> None:
             lost = rng.choice(sorted(files))
             (world.here / lost).unlink(missing_ok=True)
             files[lost].here, files[lost].here_changed = None, True
-        case "kill" if any(one.here is not None for one in files.values()) and world.there.exists():
-            world.kill()
+        case "kill put" | "kill get" if world.there.exists():
+            world.kill(action.removeprefix("kill "))
 
 
 def write(path: Path, data: bytes) -> None:
@@ -285,9 +285,8 @@ def history(number: int, server: NextcloudServer, folder: Path) -> Counter[str]:
     dice = Dice(f"{SEED} {number}", share=rng.choice([0.1, 0.25, 0.5]))
     server.faults.choose = dice
     try:
-        act(world, "put")
-        for _ in range(rng.randint(4, 8)):
-            act(world, rng.choice(ACTIONS))
+        for action in ("put", "kill put", *rng.choices(ACTIONS, k=rng.randint(3, 7))):
+            act(world, action)
         server.faults.choose = lambda *_: None
         world.patiently("put")
         world.patiently("get")

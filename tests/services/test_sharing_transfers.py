@@ -26,9 +26,9 @@ from gozen import errors
 from gozen.errors import ExitCode, SharingError
 from gozen.sharing.account import Account
 from gozen.sharing.cloud import Cloud
-from gozen.sharing.outcomes import State
-from gozen.sharing.progress import Progress
 from gozen.sharing.retrying import Limits
+from gozen.sharing.transfers.outcomes import State
+from gozen.sharing.transfers.progress import Progress
 
 from .nextcloud_server import Fault, NextcloudServer, Plan
 from .nextcloud_server import writes as server_writes

@@ -58,6 +58,7 @@ class Mutant:
 
 
 TABLES = "pipelines/gozen/catalog"
+TRANSFERS = "pipelines/gozen/sharing/transfers"
 MUTANTS = (
     Mutant(
         "a correction loses the rows of other nights",
@@ -98,6 +99,22 @@ MUTANTS = (
         "    store.write(key, data[:-1])\n    return Product(",
         "tests/services/test_s3_faults.py::test_random_faults_leave_a_whole_archive",
         "histories of a failing S3",
+    ),
+    Mutant(
+        "a file in Nextcloud gets parts of two states of the file here",
+        f"{TRANSFERS}/upload_chunks.py",
+        "        return UploadNote(folder, state.size, state.mtime_ns, self._plan.chunk_size)\n",
+        "        return UploadNote(folder, state.size, 0, self._plan.chunk_size)\n",
+        "tests/property/test_sharing_histories.py",
+        "histories of sharing",
+    ),
+    Mutant(
+        "what another client has changed in Nextcloud is overwritten",
+        f"{TRANSFERS}/compare.py",
+        "    if last is None or last.etag != there.etag:\n",
+        "    if last is None:\n",
+        "tests/property/test_sharing_histories.py",
+        "histories of sharing",
     ),
     Mutant(
         "times are those of the end of an exposure",

@@ -7,9 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gozen.errors import CloudConflict, CloudFull, CloudRefused, LogInRefused
-from gozen.sharing.compare import Decision, Here, LastTransfer, There, after_comparison, decide_get, decide_put
-from gozen.sharing.outcomes import Outcome, State, Transfers
-from gozen.sharing.upload_plan import ChunkRules, UploadPlan, plan_upload
+from gozen.sharing.transfers.compare import (
+    Decision,
+    Here,
+    LastTransfer,
+    There,
+    after_comparison,
+    decide_get,
+    decide_put,
+)
+from gozen.sharing.transfers.outcomes import Outcome, State, Transfers
+from gozen.sharing.transfers.upload_plan import ChunkRules, UploadPlan, plan_upload
 
 RULES = ChunkRules()
 MB = 10**6

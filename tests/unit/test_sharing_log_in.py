@@ -136,6 +136,7 @@ class FakeKeyring(KeyringBackend):
     """A keyring in memory."""
 
     priority = 5  # type: ignore[assignment]
+    viable = False  # else it would be the system's keyring for all tests after this module is imported
 
     def __init__(self) -> None:
         super().__init__()

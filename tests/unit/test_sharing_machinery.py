@@ -12,14 +12,16 @@ import pytest
 from gozen.errors import BadRequest, CloudConflict, StorageUnavailable, TransferDamaged
 from gozen.settings import SharingSettings
 from gozen.sharing.account import Account
-from gozen.sharing.compare import LastTransfer
-from gozen.sharing.connection import Stopped
+from gozen.sharing.connection import Connection
 from gozen.sharing.current_account import PASSWORD, current_account
 from gozen.sharing.listing import Entry
-from gozen.sharing.local_file import BLOCK, LocalFile
-from gozen.sharing.partial_download import PartialDownload, is_partial
-from gozen.sharing.transfer_notes import TransferNotes, UploadNote
-from gozen.sharing.workers import Crew, Task
+from gozen.sharing.pauses import Clock, Gate, Stopped
+from gozen.sharing.retrying import Failure
+from gozen.sharing.transfers.compare import LastTransfer
+from gozen.sharing.transfers.local_file import BLOCK, LocalFile
+from gozen.sharing.transfers.partial_download import PartialDownload, is_partial, partials_in
+from gozen.sharing.transfers.transfer_notes import TransferNotes, UploadNote
+from gozen.sharing.transfers.workers import Crew, Task
 
 ANNA = Account("https://cloud.example.org", "anna", "p")
 STATE = LastTransfer(10, 123, '"a"')
@@ -131,7 +133,7 @@ def test_complete_segments_are_remembered_until_the_machine_starts_again(
             assert into.done == known
             into.complete(0)
             into.complete(2)
-    monkeypatch.setattr("gozen.sharing.partial_download._session", lambda: "after a power failure")
+    monkeypatch.setattr("gozen.sharing.transfers.partial_download._session", lambda: "after a power failure")
     with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
         assert into.done == set()
 
@@ -143,7 +145,7 @@ def test_parts_of_another_state_of_the_file_are_removed(tmp_path: Path) -> None:
         pass
     changed = Entry("night/a", is_folder=False, size=10, etag='"2"')
     with PartialDownload(tmp_path / "a", changed, 4) as into:
-        into.sweep()
+        into.sweep(partials_in(tmp_path))
         assert into.done == set()
     assert {one.name.removesuffix(".done") for one in tmp_path.iterdir() if one.name != into.path.name} == {
         into.path.name,
@@ -236,3 +238,31 @@ def test_what_is_missing_of_an_account_is_named(
     monkeypatch.delenv(PASSWORD, raising=False)
     with pytest.raises(BadRequest, match=why):
         current_account(SharingSettings.model_validate(settings))
+
+
+def test_all_threads_wait_for_a_server_that_is_overloaded() -> None:
+    now, waits, stop = [100.0], [], threading.Event()
+
+    def wait(seconds: float, _stop: threading.Event) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    gate = Gate(Clock(lambda: now[0], wait))
+    gate.wait(stop)
+    gate.wait(stop, 2.0)
+    gate.shut(7.0)
+    gate.wait(stop)
+    gate.wait(stop)
+    assert waits == [2.0, 7.0]
+    stop.set()
+    with pytest.raises(Stopped):
+        gate.wait(stop)
+
+
+def test_a_request_that_must_wait_lets_the_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    shut: list[float] = []
+    monkeypatch.setattr(Gate, "shut", lambda _self, seconds: shut.append(seconds))
+    connection = Connection(ANNA, clock=Clock(lambda: 0.0, lambda *_: None))
+    connection.pause(Failure(503, retry_after_s=7.0), 7.0, "a")
+    connection.pause(Failure(503), 1.0, "a")
+    assert shut == [7.0]

@@ -15,7 +15,7 @@ from gozen.cli.transfer_bar import transfer_bar
 
 if TYPE_CHECKING:
     from gozen.sharing.cloud import Cloud
-    from gozen.sharing.outcomes import Outcome, Transfers
+    from gozen.sharing.transfers.outcomes import Outcome, Transfers
 
 _NAMED = 10
 Overwrite = Annotated[

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bar
 
 from gozen.cli.console import messages
-from gozen.sharing.outcomes import Outcome
-from gozen.sharing.progress import Progress
+from gozen.sharing.transfers.outcomes import Outcome
+from gozen.sharing.transfers.progress import Progress
 
 
 class TransferBar(Progress):

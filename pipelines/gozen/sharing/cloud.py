@@ -14,19 +14,19 @@ from gozen.settings import SharingSettings, load_settings
 from gozen.sharing.account import Account
 from gozen.sharing.connection import Connection
 from gozen.sharing.current_account import current_account
-from gozen.sharing.get_tree import GetTree
 from gozen.sharing.html_table import Table, size_text
 from gozen.sharing.listing import Entry
-from gozen.sharing.outcomes import Transfers
 from gozen.sharing.people.shares import Shares
-from gozen.sharing.progress import Progress
-from gozen.sharing.put_tree import PutTree
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.remote_names import check_path
 from gozen.sharing.retrying import Limits
-from gozen.sharing.sending import UploadOptions
-from gozen.sharing.transfer_notes import TransferNotes
-from gozen.sharing.tree_transfer import TransferOptions
+from gozen.sharing.transfers.get_tree import GetTree
+from gozen.sharing.transfers.outcomes import Transfers
+from gozen.sharing.transfers.progress import Progress
+from gozen.sharing.transfers.put_tree import PutTree
+from gozen.sharing.transfers.sending import UploadOptions
+from gozen.sharing.transfers.transfer_notes import TransferNotes
+from gozen.sharing.transfers.tree_transfer import TransferOptions
 
 
 def connect(account: Account | None = None, settings: SharingSettings | None = None) -> Cloud:

@@ -12,25 +12,25 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Protocol
 
 import httpx
 
-from gozen.errors import CertificateRefused, CloudUnavailable, RedirectRefused, SharingError, UnexpectedAnswer
+from gozen.errors import BadRequest, SharingError, UnexpectedAnswer, reason_of
 from gozen.sharing.account import Account
 from gozen.sharing.answers import Answer, error_of
-from gozen.sharing.retrying import Failure, Limits, pause_s, retry_after_s
+from gozen.sharing.broken_lines import failure_of, named_error
+from gozen.sharing.pauses import Clock, Gate, check
+from gozen.sharing.retrying import LOCKED_ATTEMPTS, Failure, Limits, pause_s, retry_after_s
 
 log = logging.getLogger(__name__)
 _LONG_S = 3.0
 LARGEST = 64 * 2**20
 """Bytes of an answer that is kept in memory; a listing of 100,000 files has 50 MB."""
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "DELETE"})
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class Body(Protocol):
@@ -41,32 +41,6 @@ class Body(Protocol):
         """Number of bytes."""
 
     def __iter__(self) -> Iterator[bytes]: ...
-
-
-class Stopped(Exception):
-    """The user has interrupted the work of which this request is a part."""
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Time for pauses between attempts, seconds; tests replace it."""
-
-    now: Callable[[], float] = time.monotonic
-    wait: Callable[[float, threading.Event], object] = lambda seconds, stop: stop.wait(seconds)
-
-
-class _Gate:
-    """Lets no request through before a time for which the server has asked."""
-
-    def __init__(self) -> None:
-        self._lock, self._opens = threading.Lock(), 0.0
-
-    def shut(self, until: float) -> None:
-        with self._lock:
-            self._opens = max(self._opens, until)
-
-    def pause_s(self, now: float) -> float:
-        return self._opens - now
 
 
 class Connection:
@@ -86,11 +60,11 @@ class Connection:
         limits: Limits = Limits(),  # noqa: B008 it is frozen
         *,
         ca_file: str | None = None,
-        clock: Clock = Clock(),
+        clock: Clock = Clock(),  # noqa: B008 it is frozen
         log_in: bool = True,
     ) -> None:
-        self.account, self.limits, self._clock = account, limits, clock
-        self._gate, self._stop = _Gate(), threading.Event()
+        self.account, self.limits = account, limits
+        self._gate, self._stop = Gate(clock), threading.Event()
         pool = httpx.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections)
         self._client = httpx.Client(
             headers={
@@ -134,8 +108,7 @@ class Connection:
 
     def check_running(self) -> None:
         """Raise `Stopped` if the user has interrupted the work."""
-        if self._stop.is_set():
-            raise Stopped
+        check(self._stop)
 
     def request(
         self,
@@ -149,6 +122,7 @@ class Connection:
         accept: Collection[int] = (),
         repeatable: bool | None = None,
         read_timeout_s: float | None = None,
+        locked_attempts: int = LOCKED_ATTEMPTS,
     ) -> Answer:
         """Send a request, repeat it if this may help, and return the answer.
 
@@ -162,6 +136,8 @@ class Connection:
             Whether the request may be carried out twice; default: by the method.
         read_timeout_s
             Time for which the server may be silent, if it differs from that of the connection.
+        locked_attempts
+            Number of attempts if the file is locked.
 
         Raises
         ------
@@ -171,11 +147,11 @@ class Connection:
         may = method in _REPEATABLE if repeatable is None else repeatable
         attempt, spent = 1, 0.0
         while True:
-            self._pass_gate()
+            self._gate.wait(self._stop)
             failure, answer, error = self._once(method, url, headers or {}, body, read_timeout_s)
             if answer is not None and (answer.is_good or answer.status in accept):
                 return answer
-            pause = pause_s(failure, attempt, spent, self.limits, repeatable=may)
+            pause = pause_s(failure, attempt, spent, self.limits, repeatable=may, locked_attempts=locked_attempts)
             if pause is None:
                 raise self.named(answer, error, subject, doing) from error
             self.pause(failure, pause, subject)
@@ -187,7 +163,7 @@ class Connection:
 
         The caller checks the status, and catches ``httpx.HTTPError``, which `failure_of` explains.
         """
-        self._pass_gate()
+        self._gate.wait(self._stop)
         with self._client.stream("GET", url, headers=dict(headers or {})) as response:
             if response.is_success:
                 yield Answer(response.status_code, _lower(response.headers)), self._guarded(response.iter_raw())
@@ -197,11 +173,10 @@ class Connection:
     def pause(self, failure: Failure, seconds: float, subject: str) -> None:
         """Wait before the next attempt; say so if the wait is long."""
         if failure.retry_after_s is not None:  # the server is overloaded, so the other threads wait, too
-            self._gate.shut(self._clock.now() + seconds)
+            self._gate.shut(seconds)
         if seconds >= _LONG_S:
             log.warning("%s: %s does not serve it now; next attempt in %.0f s", subject, self.account.url, seconds)
-        self._clock.wait(seconds, self._stop)
-        self.check_running()
+        self._gate.wait(self._stop, seconds)
 
     def _once(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body, read_timeout_s: float | None
@@ -235,31 +210,11 @@ class Connection:
                 )
         return Answer(response.status_code, _lower(response.headers), b"".join(parts))
 
-    def _pass_gate(self) -> None:
-        self.check_running()
-        while (pause := self._gate.pause_s(self._clock.now())) > 0:
-            self._clock.wait(pause, self._stop)
-            self.check_running()
-
     def named(self, answer: Answer | None, error: httpx.HTTPError | None, subject: str, doing: str) -> SharingError:
         """Return the error of Gozen for the last attempt: an answer, or none."""
         if answer is not None:
             return error_of(answer, subject, doing, self.account.user)
-        begin = f"cannot {doing} {subject}: "
-        certificate = _cause(error, ssl.SSLError)
-        if certificate is not None:
-            why = getattr(certificate, "verify_message", "") or getattr(certificate, "reason", "") or str(certificate)
-            return CertificateRefused(
-                f"{begin}the certificate of {self.account.url} is not accepted ({why}); check the address, or give the "
-                "certificate of its authority with sharing.ca_file"
-            )
-        if isinstance(error, httpx.TooManyRedirects):
-            return RedirectRefused(f"{begin}the server redirects without end; check the address")
-        why = _in_words(error)
-        return CloudUnavailable(
-            f"{begin}{self.account.url} {why}; check the network and the address, then run again: complete files are "
-            "not transferred again"
-        )
+        return named_error(error or httpx.HTTPError("no answer"), self.account.url, subject, doing)
 
 
 def _timeout(limits: Limits, read_s: float | None = None) -> httpx.Timeout:
@@ -268,30 +223,9 @@ def _timeout(limits: Limits, read_s: float | None = None) -> httpx.Timeout:
     return httpx.Timeout(connect=limits.connect_timeout_s, read=read, write=limits.read_timeout_s, pool=None)
 
 
-def failure_of(error: httpx.HTTPError) -> Failure:
-    """Return how a request failed that has no answer."""
-    return Failure(sent=not isinstance(error, _NOT_SENT))
-
-
 def refusal_of(answer: Answer) -> Failure:
     """Return how a request failed, by its answer."""
     return Failure(answer.status, retry_after_s=retry_after_s(answer.headers, time.time()))
-
-
-def _in_words(error: httpx.HTTPError | None) -> str:
-    match error:
-        case httpx.ConnectTimeout() | httpx.ConnectError():
-            return f"cannot be reached ({error})"
-        case httpx.TimeoutException():
-            return "does not answer in time"
-        case _:
-            return f"broke the connection ({error})"
-
-
-def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
-    while error is not None and not isinstance(error, kind):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _lower(headers: httpx.Headers) -> dict[str, str]:
@@ -301,7 +235,12 @@ def _lower(headers: httpx.Headers) -> dict[str, str]:
 def _trusted(ca_file: str | None) -> ssl.SSLContext:
     """Return the authorities of this system and those of Mozilla, or only those of a file."""
     if ca_file is not None:
-        return ssl.create_default_context(cafile=ca_file)
+        try:
+            return ssl.create_default_context(cafile=ca_file)
+        except (OSError, ValueError) as error:
+            raise BadRequest(
+                f"cannot read the certificates in {ca_file}: {reason_of(error)}; correct sharing.ca_file"
+            ) from error
     import certifi
 
     context = ssl.create_default_context(cafile=certifi.where())

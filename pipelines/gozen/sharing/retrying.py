@@ -57,7 +57,15 @@ class Failure:
     retry_after_s: float | None = None
 
 
-def pause_s(failure: Failure, attempt: int, spent_s: float, limits: Limits, *, repeatable: bool) -> float | None:
+def pause_s(
+    failure: Failure,
+    attempt: int,
+    spent_s: float,
+    limits: Limits,
+    *,
+    repeatable: bool,
+    locked_attempts: int = LOCKED_ATTEMPTS,
+) -> float | None:
     """Return the pause before the next attempt, or None if there is none.
 
     Parameters
@@ -68,8 +76,10 @@ def pause_s(failure: Failure, attempt: int, spent_s: float, limits: Limits, *, r
         Pauses so far, seconds.
     repeatable
         Whether a request that has been carried out may be repeated.
+    locked_attempts
+        Number of attempts if the file is locked.
     """
-    most = min(limits.attempts, LOCKED_ATTEMPTS) if failure.status == _LOCKED else limits.attempts
+    most = min(limits.attempts, locked_attempts) if failure.status == _LOCKED else limits.attempts
     if attempt >= most or not _may_repeat(failure, repeatable):
         return None
     pause = failure.retry_after_s if failure.retry_after_s is not None else _growing(attempt)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from gozen.sharing.account import Account
 from gozen.sharing.cloud import Cloud
-from gozen.sharing.connection import Clock, Connection
-from gozen.sharing.download import DownloadOptions
+from gozen.sharing.connection import Connection
+from gozen.sharing.pauses import Clock
 from gozen.sharing.retrying import Limits
-from gozen.sharing.sending import UploadOptions
-from gozen.sharing.transfer_notes import TransferNotes
-from gozen.sharing.tree_transfer import TransferOptions
-from gozen.sharing.upload_plan import ChunkRules
+from gozen.sharing.transfers.download import DownloadOptions
+from gozen.sharing.transfers.sending import UploadOptions
+from gozen.sharing.transfers.transfer_notes import TransferNotes
+from gozen.sharing.transfers.tree_transfer import TransferOptions
+from gozen.sharing.transfers.upload_plan import ChunkRules
 
 
 class SkippedPauses:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from unicodedata import normalize
 
 from gozen.archive.stores.output_files import writing
 from gozen.errors import CloudConflict, CloudPathNotFound, GozenError
-from gozen.sharing.compare import Decision, Here, LastTransfer, There, after_comparison, decide_get
-from gozen.sharing.download import Download, state_here
 from gozen.sharing.listing import Entry
-from gozen.sharing.local_file import LocalFile
-from gozen.sharing.outcomes import Outcome, State, Transfers
-from gozen.sharing.transfer_notes import FolderNotes
-from gozen.sharing.tree_transfer import TreeTransfer, not_overwritten
-from gozen.sharing.workers import Task
+from gozen.sharing.transfers.compare import Decision, Here, LastTransfer, There, after_comparison, decide_get
+from gozen.sharing.transfers.download import Download, state_here
+from gozen.sharing.transfers.local_file import LocalFile
+from gozen.sharing.transfers.outcomes import Outcome, State, Transfers
+from gozen.sharing.transfers.partial_download import partials_in
+from gozen.sharing.transfers.transfer_notes import FolderNotes
+from gozen.sharing.transfers.tree_transfer import TreeTransfer, not_overwritten
+from gozen.sharing.transfers.workers import Task
+
+
+@dataclass(frozen=True)
+class _Local:
+    """What is known about a folder on this machine."""
+
+    notes: FolderNotes
+    partials: Collection[str]
 
 
 class GetTree(TreeTransfer):
@@ -36,13 +46,17 @@ class GetTree(TreeTransfer):
                 raise CloudPathNotFound(
                     f"cannot download {path}: it does not exist in Nextcloud; `gozen share ls` lists what exists"
                 )
+            local = self._local(folder)
         except GozenError as error:
             self.fail(path, error)
             return ()
         name = found.name
         if found.is_folder:
             return self._folder(found.path, folder / name if name else folder)
-        return (partial(self._file, found, folder / name, self.notes.of_folder(folder)),)
+        return (partial(self._file, found, folder / name, local),)
+
+    def _local(self, folder: Path) -> _Local:
+        return _Local(self.notes.of_folder(folder), partials_in(folder))
 
     def _folder(self, path: str, folder: Path) -> Iterable[Task]:
         """Make a folder, and return the tasks for what it contains."""
@@ -50,36 +64,39 @@ class GetTree(TreeTransfer):
             found = self.remote.list(path)
             with writing(folder):
                 folder.mkdir(exist_ok=True)
+            local = self._local(folder)
         except GozenError as error:
             self.fail(path, error)
             return ()
-        return self._inside(found, folder, self.notes.of_folder(folder))
+        return self._inside(found, folder, local)
 
-    def _inside(self, found: list[Entry], folder: Path, notes: FolderNotes) -> Iterator[Task]:
+    def _inside(self, found: list[Entry], folder: Path, local: _Local) -> Iterator[Task]:
         for one in found:
             if one.is_folder:
                 yield partial(self._folder, one.path, folder / one.name)
             else:
-                yield partial(self._file, one, folder / one.name, notes)
+                yield partial(self._file, one, folder / one.name, local)
 
-    def _file(self, entry: Entry, target: Path, notes: FolderNotes) -> None:
+    def _file(self, entry: Entry, target: Path, local: _Local) -> None:
         self.progress.found(entry.size)
-        self.attempt(entry.path, partial(self._fetch, entry, target, notes))
+        self.attempt(entry.path, partial(self._fetch, entry, target, local))
 
-    def _fetch(self, entry: Entry, target: Path, notes: FolderNotes) -> Outcome:
+    def _fetch(self, entry: Entry, target: Path, local: _Local) -> Outcome:
         if target.is_dir():
             raise CloudConflict(f"{entry.path} is not fetched: {target} is a folder; rename one of the two")
         here = state_here(target)
-        decision = self._decide(entry, target, here, notes.last(target.name, entry.path))
+        decision = self._decide(entry, target, here, local.notes.last(target.name, entry.path))
         if decision is Decision.EQUAL:
             assert here is not None
-            notes.add(target.name, entry.path, LastTransfer(here.size, here.mtime_ns, entry.etag))
+            local.notes.add(target.name, entry.path, LastTransfer(here.size, here.mtime_ns, entry.etag))
             self.progress.moved(entry.size)
             return Outcome(entry.path, State.EQUAL, entry.size)
         if decision is not Decision.TRANSFER:
             raise not_overwritten(decision, str(target), f"{entry.path} in Nextcloud")
-        now = Download(self.remote, entry, target, here, self.options.download, self.progress.moved).fetch()
-        notes.add(target.name, entry.path, LastTransfer(now.size, now.mtime_ns, entry.etag))
+        now = Download(
+            self.remote, entry, target, here, local.partials, self.options.download, self.progress.moved
+        ).fetch()
+        local.notes.add(target.name, entry.path, LastTransfer(now.size, now.mtime_ns, entry.etag))
         return Outcome(entry.path, State.FETCHED, entry.size)
 
     def _decide(self, entry: Entry, target: Path, here: Here | None, last: LastTransfer | None) -> Decision:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from gozen.sharing.checksums import OURS
-from gozen.sharing.local_file import LocalFile
+from gozen.sharing.transfers.local_file import LocalFile
 
 
 class _Cancelled(Exception):

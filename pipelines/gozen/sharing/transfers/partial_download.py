@@ -11,10 +11,10 @@ import fcntl
 import hashlib
 import os
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
-from gozen.archive.stores.directory_store import sync_folder
 from gozen.archive.stores.output_files import writing
 from gozen.errors import CloudConflict
 from gozen.sharing.listing import Entry
@@ -96,12 +96,18 @@ class PartialDownload:
             self._done.unlink(missing_ok=True)
             return os.fstat(self._descriptor)
 
-    def sweep(self) -> None:
-        """Remove what downloads of other states of the same file have left."""
-        for other in self._target.parent.glob(f"{self._begin}*"):
-            if not other.name.startswith(self.path.name):
+    def sweep(self, partials: Collection[str]) -> None:
+        """Remove what downloads of other states of the same file have left.
+
+        Parameters
+        ----------
+        partials
+            Names of all partial files in the folder, as `partials_in` returns them.
+        """
+        for name in partials:
+            if name.startswith(self._begin) and not name.startswith(self.path.name):
                 with contextlib.suppress(OSError):
-                    other.unlink()
+                    self.path.with_name(name).unlink()
 
     def _locked(self) -> int:
         """Return the open file, of which no other process has a lock."""
@@ -130,10 +136,10 @@ class PartialDownload:
         self._done.write_text(f"{session}\n")
 
 
-def settle(folder: Path) -> None:
-    """Make the names of new files in a folder survive a power failure."""
-    with writing(folder):
-        sync_folder(folder)
+def partials_in(folder: Path) -> frozenset[str]:
+    """Return the names of all partial files in a folder."""
+    with writing(folder), os.scandir(folder) as found:
+        return frozenset(one.name for one in found if is_partial(one.name))
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

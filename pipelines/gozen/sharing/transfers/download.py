@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -13,15 +13,16 @@ import httpx
 
 from gozen.errors import CloudConflict, SharingError, TransferDamaged
 from gozen.sharing.answers import Answer
+from gozen.sharing.broken_lines import failure_of
 from gozen.sharing.checksums import Digest, digest_for, written
-from gozen.sharing.compare import Here
-from gozen.sharing.connection import failure_of, refusal_of
+from gozen.sharing.connection import refusal_of
 from gozen.sharing.listing import Entry
-from gozen.sharing.local_file import BLOCK, Moved
-from gozen.sharing.partial_download import PartialDownload
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import pause_s
-from gozen.sharing.workers import Crew, Task
+from gozen.sharing.transfers.compare import Here
+from gozen.sharing.transfers.local_file import BLOCK, Moved
+from gozen.sharing.transfers.partial_download import PartialDownload
+from gozen.sharing.transfers.workers import Crew, Task
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/")
 
@@ -49,6 +50,8 @@ class Download:
     ----------
     before
         State of the file on this machine that is replaced; None if there must be none.
+    partials
+        Names of the partial files in its folder: what is left of other states of this file is removed.
     moved
         Is called with the number of bytes that were fetched.
     """
@@ -59,10 +62,12 @@ class Download:
         entry: Entry,
         target: Path,
         before: Here | None,
+        partials: Collection[str],
         options: DownloadOptions,
         moved: Moved = lambda _: None,
     ) -> None:
-        self._remote, self._entry, self._target, self._before = remote, entry, target, before
+        self._remote, self._entry, self._target = remote, entry, target
+        self._before, self._partials = before, partials
         self._options, self._moved, self._connection = options, moved, remote.connection
         self._segments = max(1, -(-entry.size // options.segment_bytes))
 
@@ -75,7 +80,7 @@ class Download:
             It was not fetched. Under its name, this machine has what it had before.
         """
         with PartialDownload(self._target, self._entry, self._options.segment_bytes) as into:
-            into.sweep()
+            into.sweep(self._partials)
             digest = digest_for(self._entry.checksum) if self._entry.checksum and self._segments == 1 else None
             try:
                 self._fetch_missing(into, digest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gozen.sharing.outcomes import Outcome
+from gozen.sharing.transfers.outcomes import Outcome
 
 
 class Progress:

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from gozen.errors import SharingError, TransferDamaged
-from gozen.sharing.file_sum import FileSum
 from gozen.sharing.listing import REQUEST, Entry, entries
-from gozen.sharing.sending import Sending
-from gozen.sharing.transfer_notes import TransferNotes, UploadNote
-from gozen.sharing.upload_plan import UploadPlan
-from gozen.sharing.workers import Crew, Task
+from gozen.sharing.transfers.file_sum import FileSum
+from gozen.sharing.transfers.sending import Sending
+from gozen.sharing.transfers.transfer_notes import TransferNotes, UploadNote
+from gozen.sharing.transfers.upload_plan import UploadPlan
+from gozen.sharing.transfers.workers import Crew, Task
 
 STARTS = 3
 """How often an upload begins whose folder the server removes."""
@@ -49,7 +49,7 @@ class ChunkedUpload:
         return _BEGAN_AGAIN if self._began_again else ""
 
     def send(self) -> Entry:
-        """Send the file, and return what Nextcloud has then; errors are those of `gozen.sharing.upload.send`."""
+        """Send the file, and return what Nextcloud has then; errors are those of `upload.send`."""
         wanted = self._sending.options.with_checksums
         with FileSum(self._sending.file, self._connection.check_running, wanted=wanted) as whole:
             for _ in range(STARTS):
@@ -150,6 +150,7 @@ class ChunkedUpload:
             headers={**self._destination(), **properties, **condition},
             accept=(404, 412),
             repeatable=True,
+            locked_attempts=self._connection.limits.attempts,  # while it assembles, the server locks the file
             read_timeout_s=self._connection.limits.read_timeout_s + self._plan.size / _ASSEMBLED_PER_S,
         )
         if answer.status == 412:

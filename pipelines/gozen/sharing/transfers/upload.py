@@ -7,13 +7,13 @@ overwrite a file that another client has changed.
 from __future__ import annotations
 
 from gozen.sharing.listing import Entry
-from gozen.sharing.local_file import LocalFile, Moved
 from gozen.sharing.remote_files import RemoteFiles
-from gozen.sharing.sending import Sending, UploadOptions
-from gozen.sharing.transfer_notes import TransferNotes
-from gozen.sharing.upload_chunks import ChunkedUpload
-from gozen.sharing.upload_plan import plan_upload
-from gozen.sharing.upload_whole import send_whole
+from gozen.sharing.transfers.local_file import LocalFile, Moved
+from gozen.sharing.transfers.sending import Sending, UploadOptions
+from gozen.sharing.transfers.transfer_notes import TransferNotes
+from gozen.sharing.transfers.upload_chunks import ChunkedUpload
+from gozen.sharing.transfers.upload_plan import plan_upload
+from gozen.sharing.transfers.upload_whole import send_whole
 
 
 def send(

@@ -7,14 +7,14 @@ import hashlib
 from gozen.errors import TransferDamaged
 from gozen.sharing.checksums import OURS
 from gozen.sharing.listing import Entry
-from gozen.sharing.sending import Sending, checked_hash, etag_of
+from gozen.sharing.transfers.sending import Sending, checked_hash, etag_of
 
 IN_MEMORY = 2**20
 """Largest file that is read into memory at once; a larger one is read twice, for its checksum and for the request."""
 
 
 def send_whole(sending: Sending) -> Entry:
-    """Send a file, and return what Nextcloud has then; errors are those of `gozen.sharing.upload.send`."""
+    """Send a file, and return what Nextcloud has then; errors are those of `upload.send`."""
     size = sending.file.state.size
     data = sending.file.read() if size <= IN_MEMORY else None
     checksum = _checksum(sending, data)

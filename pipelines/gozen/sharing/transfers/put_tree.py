@@ -6,19 +6,20 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 from gozen.archive.stores.store import named_errors
 from gozen.errors import CloudConflict, GozenError, UnsuitableName
-from gozen.sharing.compare import Decision, Here, LastTransfer, There, after_comparison, decide_put
 from gozen.sharing.listing import Entry
-from gozen.sharing.local_file import LocalFile
-from gozen.sharing.outcomes import Outcome, State, Transfers
-from gozen.sharing.partial_download import is_partial
 from gozen.sharing.remote_names import check_distinct, check_name, check_path, joined
-from gozen.sharing.transfer_notes import FolderNotes
-from gozen.sharing.tree_transfer import TreeTransfer, not_overwritten
-from gozen.sharing.upload import send
-from gozen.sharing.workers import Task
+from gozen.sharing.transfers.compare import Decision, Here, LastTransfer, There, after_comparison, decide_put
+from gozen.sharing.transfers.local_file import LocalFile
+from gozen.sharing.transfers.outcomes import Outcome, State, Transfers
+from gozen.sharing.transfers.partial_download import is_partial
+from gozen.sharing.transfers.transfer_notes import FolderNotes
+from gozen.sharing.transfers.tree_transfer import TreeTransfer, not_overwritten
+from gozen.sharing.transfers.upload import send
+from gozen.sharing.transfers.workers import Task
 
 
 class PutTree(TreeTransfer):
@@ -55,11 +56,12 @@ class PutTree(TreeTransfer):
             check_distinct((one.name for one in found), str(shown))
             folder = joined(above, _name_of(shown, path))
             is_new = self.remote.make_folder(folder)
-            there = {} if is_new else {one.name: one for one in self.remote.list(folder)}
+            there = {} if is_new else {normalize("NFC", one.name): one for one in self.remote.list(folder)}
+            notes = self.notes.of_folder(path)
         except GozenError as error:
             self.fail(str(shown), error)
             return ()
-        return self._inside(shown, folder, found, there, self.notes.of_folder(path))
+        return self._inside(shown, folder, found, there, notes)
 
     def _inside(
         self, shown: Path, folder: str, found: list[os.DirEntry[str]], there: dict[str, Entry], notes: FolderNotes
@@ -78,7 +80,9 @@ class PutTree(TreeTransfer):
     def _known(self, shown: Path, path: Path, folder: str, there: dict[str, Entry], notes: FolderNotes) -> None:
         def act() -> Outcome:
             name = _name_of(shown, path)
-            return self._send(shown, path, joined(folder, name), there.get(name), notes)
+            found = there.get(name)
+            remote = found.path if found is not None else joined(folder, name)  # as the server writes it
+            return self._send(shown, path, remote, found, notes)
 
         self.attempt(str(shown), act)
 

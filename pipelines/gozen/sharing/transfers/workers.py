@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
-from gozen.sharing.connection import Stopped
+from gozen.sharing.pauses import Stopped
 
 Task: TypeAlias = Callable[[], "Iterable[Task] | None"]
 """Does something, and returns the tasks that follow from it; these are computed one by one."""

@@ -15,14 +15,14 @@ from gozen.errors import (
     RedirectRefused,
     UnexpectedAnswer,
 )
-from gozen.sharing.compare import Decision
-from gozen.sharing.download import DownloadOptions
-from gozen.sharing.outcomes import Outcome, State, Transfers
-from gozen.sharing.progress import Progress
 from gozen.sharing.remote_files import RemoteFiles
-from gozen.sharing.sending import UploadOptions
-from gozen.sharing.transfer_notes import TransferNotes
-from gozen.sharing.workers import Crew, Task
+from gozen.sharing.transfers.compare import Decision
+from gozen.sharing.transfers.download import DownloadOptions
+from gozen.sharing.transfers.outcomes import Outcome, State, Transfers
+from gozen.sharing.transfers.progress import Progress
+from gozen.sharing.transfers.sending import UploadOptions
+from gozen.sharing.transfers.transfer_notes import TransferNotes
+from gozen.sharing.transfers.workers import Crew, Task
 
 _FATAL = (CertificateRefused, CloudUnavailable, LogInRefused, RedirectRefused, UnexpectedAnswer)
 """After these errors, the other files would fail in the same way."""

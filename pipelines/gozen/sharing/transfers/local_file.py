@@ -11,7 +11,7 @@ from gozen.archive.stores.directory_store import at_rest
 from gozen.archive.stores.store import named_errors
 from gozen.errors import TransferDamaged
 from gozen.sharing.checksums import digest_for, written
-from gozen.sharing.compare import Here
+from gozen.sharing.transfers.compare import Here
 
 BLOCK = 256 * 2**10
 """Bytes that are read and sent at once."""

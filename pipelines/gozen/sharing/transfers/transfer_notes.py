@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gozen.archive.stores.store import named_errors
 from gozen.sharing.account import Account
-from gozen.sharing.compare import LastTransfer
+from gozen.sharing.transfers.compare import LastTransfer
 
 _SPARE = 1000
 """Lines that were replaced by later ones, above which a file of notes is written again."""
