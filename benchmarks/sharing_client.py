@@ -13,9 +13,9 @@ import resource
 from pathlib import Path
 
 from gozen.sharing.account import Account
-from gozen.sharing.connection import Connection
+from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.remote_files import RemoteFiles
-from gozen.sharing.retrying import Limits
+from gozen.sharing.retrying import ConnectionLimits
 from gozen.sharing.transfers.get_tree import GetTree
 from gozen.sharing.transfers.progress import Progress
 from gozen.sharing.transfers.put_tree import PutTree
@@ -39,7 +39,7 @@ def main() -> None:
     account = Account(given.address, "u", "p")
     notes = TransferNotes(Path(given.notes), account)
     options = TransferOptions() if given.chunks else TransferOptions(upload=PLAIN)
-    with Connection(account, Limits(connections=given.connections)) as connection:
+    with Connection(account, ConnectionLimits(connections=given.connections)) as connection:
         remote = RemoteFiles(connection, None if given.chunks else given.address)
         tree = (remote, notes, options, Progress())
         if given.way == "put":

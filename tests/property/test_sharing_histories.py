@@ -27,8 +27,8 @@ from tests.services.nextcloud_server.faults import PASSING, Dice
 
 from gozen.errors import CloudConflict, ExitCode, GozenError
 from gozen.sharing.account import Account
-from gozen.sharing.retrying import Limits
-from gozen.sharing.transfers.outcomes import State
+from gozen.sharing.retrying import ConnectionLimits
+from gozen.sharing.transfers.outcomes import FileState
 from gozen.sharing.transfers.progress import Progress
 
 HISTORIES = "histories of sharing"
@@ -147,7 +147,7 @@ class World:
 
     def transfer(self, way: str, progress: Progress | None = None) -> list[GozenError]:
         """Transfer once; return the errors of the files."""
-        limits = Limits(connections=4, attempts=self.attempts)
+        limits = ConnectionLimits(connections=4, attempts=self.attempts)
         cloud = quick_cloud(self.account, self.notes, chunk=CHUNK, limits=limits)
         with cloud:
             if way == "put":
@@ -305,5 +305,5 @@ def test_no_file_is_lost_doubled_or_half(
     seen: Counter[str] = Counter()
     for number in rounds(HISTORIES, part, PARTS):
         seen += history(number, server, tmp_path)
-    wanted = {State.SENT, State.FETCHED, State.EQUAL, "conflicts", "Killed", *map(str, PASSING)}
+    wanted = {FileState.SENT, FileState.FETCHED, FileState.EQUAL, "conflicts", "Killed", *map(str, PASSING)}
     assert {one for one in wanted if not seen[one]} == set()

@@ -26,8 +26,8 @@ from gozen import errors
 from gozen.errors import ExitCode, SharingError
 from gozen.sharing.account import Account
 from gozen.sharing.cloud import Cloud
-from gozen.sharing.retrying import Limits
-from gozen.sharing.transfers.outcomes import State
+from gozen.sharing.retrying import ConnectionLimits
+from gozen.sharing.transfers.outcomes import FileState
 from gozen.sharing.transfers.progress import Progress
 
 from .nextcloud_server import Fault, NextcloudServer, Plan
@@ -115,7 +115,7 @@ class Calls(Progress):
 
 def test_a_folder_comes_back_as_it_was(cloud: Cloud, folder: str, night: Path, tmp_path: Path) -> None:
     done = cloud.put(night, folder)
-    assert states(done) == [State.SENT] * len(NAMES)
+    assert states(done) == [FileState.SENT] * len(NAMES)
     assert {one.name for one in cloud.list(f"{folder}/night")} == {
         "a.csv",
         "b#1?x=%41+&.fits",
@@ -130,10 +130,10 @@ def test_a_folder_comes_back_as_it_was(cloud: Cloud, folder: str, night: Path, t
 
 def test_equal_files_are_not_transferred(cloud: Cloud, place: tuple[Account, str], night: Path, tmp_path: Path) -> None:
     cloud.put(night, place[1])
-    assert set(states(cloud.put(night, place[1]))) == {State.EQUAL}
+    assert set(states(cloud.put(night, place[1]))) == {FileState.EQUAL}
     with quick_cloud(place[0], tmp_path / "no notes") as other:  # by checksums
-        assert set(states(other.put(night, place[1]))) == {State.EQUAL}
-        assert set(states(other.get(f"{place[1]}/night", night.parent))) == {State.EQUAL}
+        assert set(states(other.put(night, place[1]))) == {FileState.EQUAL}
+        assert set(states(other.get(f"{place[1]}/night", night.parent))) == {FileState.EQUAL}
 
 
 def test_a_large_file_goes_in_chunks(cloud: Cloud, folder: str, tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_a_large_file_goes_in_chunks(cloud: Cloud, folder: str, tmp_path: Path) 
     cloud.get(f"{folder}/cube.fits", tmp_path / "back")
     assert (tmp_path / "back" / "cube.fits").read_bytes() == data
     (tmp_path / "cube.fits").write_bytes(data[::-1])
-    assert states(cloud.put(tmp_path / "cube.fits", folder)) == [State.SENT]
-    assert states(cloud.get(f"{folder}/cube.fits", tmp_path / "back")) == [State.FETCHED]
+    assert states(cloud.put(tmp_path / "cube.fits", folder)) == [FileState.SENT]
+    assert states(cloud.get(f"{folder}/cube.fits", tmp_path / "back")) == [FileState.FETCHED]
     assert (tmp_path / "back" / "cube.fits").read_bytes() == data[::-1]
 
 
@@ -159,8 +159,8 @@ def test_a_changed_file_is_sent_and_fetched(
     with quick_cloud(place[0], tmp_path / "other notes") as laptop:
         laptop.get(f"{place[1]}/night", tmp_path / "laptop")
         (night / "a.csv").write_bytes(b"new")
-        assert states(cloud.put(night, place[1])).count(State.SENT) == 1
-        assert states(laptop.get(f"{place[1]}/night", tmp_path / "laptop")).count(State.FETCHED) == 1
+        assert states(cloud.put(night, place[1])).count(FileState.SENT) == 1
+        assert states(laptop.get(f"{place[1]}/night", tmp_path / "laptop")).count(FileState.FETCHED) == 1
         assert (tmp_path / "laptop" / "night" / "a.csv").read_bytes() == b"new"
 
 
@@ -186,8 +186,8 @@ def test_what_changed_on_both_sides_is_said_and_not_overwritten(
     assert here.read_bytes() == b"of this machine"
     cloud.get(f"{folder}/a.csv", tmp_path / "copy")
     assert (tmp_path / "copy" / "a.csv").read_bytes() == b"of the laptop"
-    assert states(cloud.put(here, folder, overwrite=True)) == [State.SENT]
-    assert states(cloud.get(f"{folder}/a.csv", tmp_path / "copy")) == [State.FETCHED]
+    assert states(cloud.put(here, folder, overwrite=True)) == [FileState.SENT]
+    assert states(cloud.get(f"{folder}/a.csv", tmp_path / "copy")) == [FileState.FETCHED]
     assert (tmp_path / "copy" / "a.csv").read_bytes() == b"of this machine"
 
 
@@ -196,8 +196,8 @@ def test_names_in_the_decomposed_form_are_sent_in_the_composed_form(cloud: Cloud
     (tmp_path / "night" / DECOMPOSED).write_bytes(b"a")
     cloud.put(tmp_path / "night", folder)
     assert [one.name for one in cloud.list(f"{folder}/night")] == ["ü ö.png"]
-    assert states(cloud.put(tmp_path / "night", folder)) == [State.EQUAL]
-    assert states(cloud.get(f"{folder}/night/{DECOMPOSED}", tmp_path / "back")) == [State.FETCHED]
+    assert states(cloud.put(tmp_path / "night", folder)) == [FileState.EQUAL]
+    assert states(cloud.get(f"{folder}/night/{DECOMPOSED}", tmp_path / "back")) == [FileState.FETCHED]
     (tmp_path / "night" / "ü ö.png").write_bytes(b"b")
     with pytest.raises(errors.UnsuitableName, match="written in different Unicode forms"):
         cloud.put(tmp_path / "night", folder)
@@ -209,7 +209,7 @@ def test_a_name_that_is_refused_stops_no_other(name: str, cloud: Cloud, folder: 
     for one in (name, "good"):
         (tmp_path / "night" / one).write_bytes(b"a")
     if name == "x" * 255:
-        assert states(cloud.put(tmp_path / "night", folder)) == [State.SENT] * 2
+        assert states(cloud.put(tmp_path / "night", folder)) == [FileState.SENT] * 2
         return
     with pytest.raises(errors.UnsuitableName, match=r"night/.* is not sent: the name .*rename it.*1 sent"):
         cloud.put(tmp_path / "night", folder)
@@ -222,7 +222,7 @@ def test_links_and_pipes_are_left_out(cloud: Cloud, folder: str, night: Path) ->
     (night / "broken").symlink_to(night / "nowhere")
     os.mkfifo(night / "pipe")
     done = cloud.put(night, folder)
-    assert {Path(one.path).name for one in done if one.state is State.LEFT_OUT} == {"folder", "broken", "pipe"}
+    assert {Path(one.path).name for one in done if one.state is FileState.LEFT_OUT} == {"folder", "broken", "pipe"}
     assert "link" in {one.name for one in cloud.list(f"{folder}/night")}
 
 
@@ -264,7 +264,7 @@ def test_a_file_that_changes_while_it_is_sent_does_not_appear(cloud: Cloud, fold
     with pytest.raises(errors.TransferDamaged, match=r"cube\.fits: it changed while it was read"):
         cloud.put(path, folder, progress=Calls(lambda: path.write_bytes(os.urandom(3 * CHUNK))))
     assert list(cloud.list(folder)) == []
-    assert states(cloud.put(path, folder)) == [State.SENT]
+    assert states(cloud.put(path, folder)) == [FileState.SENT]
     cloud.get(f"{folder}/cube.fits", tmp_path / "back")
     assert (tmp_path / "back" / "cube.fits").read_bytes() == path.read_bytes()
 
@@ -393,7 +393,7 @@ def test_trouble_that_stays_ends_in_a_sentence_and_can_be_continued(
         assert contents(own.files) == {"night": None}
         own.faults.choose = lambda *_: None
         own.faults.log.clear()
-        assert states(cloud.put(cube, "night")) == [State.SENT]
+        assert states(cloud.put(cube, "night")) == [FileState.SENT]
     assert contents(own.files)["night/cube.fits"] == cube.read_bytes()
     assert len(own.requests("PUT")) == (3 if method == "PUT" else 0)
     assert own.requests("MKCOL")[1:] == []
@@ -401,7 +401,7 @@ def test_trouble_that_stays_ends_in_a_sentence_and_can_be_continued(
 
 @pytest.mark.parametrize("fault", [Fault.ERROR, Fault.REVOKED, Fault.CUT_ANSWER, Fault.BUSY])
 def test_a_download_that_ends_continues_at_its_segments(fault: Fault, own: OneUser, cube: Path, tmp_path: Path) -> None:
-    with own.client(tmp_path, limits=Limits(connections=1, attempts=2)) as cloud:
+    with own.client(tmp_path, limits=ConnectionLimits(connections=1, attempts=2)) as cloud:
         cloud.put(cube)
         gets: list[str] = []
         own.faults.choose = lambda _n, one, path: (
@@ -427,7 +427,7 @@ def test_an_upload_folder_that_has_expired_is_begun_again_and_this_is_said(
         own.server.uploads.expire()
         own.faults.choose = lambda *_: None
         (done,) = cloud.put(cube)
-        assert (done.state, "began again" in done.remark) == (State.SENT, True)
+        assert (done.state, "began again" in done.remark) == (FileState.SENT, True)
         assert contents(own.files) == {"cube.fits": cube.read_bytes()}
 
 
@@ -466,7 +466,7 @@ def test_chunks_of_a_file_that_has_changed_are_not_used(own: OneUser, cube: Path
 def test_pauses_are_those_for_which_the_server_asks(own: OneUser, tmp_path: Path) -> None:
     clock = SkippedPauses()
     own.faults.choose = Plan(dict.fromkeys((1, 2, 3), Fault.MANY))
-    with own.client(tmp_path, clock=clock, limits=Limits(connections=1)) as cloud:
+    with own.client(tmp_path, clock=clock, limits=ConnectionLimits(connections=1)) as cloud:
         cloud.list()
     assert clock.total_s == pytest.approx(3.0, abs=0.1)
 
@@ -474,7 +474,7 @@ def test_pauses_are_those_for_which_the_server_asks(own: OneUser, tmp_path: Path
 def test_a_pause_that_is_too_long_is_not_waited_for(own: OneUser, tmp_path: Path) -> None:
     own.faults.choose = Plan({1: Fault.MANY})
     with (
-        own.client(tmp_path, limits=Limits(patience_s=0.5)) as cloud,
+        own.client(tmp_path, limits=ConnectionLimits(patience_s=0.5)) as cloud,
         pytest.raises(errors.CloudUnavailable, match="try again after 1 seconds"),
     ):
         cloud.list()
@@ -491,7 +491,7 @@ def test_a_server_that_is_down_is_named(tmp_path: Path) -> None:
 
 def test_a_server_that_is_silent_is_given_up(own: OneUser, tmp_path: Path) -> None:
     own.faults.choose = lambda *_: Fault.SILENT
-    limits = Limits(connections=1, attempts=2, read_timeout_s=0.2)
+    limits = ConnectionLimits(connections=1, attempts=2, read_timeout_s=0.2)
     with (
         own.client(tmp_path, limits=limits) as cloud,
         pytest.raises(errors.CloudUnavailable, match="does not answer in time"),
@@ -598,7 +598,7 @@ def test_a_server_that_says_less_is_asked(own: OneUser, cube: Path, tmp_path: Pa
     (tmp_path / "small.csv").write_bytes(b"a")
     with own.client(tmp_path) as cloud:
         cloud.put([cube, tmp_path / "small.csv"])
-        assert states(cloud.put([cube, tmp_path / "small.csv"])) == [State.EQUAL] * 2
+        assert states(cloud.put([cube, tmp_path / "small.csv"])) == [FileState.EQUAL] * 2
         cloud.get(["cube.fits", "small.csv"], tmp_path / "back")
     assert contents(tmp_path / "back") == {"cube.fits": cube.read_bytes(), "small.csv": b"a"}
 
@@ -633,7 +633,7 @@ def test_a_file_that_is_damaged_in_nextcloud_is_not_taken(own: OneUser, cube: Pa
 
 
 def test_a_file_that_changes_in_nextcloud_during_the_download(own: OneUser, cube: Path, tmp_path: Path) -> None:
-    with own.client(tmp_path, limits=Limits(connections=1)) as cloud:
+    with own.client(tmp_path, limits=ConnectionLimits(connections=1)) as cloud:
         cloud.put(cube)
         there = own.state.file(own.id, "cube.fits")
         change = Calls(lambda: there.write_bytes(os.urandom(3 * SMALL + 100)))
@@ -714,7 +714,7 @@ def test_work_that_is_interrupted_ends_at_once_and_continues(own: OneUser, cube:
         own.faults.choose = lambda *_: None
         own.faults.released.set()
         own.faults.log.clear()
-        assert states(cloud.put(cube)) == [State.SENT]
+        assert states(cloud.put(cube)) == [FileState.SENT]
     assert own.requests("PUT") == []
     assert contents(own.files) == {"cube.fits": cube.read_bytes()}
 
@@ -746,7 +746,7 @@ def test_rclone_and_gozen_see_the_same_files(own: OneUser, night: Path, tmp_path
     with own.client(tmp_path, chunk=CHUNK) as cloud:
         cloud.get("one", tmp_path / "back")
         assert contents(tmp_path / "back" / "one") == contents(night)
-        assert set(states(cloud.put(tmp_path / "back" / "one"))) == {State.EQUAL}
+        assert set(states(cloud.put(tmp_path / "back" / "one"))) == {FileState.EQUAL}
         cloud.put(night, "two")
     rclone(own, "copy", "cloud:two/night", tmp_path / "by rclone", "--create-empty-src-dirs")
     assert contents(tmp_path / "by rclone") == contents(night)

@@ -12,8 +12,8 @@ from gozen import errors
 from gozen.errors import ExitCode, SharingError, UnexpectedAnswer
 from gozen.sharing.answers import Answer, error_of, ocs_data, words_of
 from gozen.sharing.checksums import best_of, digest_for, written
-from gozen.sharing.listing import Entry, entries
-from gozen.sharing.retrying import Failure, Limits, pause_s, retry_after_s
+from gozen.sharing.file_listing import Entry, entries
+from gozen.sharing.retrying import ConnectionLimits, FailedAttempt, pause_s, retry_after_s
 
 SABRE = (
     '<?xml version="1.0" encoding="utf-8"?><d:error xmlns:d="DAV:" xmlns:s="http://sabredav.org/ns">'
@@ -97,36 +97,36 @@ def test_the_code_in_meta_counts_although_the_status_is_200() -> None:
         ocs_data(Answer(200, {}, b"<html>"), "a", "share")
 
 
-LIMITS = Limits(attempts=8, patience_s=100)
+LIMITS = ConnectionLimits(attempts=8, patience_s=100)
 
 
 @pytest.mark.parametrize(
     ("failure", "may", "is_tried_again"),
     [
-        (Failure(429), False, True),
-        (Failure(503), False, True),
-        (Failure(None, sent=False), False, True),
-        (Failure(None), False, False),
-        (Failure(None), True, True),
-        (Failure(502), False, False),
-        (Failure(502), True, True),
-        (Failure(423), True, True),
-        (Failure(401), True, False),
-        (Failure(404), True, False),
-        (Failure(507), True, False),
+        (FailedAttempt(429), False, True),
+        (FailedAttempt(503), False, True),
+        (FailedAttempt(None, sent=False), False, True),
+        (FailedAttempt(None), False, False),
+        (FailedAttempt(None), True, True),
+        (FailedAttempt(502), False, False),
+        (FailedAttempt(502), True, True),
+        (FailedAttempt(423), True, True),
+        (FailedAttempt(401), True, False),
+        (FailedAttempt(404), True, False),
+        (FailedAttempt(507), True, False),
     ],
 )
-def test_what_is_tried_again(failure: Failure, may: bool, is_tried_again: bool) -> None:
+def test_what_is_tried_again(failure: FailedAttempt, may: bool, is_tried_again: bool) -> None:
     assert (pause_s(failure, 1, 0.0, LIMITS, repeatable=may) is not None) == is_tried_again
 
 
 def test_pauses_grow_and_end() -> None:
-    pauses = [pause_s(Failure(503), attempt, 0.0, LIMITS, repeatable=True) for attempt in range(1, 9)]
+    pauses = [pause_s(FailedAttempt(503), attempt, 0.0, LIMITS, repeatable=True) for attempt in range(1, 9)]
     assert pauses[-1] is None
     assert all(0.25 * 2**n <= pause <= 0.5 * 2**n for n, pause in enumerate(pauses[:6]) if pause is not None)
-    assert pause_s(Failure(503, retry_after_s=40), 1, 50.0, LIMITS, repeatable=True) == 40
-    assert pause_s(Failure(503, retry_after_s=40), 1, 61.0, LIMITS, repeatable=True) is None
-    assert pause_s(Failure(423), 5, 0.0, LIMITS, repeatable=True) is None
+    assert pause_s(FailedAttempt(503, retry_after_s=40), 1, 50.0, LIMITS, repeatable=True) == 40
+    assert pause_s(FailedAttempt(503, retry_after_s=40), 1, 61.0, LIMITS, repeatable=True) is None
+    assert pause_s(FailedAttempt(423), 5, 0.0, LIMITS, repeatable=True) is None
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from gozen.errors import CloudConflict, CloudFull, CloudRefused, LogInRefused
 from gozen.sharing.transfers.compare import (
     Decision,
-    Here,
     LastTransfer,
+    LocalState,
     There,
     after_comparison,
     decide_get,
     decide_put,
 )
-from gozen.sharing.transfers.outcomes import Outcome, State, Transfers
+from gozen.sharing.transfers.outcomes import FileOutcome, FileState, Transfers
 from gozen.sharing.transfers.upload_plan import ChunkRules, UploadPlan, plan_upload
 
 RULES = ChunkRules()
@@ -57,7 +57,7 @@ def test_only_missing_and_incomplete_chunks_are_sent_again() -> None:
     assert plan.missing({"00001": 10, "00002": 9, "00003": 5, ".file": 25, "x": 1}) == [2]
 
 
-NEW, OLD = Here(10, 200), Here(10, 100)
+NEW, OLD = LocalState(10, 200), LocalState(10, 100)
 SYNCED = LastTransfer(10, 100, '"a"')
 
 
@@ -76,7 +76,7 @@ SYNCED = LastTransfer(10, 100, '"a"')
         (OLD, There(10, '"a"', "SHA256:x"), None, Decision.COMPARE),
     ],
 )
-def test_what_is_sent(here: Here, there: There | None, last: LastTransfer | None, decision: Decision) -> None:
+def test_what_is_sent(here: LocalState, there: There | None, last: LastTransfer | None, decision: Decision) -> None:
     assert decide_put(here, there, last) is decision
 
 
@@ -93,7 +93,7 @@ def test_what_is_sent(here: Here, there: There | None, last: LastTransfer | None
         (OLD, There(10, '"a"'), None, Decision.UNKNOWN),
     ],
 )
-def test_what_is_fetched(here: Here | None, there: There, last: LastTransfer | None, decision: Decision) -> None:
+def test_what_is_fetched(here: LocalState | None, there: There, last: LastTransfer | None, decision: Decision) -> None:
     assert decide_get(here, there, last) is decision
 
 
@@ -107,19 +107,19 @@ def test_the_comparison_decides_and_the_user_may_overwrite() -> None:
     assert decide_put(NEW, there, None, overwrite=True) is Decision.COMPARE  # an equal file need not be sent
 
 
-def failed(path: str, error: Exception) -> Outcome:
-    return Outcome(path, State.FAILED, error=error)  # type: ignore[arg-type]
+def failed(path: str, error: Exception) -> FileOutcome:
+    return FileOutcome(path, FileState.FAILED, error=error)  # type: ignore[arg-type]
 
 
 def test_the_most_important_error_is_raised_with_the_numbers() -> None:
     done = Transfers([
-        Outcome("a", State.SENT, 2_100_000),
+        FileOutcome("a", FileState.SENT, 2_100_000),
         failed("b", CloudFull("b: full")),
         failed("c", CloudConflict("c: changed")),
     ])  # fmt: skip
     with pytest.raises(CloudConflict, match=r"^c: changed \(1 sent \(2.1 MB\), 2 failed\)$"):
         done.check()
-    done = Transfers([Outcome("a", State.EQUAL)])
+    done = Transfers([FileOutcome("a", FileState.EQUAL)])
     assert done.check() is done
 
 
@@ -130,7 +130,7 @@ def test_an_error_that_ended_everything_comes_first() -> None:
 
 
 def test_the_table_of_a_notebook_shows_problems_first_and_escapes_names() -> None:
-    many = [Outcome(f"a{number:03}", State.EQUAL) for number in range(150)]
+    many = [FileOutcome(f"a{number:03}", FileState.EQUAL) for number in range(150)]
     done = Transfers([*many, failed("<b>", CloudFull("no space"))])
     page = done._repr_html_()
     assert page.index("&lt;b&gt;") < page.index("a000")

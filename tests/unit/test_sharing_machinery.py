@@ -12,11 +12,11 @@ import pytest
 from gozen.errors import BadRequest, CloudConflict, StorageUnavailable, TransferDamaged
 from gozen.settings import SharingSettings
 from gozen.sharing.account import Account
-from gozen.sharing.connection import Connection
+from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.current_account import PASSWORD, current_account
-from gozen.sharing.listing import Entry
+from gozen.sharing.file_listing import Entry
 from gozen.sharing.pauses import Clock, Gate, Stopped
-from gozen.sharing.retrying import Failure
+from gozen.sharing.retrying import FailedAttempt
 from gozen.sharing.transfers.compare import LastTransfer
 from gozen.sharing.transfers.local_file import BLOCK, LocalFile
 from gozen.sharing.transfers.partial_download import PartialDownload, is_partial, partials_in
@@ -263,6 +263,6 @@ def test_a_request_that_must_wait_lets_the_others_wait(monkeypatch: pytest.Monke
     shut: list[float] = []
     monkeypatch.setattr(Gate, "shut", lambda _self, seconds: shut.append(seconds))
     connection = Connection(ANNA, clock=Clock(lambda: 0.0, lambda *_: None))
-    connection.pause(Failure(503, retry_after_s=7.0), 7.0, "a")
-    connection.pause(Failure(503), 1.0, "a")
+    connection.pause(FailedAttempt(503, retry_after_s=7.0), 7.0, "a")
+    connection.pause(FailedAttempt(503), 1.0, "a")
     assert shut == [7.0]

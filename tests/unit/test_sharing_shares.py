@@ -16,7 +16,7 @@ import pytest
 from gozen.errors import BadRequest, CloudPathNotFound, CloudRefused, UnexpectedAnswer
 from gozen.sharing.answers import Answer
 from gozen.sharing.capabilities import Capabilities, read_capabilities
-from gozen.sharing.ocs_answers import Refusal, refusal_of
+from gozen.sharing.ocs_answers import OcsRefusal, refusal_of
 from gozen.sharing.people.qr_codes import qr_svg, qr_text
 from gozen.sharing.people.refusals import link_refused, receiver_refused
 from gozen.sharing.people.rights import Rights, rights_of, rights_words
@@ -71,8 +71,8 @@ def test_an_answer_of_success_is_not_a_refusal(code: int) -> None:
 
 
 def test_a_refusal_with_http_200_is_a_refusal() -> None:
-    assert refusal_of(ocs(404, " no\nsuch  file ")) == Refusal(404, "no such file")
-    assert refusal_of(ocs(403, status=403)) == Refusal(403, "")
+    assert refusal_of(ocs(404, " no\nsuch  file ")) == OcsRefusal(404, "no such file")
+    assert refusal_of(ocs(403, status=403)) == OcsRefusal(403, "")
     assert [refusal_of(ocs(code)).is_missing for code in (404, 998, 403)] == [True, True, False]  # type: ignore[union-attr]
     assert [refusal_of(ocs(code)).is_logged_out for code in (401, 997, 403)] == [True, True, False]  # type: ignore[union-attr]
 
@@ -267,20 +267,20 @@ def test_a_new_password_meets_the_usual_rules_and_is_new() -> None:
 
 
 def test_a_missing_person_is_named_with_similar_ones() -> None:
-    error = receiver_refused("results", "user", "soda", Refusal(404, "Wer?"), ["sora", "sophie"], Capabilities())
+    error = receiver_refused("results", "user", "soda", OcsRefusal(404, "Wer?"), ["sora", "sophie"], Capabilities())
     assert isinstance(error, CloudPathNotFound)
     assert str(error) == (
         'cannot share results with the user soda: the server says: "Wer?"; the server knows no user of this name: '
         "did you mean sora?"
     )
-    nobody = receiver_refused("results", "user", "soda", Refusal(404), [], Capabilities())
+    nobody = receiver_refused("results", "user", "soda", OcsRefusal(404), [], Capabilities())
     assert str(nobody).endswith(
         "the server answers 404 without words; the server knows no user of this name: check the spelling"
     )
 
 
 def test_a_known_person_is_not_called_missing() -> None:
-    error = receiver_refused("results", "user", "sora", Refusal(404, "no"), ["sora"], Capabilities())
+    error = receiver_refused("results", "user", "sora", OcsRefusal(404, "no"), ["sora"], Capabilities())
     assert isinstance(error, CloudRefused)
     assert "knows no user" not in str(error)
 
@@ -294,7 +294,7 @@ def test_a_known_person_is_not_called_missing() -> None:
     ],
 )
 def test_the_rule_behind_a_refused_receiver_is_named(kind: str, rules: Capabilities, words: str) -> None:
-    error = receiver_refused("results", kind, "neo", Refusal(403, "nein"), [], rules)
+    error = receiver_refused("results", kind, "neo", OcsRefusal(403, "nein"), [], rules)
     assert words in str(error)
     assert '"nein"' in str(error)
 
@@ -312,7 +312,7 @@ def test_the_rule_behind_a_refused_receiver_is_named(kind: str, rules: Capabilit
     ],
 )
 def test_the_rule_behind_a_refused_link_is_named(wish: LinkWish, rules: Capabilities, words: str) -> None:
-    error = link_refused("results", wish, Refusal(403, "nein"), rules, TODAY)
+    error = link_refused("results", wish, OcsRefusal(403, "nein"), rules, TODAY)
     assert isinstance(error, CloudRefused)
     assert words in str(error)
     assert str(error).startswith('cannot make a public link to results: the server says: "nein"; ')

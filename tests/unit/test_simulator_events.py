@@ -9,7 +9,7 @@ from gozen.simulator.camera import render_stars
 from gozen.simulator.camera.frame_light import sensor_field, sky_light
 from gozen.simulator.camera.row_timing import Timing
 from gozen.simulator.simulate_night import lone_stars
-from gozen.simulator.sky.events import Cloud, Eclipse, Flare, Mover, exposure_mean
+from gozen.simulator.sky.events import CloudEvent, Eclipse, Flare, Mover, exposure_mean
 from gozen.simulator.sky.scene import Conditions, SimulatedSky
 from gozen.simulator.truth_tables import frames_table, movers_table, stars_table, variables_table
 
@@ -42,7 +42,7 @@ def test_an_eclipse_is_flat_outside_deep_inside_and_comes_again():
 
 
 def test_a_cloud_lets_everything_pass_before_and_after():
-    cloud = Cloud("c", float(_at(0)), float(_at(10)), transmission=0.3, ramp_s=1.0)
+    cloud = CloudEvent("c", float(_at(0)), float(_at(10)), transmission=0.3, ramp_s=1.0)
     np.testing.assert_allclose(cloud.factor(_at([-1.0, 0.5, 5.0, 9.5, 11.0])), [1.0, 0.65, 0.3, 0.65, 1.0], atol=1e-4)
 
 
@@ -66,7 +66,7 @@ def test_the_flux_on_the_frame_is_the_flux_of_the_truth_at_the_row():
     star = lone_stars(quiet, 10.0, 18.5)
     source, x, y = int(star.stars.source_id[0]), star.x[:1], star.y[:1]
     flare = Flare("f", source, quiet.utc_mjd + 1.3 / DAY_S, amplitude=3.0, rise_s=0.4, decay_s=1.0)
-    cloud = Cloud("c", quiet.utc_mjd + 2.0 / DAY_S, quiet.utc_mjd + 9.0 / DAY_S, transmission=0.5, ramp_s=0.5)
+    cloud = CloudEvent("c", quiet.utc_mjd + 2.0 / DAY_S, quiet.utc_mjd + 9.0 / DAY_S, transmission=0.5, ramp_s=0.5)
     cloudy, seen = (order(sky=SimulatedSky(7, what, CALM, None), nframe=6) for what in ((cloud,), (cloud, flare)))
     alone = np.zeros((200, 300), np.float32)
     width = render_stars.moffat_width(quiet.frame_state(0).fwhm_px)
@@ -82,7 +82,7 @@ def test_the_flux_on_the_frame_is_the_flux_of_the_truth_at_the_row():
 
 
 def test_the_table_of_frames_has_starts_half_a_second_apart_and_the_transmission():
-    cloud = Cloud("c", START, START + 1, transmission=0.25)
+    cloud = CloudEvent("c", START, START + 1, transmission=0.25)
     table = frames_table(order(sky=SimulatedSky(7, (cloud,), CALM, None), nframe=8)).to_pydict()
     np.testing.assert_allclose(np.diff(table["mjd_start"]) * DAY_S, 0.5, atol=2e-6)
     assert table["transmission"][-1] == pytest.approx(0.25)

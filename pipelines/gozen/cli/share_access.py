@@ -13,7 +13,7 @@ from gozen.cli.invocation import invocation
 if TYPE_CHECKING:
     from gozen.settings import SharingSettings
     from gozen.sharing.account import Account
-    from gozen.sharing.connection import Connection
+    from gozen.sharing.cloud_connection import Connection
     from gozen.sharing.login.log_in import Connecting
     from gozen.sharing.people.shares import Shares
 

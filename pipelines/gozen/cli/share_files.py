@@ -15,7 +15,7 @@ from gozen.cli.transfer_bar import transfer_bar
 
 if TYPE_CHECKING:
     from gozen.sharing.cloud import Cloud
-    from gozen.sharing.transfers.outcomes import Outcome, Transfers
+    from gozen.sharing.transfers.outcomes import FileOutcome, Transfers
 
 _NAMED = 10
 Overwrite = Annotated[
@@ -106,7 +106,7 @@ def _report(done: Transfers, *, json: bool) -> None:
     raise done.worst(f"{len(failed)} of {len(done)} files failed, and the lines above say why{more}")
 
 
-def _as_json(outcome: Outcome) -> dict[str, object]:
+def _as_json(outcome: FileOutcome) -> dict[str, object]:
     error = outcome.error
     return {
         "path": outcome.path,

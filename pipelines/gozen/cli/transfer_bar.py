@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bar
 
 from gozen.cli.console import messages
-from gozen.sharing.transfers.outcomes import Outcome
+from gozen.sharing.transfers.outcomes import FileOutcome
 from gozen.sharing.transfers.progress import Progress
 
 
@@ -32,7 +32,7 @@ class TransferBar(Progress):
         """Fill the bar."""
         self._bar.advance(self._task, size)
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: FileOutcome) -> None:
         """Count a file."""
         with self._lock:
             self._files += 1

@@ -7,14 +7,14 @@ import ssl
 import httpx
 
 from gozen.errors import CertificateRefused, CloudUnavailable, SharingError
-from gozen.sharing.retrying import Failure
+from gozen.sharing.retrying import FailedAttempt
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
-def failure_of(error: httpx.HTTPError) -> Failure:
+def failure_of(error: httpx.HTTPError) -> FailedAttempt:
     """Return how the request failed."""
-    return Failure(sent=not isinstance(error, _NOT_SENT))
+    return FailedAttempt(sent=not isinstance(error, _NOT_SENT))
 
 
 def named_error(error: httpx.HTTPError, url: str, subject: str, doing: str) -> SharingError:
@@ -35,8 +35,8 @@ def named_error(error: httpx.HTTPError, url: str, subject: str, doing: str) -> S
             "the certificate of its authority with sharing.ca_file"
         )
     return CloudUnavailable(
-        f"cannot {doing} {subject}: {url} {_in_words(error)}; check the network and the address, then run again: what "
-        "is complete is not transferred again"
+        f"cannot {doing} {subject}: {url} {_in_words(error)}; check the network and the address, then run again: "
+        "complete files are not transferred again"
     )
 
 

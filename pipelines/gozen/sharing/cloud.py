@@ -12,14 +12,14 @@ from types import TracebackType
 
 from gozen.settings import SharingSettings, load_settings
 from gozen.sharing.account import Account
-from gozen.sharing.connection import Connection
+from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.current_account import current_account
+from gozen.sharing.file_listing import Entry
 from gozen.sharing.html_table import Table, size_text
-from gozen.sharing.listing import Entry
 from gozen.sharing.people.shares import Shares
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.remote_names import check_path
-from gozen.sharing.retrying import Limits
+from gozen.sharing.retrying import ConnectionLimits
 from gozen.sharing.transfers.get_tree import GetTree
 from gozen.sharing.transfers.outcomes import Transfers
 from gozen.sharing.transfers.progress import Progress
@@ -53,7 +53,7 @@ def connect(account: Account | None = None, settings: SharingSettings | None = N
 
 def connection_for(account: Account, settings: SharingSettings, *, log_in: bool = True) -> Connection:
     """Return a connection with the settings; without log-in its requests are anonymous."""
-    limits = Limits(
+    limits = ConnectionLimits(
         settings.connections, settings.connect_timeout_s, settings.read_timeout_s, patience_s=settings.patience_s
     )
     ca_file = str(settings.ca_file.expanduser()) if settings.ca_file else None

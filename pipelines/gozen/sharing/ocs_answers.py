@@ -18,7 +18,7 @@ _LOGGED_OUT = (401, 997)
 
 
 @dataclass(frozen=True)
-class Refusal:
+class OcsRefusal:
     """The server refuses a request.
 
     Parameters
@@ -48,7 +48,7 @@ class Refusal:
         return f'the server says: "{self.words}"' if self.words else f"the server answers {self.code} without words"
 
 
-def refusal_of(answer: Answer) -> Refusal | None:
+def refusal_of(answer: Answer) -> OcsRefusal | None:
     """Return the refusal in an answer of OCS; None if it was carried out, or if OCS has not answered.
 
     The code in `meta` counts, because the first version of OCS answers with HTTP 200 even if it refuses.
@@ -58,7 +58,7 @@ def refusal_of(answer: Answer) -> Refusal | None:
     except (ValueError, KeyError, TypeError):
         return None
     done = code == _FIRST_VERSION_OK or 200 <= code < 300
-    return None if done else Refusal(code, words_of(answer))
+    return None if done else OcsRefusal(code, words_of(answer))
 
 
 def records(data: Any) -> list[Mapping[str, Any]]:

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from gozen.sharing.answers import Answer, ocs_data
-from gozen.sharing.connection import Connection
-from gozen.sharing.ocs_answers import Refusal, refusal_of
+from gozen.sharing.cloud_connection import Connection
+from gozen.sharing.ocs_answers import OcsRefusal, refusal_of
 
 _EXPLAINED = frozenset({400, 403, 404})
 """Statuses with which the server refuses a share; all others mean the same for each request."""
@@ -41,7 +41,7 @@ class OcsCalls:
         doing: str,
         query: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
-    ) -> Any | Refusal:
+    ) -> Any | OcsRefusal:
         """Return the data of a call, or the server's refusal, which the caller explains.
 
         Raises

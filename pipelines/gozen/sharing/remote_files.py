@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from gozen.errors import BadRequest, CloudConflict, UnexpectedAnswer
 from gozen.sharing.answers import Answer
-from gozen.sharing.connection import Connection
-from gozen.sharing.listing import REQUEST, Entry, entries
+from gozen.sharing.cloud_connection import Connection
+from gozen.sharing.file_listing import REQUEST, Entry, entries
 from gozen.sharing.remote_names import joined, quoted
 
 _XML = {"Content-Type": "application/xml; charset=utf-8"}

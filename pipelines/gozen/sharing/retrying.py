@@ -18,7 +18,7 @@ LOCKED_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class Limits:
+class ConnectionLimits:
     """How long a connection waits, and how often it tries.
 
     Parameters
@@ -39,7 +39,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedAttempt:
     """A request that did not succeed.
 
     Parameters
@@ -58,10 +58,10 @@ class Failure:
 
 
 def pause_s(
-    failure: Failure,
+    failure: FailedAttempt,
     attempt: int,
     spent_s: float,
-    limits: Limits,
+    limits: ConnectionLimits,
     *,
     repeatable: bool,
     locked_attempts: int = LOCKED_ATTEMPTS,
@@ -86,7 +86,7 @@ def pause_s(
     return pause if spent_s + pause <= limits.patience_s else None
 
 
-def _may_repeat(failure: Failure, repeatable: bool) -> bool:
+def _may_repeat(failure: FailedAttempt, repeatable: bool) -> bool:
     if failure.status in _NOT_DONE or not failure.sent:
         return True
     return repeatable and (failure.status is None or failure.status == _LOCKED or failure.status in _UNCERTAIN)

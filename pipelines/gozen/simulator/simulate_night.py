@@ -23,7 +23,7 @@ from gozen.simulator.camera.frame_light import SensorField, sensor_field
 from gozen.simulator.camera.row_timing import Timing
 from gozen.simulator.camera.sensor_exposure import SensorExposure
 from gozen.simulator.simulated_camera import Run, SimulatedCamera, SimulatedExposure, expose_sensor, update_reference
-from gozen.simulator.sky.events import Cloud, Eclipse, Event, Flare, Mover, Transient
+from gozen.simulator.sky.events import CloudEvent, Eclipse, Event, Flare, Mover, Transient
 from gozen.simulator.sky.random_streams import stream
 from gozen.simulator.sky.scene import Conditions, SimulatedSky
 from gozen.simulator.sky.star_arrays import Floats
@@ -217,7 +217,7 @@ def typical_events(orders: Sequence[SensorExposure]) -> list[Event]:
         later = next(order for order in seen if order.exposure == exposures[1])
         length = later.nframe * later.timing.frame_s
         start, end = (later.utc_mjd + part * length / _DAY_S for part in (0.4, 0.8))
-        events.append(Cloud("thin cloud", start, end, transmission=0.8))
+        events.append(CloudEvent("thin cloud", start, end, transmission=0.8))
     return events
 
 

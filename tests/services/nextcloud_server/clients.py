@@ -8,9 +8,9 @@ from pathlib import Path
 
 from gozen.sharing.account import Account
 from gozen.sharing.cloud import Cloud
-from gozen.sharing.connection import Connection
+from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.pauses import Clock
-from gozen.sharing.retrying import Limits
+from gozen.sharing.retrying import ConnectionLimits
 from gozen.sharing.transfers.download import DownloadOptions
 from gozen.sharing.transfers.sending import UploadOptions
 from gozen.sharing.transfers.transfer_notes import TransferNotes
@@ -41,7 +41,7 @@ def quick_cloud(
     state: Path,
     *,
     chunk: int = 2**16,
-    limits: Limits = Limits(connections=4, attempts=4),  # noqa: B008 it is frozen
+    limits: ConnectionLimits = ConnectionLimits(connections=4, attempts=4),  # noqa: B008 it is frozen
     clock: SkippedPauses | None = None,
     ca_file: Path | None = None,
 ) -> Cloud:

@@ -9,18 +9,18 @@ from typing import Protocol
 
 from gozen.errors import BadRequest, CloudRefused, LogInRefused, SharingError
 from gozen.sharing.account import Account
-from gozen.sharing.connection import Connection
+from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.login.hub_account import kept_account
 from gozen.sharing.login.kept_account import LOG_IN, KeptAccount
 from gozen.sharing.login.login_flow import LIFETIME_S, LogInFlow, with_user_id
-from gozen.sharing.ocs_answers import Refusal
+from gozen.sharing.ocs_answers import OcsRefusal
 from gozen.sharing.ocs_calls import OcsCalls
 
 _BY_HAND = "revoke it in Nextcloud's settings, in the part Security, under Devices & sessions"
 
 
 class Connecting(Protocol):
-    """Makes a connection, as `gozen.sharing.connection.Connection` does."""
+    """Makes a connection, as `gozen.sharing.cloud_connection.Connection` does."""
 
     def __call__(self, account: Account, *, log_in: bool = True) -> Connection:
         """Return a connection for the account; without log-in its requests are anonymous."""
@@ -130,7 +130,7 @@ def revoke(connection: Connection) -> None:
     """Revoke the app password of a connection; raises `SharingError`."""
     subject = f"the app password of {connection.account.user}"
     answer = OcsCalls(connection).tried("DELETE", "core/apppassword", subject, "revoke")
-    if isinstance(answer, Refusal):
+    if isinstance(answer, OcsRefusal):
         raise CloudRefused(f"cannot revoke {subject}: {answer.said}")
 
 

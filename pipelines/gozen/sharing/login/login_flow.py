@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 from gozen.errors import CloudUnavailable, LogInRefused, RedirectRefused, UnexpectedAnswer
 from gozen.sharing.account import Account, server_address
 from gozen.sharing.answers import Answer
-from gozen.sharing.connection import Connection
+from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.ocs_answers import value_at
 from gozen.sharing.ocs_calls import OcsCalls
 

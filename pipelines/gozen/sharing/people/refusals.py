@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from gozen.errors import CloudPathNotFound, CloudRefused, SharingError
 from gozen.sharing.capabilities import Capabilities
-from gozen.sharing.ocs_answers import Refusal
+from gozen.sharing.ocs_answers import OcsRefusal
 from gozen.sharing.people.share_requests import LinkWish
 
 _MOST_NAMES = 3
@@ -20,7 +20,7 @@ _ALIKE = 0.5
 
 
 def receiver_refused(
-    path: str, kind: str, name: str, refusal: Refusal, known: Sequence[str], rules: Capabilities
+    path: str, kind: str, name: str, refusal: OcsRefusal, known: Sequence[str], rules: Capabilities
 ) -> SharingError:
     """Return the error for a share with a user or a group that was refused.
 
@@ -41,7 +41,7 @@ def receiver_refused(
     return CloudRefused(f"{begin}; share it with fewer rights, or ask its owner or the administrator")
 
 
-def link_refused(path: str, wish: LinkWish, refusal: Refusal, rules: Capabilities, today: dt.date) -> SharingError:
+def link_refused(path: str, wish: LinkWish, refusal: OcsRefusal, rules: Capabilities, today: dt.date) -> SharingError:
     """Return the error for a public link that was refused."""
     advice = _of_rules(wish, rules, today) or "ask the owner of the file, or the administrator of the server"
     return CloudRefused(f"cannot make a public link to {path}: {refusal.said}; {advice}")

@@ -10,8 +10,8 @@ from typing import Any
 from gozen.errors import CloudPathNotFound, SharingError, UnexpectedAnswer
 from gozen.sharing.capabilities import PATH as CAPABILITIES
 from gozen.sharing.capabilities import Capabilities, read_capabilities
-from gozen.sharing.connection import Connection
-from gozen.sharing.ocs_answers import Refusal, records, value_at
+from gozen.sharing.cloud_connection import Connection
+from gozen.sharing.ocs_answers import OcsRefusal, records, value_at
 from gozen.sharing.ocs_calls import OcsCalls
 from gozen.sharing.people.refusals import link_refused, receiver_refused
 from gozen.sharing.people.rights import Rights, rights_of
@@ -134,7 +134,7 @@ class Shares:
         secret = new_password(self.capabilities().least_password) if password is True else password or ""
         wish = check_link(LinkWish(secret, expiry_day(expires, today), label, upload), today)
         answer = self._calls.tried("POST", SHARES, path, "make a public link to", form=link_form(f"/{path}", wish))
-        if isinstance(answer, Refusal):
+        if isinstance(answer, OcsRefusal):
             if answer.is_missing and self._files.find(path, "share") is None:
                 raise _no_such_path(path, answer)
             raise link_refused(path, wish, answer, self.capabilities(), today)
@@ -174,7 +174,7 @@ class Shares:
             what = f"the share {number}" + (f" of {one.path} with {one.who}" if isinstance(one, Share) else "")
             answer = self._calls.tried("DELETE", f"{SHARES}/{number}", what, "withdraw")
             # A share that was in a list and is gone now was withdrawn by somebody else, or has expired.
-            if isinstance(answer, Refusal) and not (answer.is_missing and isinstance(one, Share)):
+            if isinstance(answer, OcsRefusal) and not (answer.is_missing and isinstance(one, Share)):
                 raise CloudPathNotFound(
                     f"cannot withdraw {what}: {answer.said}; `gozen share list` shows the numbers of your shares"
                 )
@@ -185,7 +185,7 @@ class Shares:
 
     def _of(self, path: str) -> Sequence[Share]:
         answer = self._calls.tried("GET", SHARES, path, "list the shares of", {"path": f"/{path}", "reshares": "true"})
-        if isinstance(answer, Refusal):
+        if isinstance(answer, OcsRefusal):
             raise _no_such_path(path, answer)
         return read_shares(answer)
 
@@ -200,7 +200,7 @@ class Shares:
             answer = self._calls.tried(
                 "POST", SHARES, subject, doing, form=receiver_form(f"/{path}", kind, name, rights)
             )
-        if isinstance(answer, Refusal):
+        if isinstance(answer, OcsRefusal):
             known = self._known(kind, name) if answer.is_missing else []
             raise receiver_refused(path, kind, name, answer, known, self.capabilities())
         return _only(answer, path)
@@ -234,7 +234,7 @@ def _shareable(path: str) -> str:
     return found
 
 
-def _no_such_path(path: str, refusal: Refusal) -> CloudPathNotFound:
+def _no_such_path(path: str, refusal: OcsRefusal) -> CloudPathNotFound:
     return CloudPathNotFound(
         f"cannot share {path}: {refusal.said}; upload it first, or write its path from the top of your cloud"
     )

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 @dataclass(frozen=True)
-class Here:
+class LocalState:
     """A file on this machine; the time in ns since 1970."""
 
     size: int
@@ -48,7 +48,9 @@ class Decision(StrEnum):
     UNKNOWN = "another file with this name exists"
 
 
-def decide_put(here: Here, there: There | None, last: LastTransfer | None, *, overwrite: bool = False) -> Decision:
+def decide_put(
+    here: LocalState, there: There | None, last: LastTransfer | None, *, overwrite: bool = False
+) -> Decision:
     """Return what to do with a file that is to be sent.
 
     `Decision.COMPARE` is returned if the checksum of the local file decides; `after_comparison` says what follows.
@@ -62,7 +64,9 @@ def decide_put(here: Here, there: There | None, last: LastTransfer | None, *, ov
     return Decision.EQUAL if _unchanged(here, last) else Decision.TRANSFER
 
 
-def decide_get(here: Here | None, there: There, last: LastTransfer | None, *, overwrite: bool = False) -> Decision:
+def decide_get(
+    here: LocalState | None, there: There, last: LastTransfer | None, *, overwrite: bool = False
+) -> Decision:
     """Return what to do with a file that is to be fetched; see `decide_put`."""
     if here is None:
         return Decision.TRANSFER
@@ -74,7 +78,7 @@ def decide_get(here: Here | None, there: There, last: LastTransfer | None, *, ov
 
 
 def after_comparison(
-    here: Here, there: There, last: LastTransfer | None, *, equal: bool, overwrite: bool = False
+    here: LocalState, there: There, last: LastTransfer | None, *, equal: bool, overwrite: bool = False
 ) -> Decision:
     """Return what follows when the checksums have been compared."""
     if equal:
@@ -82,15 +86,15 @@ def after_comparison(
     return Decision.TRANSFER if overwrite else _who_changed(here, there, last)
 
 
-def _may_be_equal(here: Here, there: There) -> bool:
+def _may_be_equal(here: LocalState, there: There) -> bool:
     return bool(there.checksum) and here.size == there.size
 
 
-def _unchanged(here: Here, last: LastTransfer) -> bool:
+def _unchanged(here: LocalState, last: LastTransfer) -> bool:
     return (here.size, here.mtime_ns) == (last.size, last.mtime_ns)
 
 
-def _who_changed(here: Here, there: There, last: LastTransfer | None) -> Decision:
+def _who_changed(here: LocalState, there: There, last: LastTransfer | None) -> Decision:
     if last is None:
         return Decision.UNKNOWN
     if last.etag == there.etag:

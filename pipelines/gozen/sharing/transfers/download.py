@@ -15,11 +15,11 @@ from gozen.errors import CloudConflict, SharingError, TransferDamaged
 from gozen.sharing.answers import Answer
 from gozen.sharing.broken_lines import failure_of
 from gozen.sharing.checksums import Digest, digest_for, written
-from gozen.sharing.connection import refusal_of
-from gozen.sharing.listing import Entry
+from gozen.sharing.cloud_connection import refusal_of
+from gozen.sharing.file_listing import Entry
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import pause_s
-from gozen.sharing.transfers.compare import Here
+from gozen.sharing.transfers.compare import LocalState
 from gozen.sharing.transfers.local_file import BLOCK, Moved
 from gozen.sharing.transfers.partial_download import PartialDownload
 from gozen.sharing.transfers.workers import Crew, Task
@@ -51,7 +51,7 @@ class Download:
     before
         State of the file on this machine that is replaced; None if there must be none.
     partials
-        Names of the partial files in its folder: what is left of other states of this file is removed.
+        Names of the partial files in its folder. Those of other states of this file are removed.
     moved
         Is called with the number of bytes that were fetched.
     """
@@ -61,7 +61,7 @@ class Download:
         remote: RemoteFiles,
         entry: Entry,
         target: Path,
-        before: Here | None,
+        before: LocalState | None,
         partials: Collection[str],
         options: DownloadOptions,
         moved: Moved = lambda _: None,
@@ -71,7 +71,7 @@ class Download:
         self._options, self._moved, self._connection = options, moved, remote.connection
         self._segments = max(1, -(-entry.size // options.segment_bytes))
 
-    def fetch(self) -> Here:
+    def fetch(self) -> LocalState:
         """Fetch the file, and return its state on this machine.
 
         Raises
@@ -90,7 +90,7 @@ class Download:
                 raise
             self._check_target()
             state = into.publish(self._entry.modified_s)
-        return Here(state.st_size, state.st_mtime_ns)
+        return LocalState(state.st_size, state.st_mtime_ns)
 
     def _fetch_missing(self, into: PartialDownload, digest: Digest | None) -> None:
         if self._segments == 1:
@@ -204,11 +204,11 @@ class Download:
             )
 
 
-def state_here(path: Path) -> Here | None:
+def state_here(path: Path) -> LocalState | None:
     """Return the state of a file on this machine, None if it does not exist."""
     with suppress(FileNotFoundError):
         found = path.stat()
-        return Here(found.st_size, found.st_mtime_ns)
+        return LocalState(found.st_size, found.st_mtime_ns)
     return None
 
 

@@ -10,11 +10,11 @@ from unicodedata import normalize
 
 from gozen.archive.stores.output_files import writing
 from gozen.errors import CloudConflict, CloudPathNotFound, GozenError
-from gozen.sharing.listing import Entry
-from gozen.sharing.transfers.compare import Decision, Here, LastTransfer, There, after_comparison, decide_get
+from gozen.sharing.file_listing import Entry
+from gozen.sharing.transfers.compare import Decision, LastTransfer, LocalState, There, after_comparison, decide_get
 from gozen.sharing.transfers.download import Download, state_here
 from gozen.sharing.transfers.local_file import LocalFile
-from gozen.sharing.transfers.outcomes import Outcome, State, Transfers
+from gozen.sharing.transfers.outcomes import FileOutcome, FileState, Transfers
 from gozen.sharing.transfers.partial_download import partials_in
 from gozen.sharing.transfers.transfer_notes import FolderNotes
 from gozen.sharing.transfers.tree_transfer import TreeTransfer, not_overwritten
@@ -81,7 +81,7 @@ class GetTree(TreeTransfer):
         self.progress.found(entry.size)
         self.attempt(entry.path, partial(self._fetch, entry, target, local))
 
-    def _fetch(self, entry: Entry, target: Path, local: _Local) -> Outcome:
+    def _fetch(self, entry: Entry, target: Path, local: _Local) -> FileOutcome:
         if target.is_dir():
             raise CloudConflict(f"{entry.path} is not fetched: {target} is a folder; rename one of the two")
         here = state_here(target)
@@ -90,16 +90,16 @@ class GetTree(TreeTransfer):
             assert here is not None
             local.notes.add(target.name, entry.path, LastTransfer(here.size, here.mtime_ns, entry.etag))
             self.progress.moved(entry.size)
-            return Outcome(entry.path, State.EQUAL, entry.size)
+            return FileOutcome(entry.path, FileState.EQUAL, entry.size)
         if decision is not Decision.TRANSFER:
             raise not_overwritten(decision, str(target), f"{entry.path} in Nextcloud")
         now = Download(
             self.remote, entry, target, here, local.partials, self.options.download, self.progress.moved
         ).fetch()
         local.notes.add(target.name, entry.path, LastTransfer(now.size, now.mtime_ns, entry.etag))
-        return Outcome(entry.path, State.FETCHED, entry.size)
+        return FileOutcome(entry.path, FileState.FETCHED, entry.size)
 
-    def _decide(self, entry: Entry, target: Path, here: Here | None, last: LastTransfer | None) -> Decision:
+    def _decide(self, entry: Entry, target: Path, here: LocalState | None, last: LastTransfer | None) -> Decision:
         overwrite, there = self.options.overwrite, There(entry.size, entry.etag, entry.checksum)
         decision = decide_get(here, there, last, overwrite=overwrite)
         if decision is Decision.COMPARE:

@@ -11,7 +11,7 @@ from gozen.archive.stores.directory_store import at_rest
 from gozen.archive.stores.store import named_errors
 from gozen.errors import TransferDamaged
 from gozen.sharing.checksums import digest_for, written
-from gozen.sharing.transfers.compare import Here
+from gozen.sharing.transfers.compare import LocalState
 
 BLOCK = 256 * 2**10
 """Bytes that are read and sent at once."""
@@ -43,9 +43,9 @@ class LocalFile:
         self._stream.close()
 
     @property
-    def state(self) -> Here:
+    def state(self) -> LocalState:
         """Size and time of the file when it was opened."""
-        return Here(self._before.st_size, self._before.st_mtime_ns)
+        return LocalState(self._before.st_size, self._before.st_mtime_ns)
 
     def check_unchanged(self) -> None:
         """Check that the file is the same as when it was opened.

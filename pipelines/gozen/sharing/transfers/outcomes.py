@@ -13,7 +13,7 @@ from gozen.sharing.html_table import Table, size_text
 _SHOWN = 100
 
 
-class State(StrEnum):
+class FileState(StrEnum):
     """What became of a file."""
 
     SENT = "sent"
@@ -24,7 +24,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FileOutcome:
     """What became of one file.
 
     Parameters
@@ -38,14 +38,14 @@ class Outcome:
     """
 
     path: str
-    state: State
+    state: FileState
     size: int = 0
     remark: str = ""
     error: GozenError | None = None
 
 
 @dataclass
-class Transfers(Sequence[Outcome]):
+class Transfers(Sequence[FileOutcome]):
     """The outcomes of all files of a transfer; notebooks show them as a table.
 
     Parameters
@@ -54,7 +54,7 @@ class Transfers(Sequence[Outcome]):
         The error that ended the transfer before all files were tried.
     """
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[FileOutcome] = field(default_factory=list)
     fatal: GozenError | None = None
 
     def __len__(self) -> int:
@@ -63,21 +63,22 @@ class Transfers(Sequence[Outcome]):
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
         return self.outcomes[index]
 
-    def __iter__(self) -> Iterator[Outcome]:
+    def __iter__(self) -> Iterator[FileOutcome]:
         return iter(self.outcomes)
 
     @property
-    def failed(self) -> list[Outcome]:
+    def failed(self) -> list[FileOutcome]:
         """The files that were not transferred although they should have been."""
-        return [one for one in self.outcomes if one.state is State.FAILED]
+        return [one for one in self.outcomes if one.state is FileState.FAILED]
 
     def counts(self) -> str:
         """Return how many files there are of each state, such as ``3 sent (2.1 MB), 1 equal``."""
         numbers = Counter(one.state for one in self.outcomes)
-        moved = sum(one.size for one in self.outcomes if one.state in (State.SENT, State.FETCHED))
+        moved = sum(one.size for one in self.outcomes if one.state in (FileState.SENT, FileState.FETCHED))
         words = [
-            f"{numbers[state]} {state}" + (f" ({size_text(moved)})" if state in (State.SENT, State.FETCHED) else "")
-            for state in State
+            f"{numbers[state]} {state}"
+            + (f" ({size_text(moved)})" if state in (FileState.SENT, FileState.FETCHED) else "")
+            for state in FileState
             if numbers[state]
         ]
         return ", ".join(words) or "no files"
@@ -116,12 +117,12 @@ class Transfers(Sequence[Outcome]):
             table.add(one.path, str(one.state), size_text(one.size), one.remark or str(one.error or ""))
         return table.html(len(self.outcomes))
 
-    def _first(self) -> list[Outcome]:
+    def _first(self) -> list[FileOutcome]:
         """Return the outcomes that are shown: problems first."""
-        order = {State.FAILED: 0, State.LEFT_OUT: 1}
+        order = {FileState.FAILED: 0, FileState.LEFT_OUT: 1}
         return sorted(self.outcomes, key=lambda one: (order.get(one.state, 2), one.path))[:_SHOWN]
 
 
-def _why(outcome: Outcome) -> str:
+def _why(outcome: FileOutcome) -> str:
     text = outcome.remark or str(outcome.error or "")
     return f", {text}" if text else ""

@@ -17,7 +17,7 @@ from types import TracebackType
 
 from gozen.archive.stores.output_files import writing
 from gozen.errors import CloudConflict
-from gozen.sharing.listing import Entry
+from gozen.sharing.file_listing import Entry
 
 PREFIX, SUFFIX = ".gozen-", ".partial"
 _DONE = ".done"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gozen.sharing.transfers.outcomes import Outcome
+from gozen.sharing.transfers.outcomes import FileOutcome
 
 
 class Progress:
@@ -14,5 +14,5 @@ class Progress:
     def moved(self, size: int) -> None:
         """Bytes were transferred; a negative number is to be subtracted, because they are transferred again."""
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: FileOutcome) -> None:
         """One file has ended."""

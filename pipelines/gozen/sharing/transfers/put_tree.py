@@ -10,11 +10,11 @@ from unicodedata import normalize
 
 from gozen.archive.stores.store import named_errors
 from gozen.errors import CloudConflict, GozenError, UnsuitableName
-from gozen.sharing.listing import Entry
+from gozen.sharing.file_listing import Entry
 from gozen.sharing.remote_names import check_distinct, check_name, check_path, joined
-from gozen.sharing.transfers.compare import Decision, Here, LastTransfer, There, after_comparison, decide_put
+from gozen.sharing.transfers.compare import Decision, LastTransfer, LocalState, There, after_comparison, decide_put
 from gozen.sharing.transfers.local_file import LocalFile
-from gozen.sharing.transfers.outcomes import Outcome, State, Transfers
+from gozen.sharing.transfers.outcomes import FileOutcome, FileState, Transfers
 from gozen.sharing.transfers.partial_download import is_partial
 from gozen.sharing.transfers.transfer_notes import FolderNotes
 from gozen.sharing.transfers.tree_transfer import TreeTransfer, not_overwritten
@@ -41,7 +41,7 @@ class PutTree(TreeTransfer):
                 yield partial(self._single, path, absolute, folder)
 
     def _single(self, shown: Path, path: Path, folder: str) -> None:
-        def act() -> Outcome:
+        def act() -> FileOutcome:
             name = _name_of(shown, path)
             there = self.remote.find(joined(folder, name))
             return self._send(shown, path, joined(folder, name), there, self.notes.of_folder(path.parent))
@@ -75,10 +75,10 @@ class PutTree(TreeTransfer):
                     yield partial(self._known, label, path, folder, there, notes)
             else:
                 kind = "a link to a folder or to nothing" if one.is_symlink() else "neither a file nor a folder"
-                yield partial(self.record, Outcome(str(label), State.LEFT_OUT, remark=kind))
+                yield partial(self.record, FileOutcome(str(label), FileState.LEFT_OUT, remark=kind))
 
     def _known(self, shown: Path, path: Path, folder: str, there: dict[str, Entry], notes: FolderNotes) -> None:
-        def act() -> Outcome:
+        def act() -> FileOutcome:
             name = _name_of(shown, path)
             found = there.get(name)
             remote = found.path if found is not None else joined(folder, name)  # as the server writes it
@@ -86,7 +86,7 @@ class PutTree(TreeTransfer):
 
         self.attempt(str(shown), act)
 
-    def _send(self, shown: Path, path: Path, remote: str, there: Entry | None, notes: FolderNotes) -> Outcome:
+    def _send(self, shown: Path, path: Path, remote: str, there: Entry | None, notes: FolderNotes) -> FileOutcome:
         if there is not None and there.is_folder:
             raise CloudConflict(f"{shown} is not sent: {remote} is a folder in Nextcloud; rename one of the two")
         with LocalFile(path) as file:
@@ -97,7 +97,7 @@ class PutTree(TreeTransfer):
                 assert there is not None
                 notes.add(path.name, remote, LastTransfer(here.size, here.mtime_ns, there.etag))
                 self.progress.moved(here.size)
-                return Outcome(str(shown), State.EQUAL, here.size)
+                return FileOutcome(str(shown), FileState.EQUAL, here.size)
             if decision is not Decision.TRANSFER:
                 raise not_overwritten(decision, f"{remote} in Nextcloud", str(shown))
             replaced = there.etag if there is not None else None
@@ -106,9 +106,9 @@ class PutTree(TreeTransfer):
                 moved=self.progress.moved,
             )  # fmt: skip
             notes.add(path.name, remote, LastTransfer(here.size, here.mtime_ns, sent.etag))
-        return Outcome(str(shown), State.SENT, here.size, remark)
+        return FileOutcome(str(shown), FileState.SENT, here.size, remark)
 
-    def _decide(self, file: LocalFile, here: Here, there: Entry | None, last: LastTransfer | None) -> Decision:
+    def _decide(self, file: LocalFile, here: LocalState, there: Entry | None, last: LastTransfer | None) -> Decision:
         overwrite = self.options.overwrite
         state = None if there is None else There(there.size, there.etag, there.checksum)
         decision = decide_put(here, state, last, overwrite=overwrite)

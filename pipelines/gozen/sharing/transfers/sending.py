@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from gozen.errors import CloudConflict, TransferDamaged
 from gozen.sharing.answers import Answer
 from gozen.sharing.checksums import OURS
-from gozen.sharing.listing import Entry
+from gozen.sharing.file_listing import Entry
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.transfers.local_file import LocalFile, Moved
 from gozen.sharing.transfers.upload_plan import ChunkRules

@@ -18,7 +18,7 @@ from gozen.errors import (
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.transfers.compare import Decision
 from gozen.sharing.transfers.download import DownloadOptions
-from gozen.sharing.transfers.outcomes import Outcome, State, Transfers
+from gozen.sharing.transfers.outcomes import FileOutcome, FileState, Transfers
 from gozen.sharing.transfers.progress import Progress
 from gozen.sharing.transfers.sending import UploadOptions
 from gozen.sharing.transfers.transfer_notes import TransferNotes
@@ -66,7 +66,7 @@ class TreeTransfer:
             self._transfers.fatal = error
         return self._transfers
 
-    def attempt(self, path: str, act: Callable[[], Outcome]) -> None:
+    def attempt(self, path: str, act: Callable[[], FileOutcome]) -> None:
         """Transfer one file, and record its outcome; an error that concerns all files is raised."""
         try:
             outcome = act()
@@ -77,11 +77,11 @@ class TreeTransfer:
 
     def fail(self, path: str, error: GozenError) -> None:
         """Record that a file was not transferred; raise an error that concerns all files."""
-        self.record(Outcome(path, State.FAILED, error=error))
+        self.record(FileOutcome(path, FileState.FAILED, error=error))
         if isinstance(error, _FATAL):
             raise error
 
-    def record(self, outcome: Outcome) -> None:
+    def record(self, outcome: FileOutcome) -> None:
         """Record the outcome of a file."""
         with self._lock:
             self._transfers.outcomes.append(outcome)

@@ -6,7 +6,7 @@ overwrite a file that another client has changed.
 
 from __future__ import annotations
 
-from gozen.sharing.listing import Entry
+from gozen.sharing.file_listing import Entry
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.transfers.local_file import LocalFile, Moved
 from gozen.sharing.transfers.sending import Sending, UploadOptions

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from gozen.errors import SharingError, TransferDamaged
-from gozen.sharing.listing import REQUEST, Entry, entries
+from gozen.sharing.file_listing import REQUEST, Entry, entries
 from gozen.sharing.transfers.file_sum import FileSum
 from gozen.sharing.transfers.sending import Sending
 from gozen.sharing.transfers.transfer_notes import TransferNotes, UploadNote

@@ -6,7 +6,7 @@ import hashlib
 
 from gozen.errors import TransferDamaged
 from gozen.sharing.checksums import OURS
-from gozen.sharing.listing import Entry
+from gozen.sharing.file_listing import Entry
 from gozen.sharing.transfers.sending import Sending, checked_hash, etag_of
 
 IN_MEMORY = 2**20

@@ -142,7 +142,7 @@ class Mover:
 
 
 @dataclass(frozen=True)
-class Cloud:
+class CloudEvent:
     """A cloud over the complete field, of constant transmission between ``ramp_s`` seconds of fall and of rise."""
 
     kind: ClassVar[str] = "cloud"
@@ -158,7 +158,7 @@ class Cloud:
         return 1.0 - (1.0 - self.transmission) * np.clip(inside / self.ramp_s, 0.0, 1.0)
 
 
-Event = Flare | Transient | Eclipse | Mover | Cloud
+Event = Flare | Transient | Eclipse | Mover | CloudEvent
 
 
 def exposure_mean(factor: Callable[[Floats], Floats], start_mjd: Floats, exposure_s: float) -> Floats:

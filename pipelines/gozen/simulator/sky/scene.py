@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gozen.catalog.format import healpix
-from gozen.simulator.sky.events import Cloud, Event, Mover, Transient
+from gozen.simulator.sky.events import CloudEvent, Event, Mover, Transient
 from gozen.simulator.sky.population import (
     BRIGHT_LIMIT,
     TILE_ORDER,
@@ -98,7 +98,7 @@ class SimulatedSky:
         """Return the transmission of all clouds together, 0 to 1."""
         passed = np.ones(np.shape(mjd))
         for event in self.events:
-            if isinstance(event, Cloud):
+            if isinstance(event, CloudEvent):
                 passed = passed * event.factor(mjd)
         return passed
 

@@ -24,7 +24,7 @@ from gozen.sharing.account import Account
 from gozen.sharing.answers import Answer, error_of
 from gozen.sharing.broken_lines import failure_of, named_error
 from gozen.sharing.pauses import Clock, Gate, check
-from gozen.sharing.retrying import LOCKED_ATTEMPTS, Failure, Limits, pause_s, retry_after_s
+from gozen.sharing.retrying import LOCKED_ATTEMPTS, ConnectionLimits, FailedAttempt, pause_s, retry_after_s
 
 log = logging.getLogger(__name__)
 _LONG_S = 3.0
@@ -57,7 +57,7 @@ class Connection:
     def __init__(
         self,
         account: Account,
-        limits: Limits = Limits(),  # noqa: B008 it is frozen
+        limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 it is frozen
         *,
         ca_file: str | None = None,
         clock: Clock = Clock(),  # noqa: B008 it is frozen
@@ -170,7 +170,7 @@ class Connection:
             else:
                 yield self._whole(response), iter(())
 
-    def pause(self, failure: Failure, seconds: float, subject: str) -> None:
+    def pause(self, failure: FailedAttempt, seconds: float, subject: str) -> None:
         """Wait before the next attempt; say so if the wait is long."""
         if failure.retry_after_s is not None:  # the server is overloaded, so the other threads wait, too
             self._gate.shut(seconds)
@@ -180,7 +180,7 @@ class Connection:
 
     def _once(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body, read_timeout_s: float | None
-    ) -> tuple[Failure, Answer | None, httpx.HTTPError | None]:
+    ) -> tuple[FailedAttempt, Answer | None, httpx.HTTPError | None]:
         content = body if isinstance(body, bytes) else self._guarded(iter(body))
         length = {} if isinstance(body, bytes) else {"Content-Length": str(body.length)}
         timeout = _timeout(self.limits, read_timeout_s) if read_timeout_s else self._client.timeout
@@ -217,15 +217,15 @@ class Connection:
         return named_error(error or httpx.HTTPError("no answer"), self.account.url, subject, doing)
 
 
-def _timeout(limits: Limits, read_s: float | None = None) -> httpx.Timeout:
+def _timeout(limits: ConnectionLimits, read_s: float | None = None) -> httpx.Timeout:
     # Threads may wait for a connection of the pool for as long as the others transfer.
     read = read_s or limits.read_timeout_s
     return httpx.Timeout(connect=limits.connect_timeout_s, read=read, write=limits.read_timeout_s, pool=None)
 
 
-def refusal_of(answer: Answer) -> Failure:
+def refusal_of(answer: Answer) -> FailedAttempt:
     """Return how a request failed, by its answer."""
-    return Failure(answer.status, retry_after_s=retry_after_s(answer.headers, time.time()))
+    return FailedAttempt(answer.status, retry_after_s=retry_after_s(answer.headers, time.time()))
 
 
 def _lower(headers: httpx.Headers) -> dict[str, str]:
