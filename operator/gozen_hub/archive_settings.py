@@ -27,7 +27,7 @@ class ArchiveVolume(Group):
     @classmethod
     def _one(cls, source: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if len(source) != 1 or not source.keys() <= set(SOURCES):
-            raise ValueError(f"give one of {', '.join(SOURCES)}, and not {', '.join(source) or 'none'}")
+            raise ValueError(f"give exactly one of {', '.join(SOURCES)}; given: {', '.join(source) or 'none'}")
         return source
 
     @model_validator(mode="after")

@@ -47,7 +47,8 @@ def machine_spawner(settings: HubSettings) -> str:
 def keys_of_the_store(settings: HubSettings) -> dict[str, str]:
     """Return the variables with which the hub's own account reads the object store; only for the test log-in.
 
-    Its labs run as that user and could read the same files. With accounts, a lab must not get the keys of root.
+    With the test log-in, labs run under the hub's own account, so they could read its files in any case. With accounts,
+    the hub runs as root, and a lab must not get root's keys.
     """
     if settings.login.method != "test" or "://" not in settings.archive.url:
         return {}

@@ -262,7 +262,7 @@ _WORST_FIRST = (
 
 
 def worst(codes: list[ExitCode]) -> ExitCode:
-    """Return the exit code of a pod from the exit codes of all its sensors: the worst."""
+    """Return the exit code of a pod: the first code of `_WORST_FIRST` that one of its sensors has, or `DONE`."""
     return next((code for code in _WORST_FIRST if code in codes), ExitCode.DONE)
 
 

@@ -67,10 +67,10 @@ def test_a_file_with_a_login_is_enough(tmp_path: Path) -> None:
         (VOLUME.replace("access: {everyone: true}", ""), "each user can read the whole archive, so all are members"),
         (
             VOLUME.replace("nfs", "cephfs"),
-            "archive.volume.source: Value error, give one of nfs, csi, hostPath",
+            "archive.volume.source: Value error, give exactly one of nfs, csi, hostPath; given: cephfs",
         ),
-        (VOLUME.replace("{nfs: {server: files, path: /sky}}", "{}"), "and not none"),
-        (VOLUME.replace("nfs: {", "hostPath: {path: /sky}, nfs: {"), "and not hostPath, nfs"),
+        (VOLUME.replace("{nfs: {server: files, path: /sky}}", "{}"), "; given: none"),
+        (VOLUME.replace("nfs: {", "hostPath: {path: /sky}, nfs: {"), "; given: hostPath, nfs"),
         (VOLUME.replace("nfs: {", "hostPath: {"), "a folder of the nodes (hostPath) has no mount_options"),
         (VOLUME.replace("{volume:", "{claim: sky, volume:"), "one that Gozen makes: give one"),
         (TEST_LOGIN + "namespaces: {prefix: observatory-users}\n", "namespaces.prefix: String should match"),

@@ -82,8 +82,8 @@ def test_names_that_are_kept(name: str) -> None:
         ("a\nb", r"contains '\\n'"),
         ("a\x7fb", r"contains '\\x7f'"),
         ("a\\b", "contains"),
-        ("..", "not the name"),
-        ("", "not the name"),
+        ("..", "cannot be the name"),
+        ("", "cannot be the name"),
         ("a\udcff", "not valid UTF-8"),
     ],
 )

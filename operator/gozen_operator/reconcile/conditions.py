@@ -69,12 +69,12 @@ def conditions(
 
 
 def status_of(found: Iterable[Mapping[str, Any]], type_: str) -> str | None:
-    """Return the status of a condition, or None if it is not known."""
+    """Return the status of a condition, or None if the resource does not have this condition."""
     return next((one["status"] for one in found if one["type"] == type_), None)
 
 
 def reason_of(found: Iterable[Mapping[str, Any]], type_: str) -> str | None:
-    """Return the reason of a condition, or None if it is not known."""
+    """Return the reason of a condition, or None if the resource does not have this condition."""
     return next((one["reason"] for one in found if one["type"] == type_), None)
 
 

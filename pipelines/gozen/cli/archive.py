@@ -40,7 +40,7 @@ def info(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> None:
-    """Check that products are complete and unchanged, and that no raw file is missing that must still be reduced.
+    """Check that products are complete and unchanged, and that all raw files that must still be reduced are present.
 
     Each product is compared with the commit that names it. The exit code is 65 if there is a problem.
     """

@@ -52,8 +52,8 @@ def watch(
 ) -> int:
     """Reduce files as they arrive in a folder, and append the results to the light curves.
 
-    Files are moved from the folder into the archive. Calibration is reduced first, then objects of --express and
-    targets of opportunity of --recipe. After a stop or a kill, start the command again to continue.
+    Files are moved from the folder into the archive. Calibration is reduced first, then the objects of --express and
+    those that --recipe marks as targets of opportunity. After a stop or a kill, start the command again to continue.
     """
     from gozen.archive.stores.open_store import open_archive
     from gozen.archive.stores.output_files import check_output

@@ -142,7 +142,7 @@ def commands_of(folder: Path, found: Findings) -> tuple[Command, ...]:
 def report_of(
     store: Store, found: Findings, checks: tuple[Check, ...], commands: tuple[Command, ...], plan: DemoPlan
 ) -> DemoReport:
-    """Build the report from the results."""
+    """Return the report of the demo: checks, figures, pictures of stacks and light curves, moving objects, commands."""
     sources = sum(one.summary.n_sources or 0 for one in found.commits)
     summary = (
         f"{plan.sensors} sensors of a simulated Tomo-e Gozen camera took {plan.dithers} dithered exposures of "

@@ -165,7 +165,7 @@ class Prepared(Stage):
 
     @property
     def raw(self) -> RawCube:
-        """The raw cube."""
+        """The raw frames of the sensor and their header, as read in the stage `Read`."""
         return self.before.before.cube
 
 

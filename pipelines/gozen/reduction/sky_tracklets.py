@@ -101,7 +101,7 @@ def motion(ra: Floats, dec: Floats, mjd: Floats, error_arcsec: Floats, rate_exce
     error_arcsec
         Position error of each point, per axis.
     rate_excess
-        Factor by which the error of the rate exceeds that of points with independent errors.
+        Factor by which the error of the rate is larger than it would be if the errors of the points were independent.
     """
     first = _motion_about((float(ra[0]), float(dec[0])), ra, dec, mjd, error_arcsec, rate_excess)
     # Meridians are not parallel: the angle is only right at the tangent point, which must be the mean position.

@@ -33,7 +33,7 @@ def check_name(name: str) -> str:
     except UnicodeEncodeError:
         raise UnsuitableName(f"the name {name!a} is not valid UTF-8; {_RENAME}") from None
     if sent in ("", ".", ".."):
-        raise UnsuitableName(f"{name!r} is not the name of a file or folder; {_RENAME}")
+        raise UnsuitableName(f"{name!r} cannot be the name of a file or folder; {_RENAME}")
     if size > LONGEST:
         raise UnsuitableName(
             f"the name {sent[:40]!r}... has {size} bytes, Nextcloud keeps at most {LONGEST}; {_RENAME}"

@@ -1,4 +1,4 @@
-"""Open the tables of a rerun for jobs: find tables with the same patches, their columns and their files."""
+"""Open the tables of a rerun for jobs: group tables that have the same patches, and find the files of each table."""
 
 from __future__ import annotations
 

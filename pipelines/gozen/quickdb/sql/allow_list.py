@@ -211,8 +211,8 @@ def _require_few(node: dict[str, Any]) -> None:
     numbers = [one for one in written if isinstance(one, int) and abs(one) <= _MOST_COUNTED]
     if len(numbers) < len(node["children"]):
         raise BadRequest(
-            f"{node['function_name']} as a list: write its arguments as numbers up to {_MOST_COUNTED}; for larger "
-            f"numbers write FROM {node['function_name']}(...)"
+            f"{node['function_name']}(...) that returns a list may have only literal numbers up to {_MOST_COUNTED} as "
+            f"arguments; for larger numbers write FROM {node['function_name']}(...)"
         )
 
 

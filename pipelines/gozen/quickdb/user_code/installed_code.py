@@ -38,7 +38,10 @@ def is_installed_function(function: types.FunctionType) -> bool:
 
 
 def is_installed_class(kind: type) -> bool:
-    """Return whether a class is installed: its installed module has it by name, or it has no Python functions."""
+    """Return whether a class belongs to an installed module, so its code need not be sent.
+
+    The module must contain the class under its name, or the class must have no Python functions.
+    """
     if not is_installed_module(kind.__module__):
         return False
     found: Any = sys.modules.get(kind.__module__)

@@ -56,7 +56,7 @@ def receivers(users: Iterable[str], groups: Iterable[str], me: str) -> list[tupl
         raise BadRequest("name at least one user or group to share with")
     for kind, name in found:
         if not name.strip():
-            raise BadRequest(f"the name of a {kind} is empty; give the name that Nextcloud shows next to the person")
+            raise BadRequest(f"the name of a {kind} is empty; give the {kind} name, not the displayed name")
         if kind == "user" and name == me:
             raise BadRequest(f"{name} is your own account: name another user")
     return found

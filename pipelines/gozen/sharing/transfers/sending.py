@@ -63,7 +63,7 @@ class Sending:
         return found is not None and bool(checksum) and (found.size, found.checksum) == (state.size, checksum)
 
     def unless_changed(self, answer: Answer, checksum: str) -> Entry:
-        """Return what Nextcloud has after the condition of a request was not met, if it is this file.
+        """Return Nextcloud's record of the file after the condition of a request was not met, if it is this file.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class Sending:
         raise self.remote.connection.named(answer, None, self.path, "upload")
 
     def arrived(self) -> Entry:
-        """Return what Nextcloud has after a success; raise `TransferDamaged` if it is not complete."""
+        """Return Nextcloud's record of the file after a success; raise `TransferDamaged` if it is not complete."""
         found, size = self.remote.find(self.path), self.file.state.size
         if found is None or found.size != size:
             raise TransferDamaged(

@@ -26,7 +26,7 @@ def send(
     options: UploadOptions,
     moved: Moved = lambda _: None,
 ) -> tuple[Entry, str]:
-    """Send an open file; return what Nextcloud has then, and a remark for the user, which is mostly empty.
+    """Send an open file; return its record in Nextcloud, and a remark for the user, which is usually empty.
 
     Parameters
     ----------

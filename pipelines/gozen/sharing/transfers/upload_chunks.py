@@ -49,7 +49,7 @@ class ChunkedUpload:
         return _BEGAN_AGAIN if self._began_again else ""
 
     def send(self) -> Entry:
-        """Send the file, and return what Nextcloud has then; errors are those of `upload.send`."""
+        """Send the file, and return its record (size, ETag) in Nextcloud; errors are those of `upload.send`."""
         wanted = self._sending.options.with_checksums
         with FileSum(self._sending.file, self._connection.check_running, wanted=wanted) as whole:
             for _ in range(STARTS):

@@ -14,7 +14,7 @@ IN_MEMORY = 2**20
 
 
 def send_whole(sending: Sending) -> Entry:
-    """Send a file, and return what Nextcloud has then; errors are those of `upload.send`."""
+    """Send a file in one request; return its record (size, ETag) in Nextcloud; errors are those of `upload.send`."""
     size = sending.file.state.size
     data = sending.file.read() if size <= IN_MEMORY else None
     checksum = _checksum(sending, data)

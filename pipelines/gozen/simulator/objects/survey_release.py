@@ -33,8 +33,8 @@ class Survey:
     tables
         The manifest of each table, by ``forced`` and ``meas``.
     pairs_key, pairs
-        Key of the table that says which rows of ``forced`` and ``meas`` are the same object, and the number of its
-        rows.
+        Key in the archive of the table of true pairs (two objects close to each other with nearly the same colours),
+        and the number of pairs.
     """
 
     tables: Mapping[str, Manifest]
