@@ -41,6 +41,7 @@ CALLS = {
     "instrument": (("instrument", "list"), 0),
     "archive": (("archive", "verify"), 0),
     "catalog": (("catalog", "list"), 0),
+    "share": (("share", "list"), 64),
 }
 # tests/cluster/test_commands.py starts those of a cluster, test_hub.py the last one.
 STARTED_ELSEWHERE = {"apply", "get", "describe", "logs", "cancel", "hub"}
