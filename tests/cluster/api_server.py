@@ -8,9 +8,11 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.free_ports import free_ports
+
 from .access import ADMIN, Cluster, User, token_file
 from .certificates import Authority
-from .processes import Process, free_ports, wait_until
+from .processes import Process, wait_until
 from .tools import installed, tool
 
 SECONDS_TO_START = 60

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.free_ports import free_ports
 from tests.services.hub_client import answers
 
 from gozen_hub.namespaces.namespace_app import namespace_app
@@ -24,7 +25,7 @@ from gozen_hub.namespaces.namespace_app import namespace_app
 from .api_server import ApiServer
 from .hub_person import Person
 from .hub_surroundings import lab_server, proxy_server, serving
-from .processes import Process, free_ports, wait_until
+from .processes import Process, wait_until
 from .tools import tool
 from .users_release import LOGIN, VALUES, Users, users
 

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import helm_python as helm
+from tests.free_ports import free_ports
 from tests.services.hub_client import HubClient
 from tests.services.s3_server import KEY, SECRET, S3Server, s3_server
 from tests.suite import cache
@@ -31,7 +32,7 @@ from .images import base_image, build_image, export_image, image_id
 from .machine import run
 from .node import Node
 from .own_images import ROOT, load_own_images
-from .processes import ENDS_WITH_ITS_STARTER, Process, free_ports, wait_until
+from .processes import ENDS_WITH_ITS_STARTER, Process, wait_until
 from .tools import tool
 
 PLACE = "platform"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 POLL_SECONDS = 0.1
@@ -139,12 +138,3 @@ def wait_until(ready: Callable[[], bool], what: str, seconds: float, processes: 
             tail = f"\n{needed[0].tail()}" if needed else ""
             raise StartError(f"{what}: not within {seconds:g} s{tail}")
         time.sleep(POLL_SECONDS)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return TCP ports of the loopback that nobody uses."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

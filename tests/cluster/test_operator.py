@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes import config
+from tests.free_ports import free_ports
 
 from gozen.archive.raw.exposure_record import RawExposure, record_exposure
 from gozen.archive.stores.open_store import open_store
@@ -34,7 +35,7 @@ from gozen_operator.reconcile.object_fields import Key
 from gozen_operator.reconcile.reconcile_plan import Event
 
 from .api_server import ApiServer
-from .processes import free_ports, wait_until
+from .processes import wait_until
 from .test_crds import EXPOSURE, LIGHTCURVES, OBSERVATION
 
 pytestmark = pytest.mark.xdist_group("api")

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from tests.cluster.processes import ENDS_WITH_ITS_STARTER
 from tests.cluster.tools import installed
+from tests.free_ports import free_port
 
-from .s3_server import KEY, PATIENT_S, SECRET, S3Server, free_port, wait_for
+from .s3_server import KEY, PATIENT_S, SECRET, S3Server, wait_for
 
 DAY_S = 2
 """Seconds that the gateway takes for a day, in life-cycle rules."""

@@ -18,6 +18,7 @@ from botocore.session import Session
 from tests.cluster.certificates import Authority
 from tests.cluster.processes import ENDS_WITH_ITS_STARTER
 from tests.cluster.tools import tool
+from tests.free_ports import free_port
 
 from gozen.archive.stores.s3_store import S3Store
 from gozen.settings import StorageSettings
@@ -185,12 +186,6 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes], address: str = "127.0.0.1") -> None:

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 from tests.fake_hub import FakeHub, fake_hub
+from tests.free_ports import free_port
 
 from gozen.quickdb.jobs.result_cache import Cache
 
 from .hub_client import called, executed, status
-from .user_cluster import free_port
 from .watched_processes import START_S, wait_until
 
 pytestmark = pytest.mark.skipif(

@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
+from tests.free_ports import free_port
 from tests.portal_samples import sample_archive
 
 from gozen.errors import ClusterUnavailable
@@ -44,12 +44,6 @@ class Hub(HubClient):
     """A hub that runs on this computer."""
 
     process: subprocess.Popen[bytes]
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def started(folder: Path, archive: Path, *words: str, port: int | None = None) -> Hub:

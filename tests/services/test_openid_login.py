@@ -21,10 +21,10 @@ from pathlib import Path
 import oidc_provider_mock
 import pytest
 from playwright.sync_api import Browser, Page
+from tests.free_ports import free_port
 
 from .chromium import chromium
 from .hub_client import HubClient, answers, called
-from .test_hub import free_port
 
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
 START_S = 90

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.free_ports import free_port
 
 from gozen.errors import MissingObject
 from gozen.settings import load_settings
@@ -22,8 +23,6 @@ from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.process import operator_process
 from gozen_operator.process.leadership import Leadership
 from gozen_operator.process.operator_process import Process
-
-from .s3_server import free_port
 
 NIGHT = "20300101"
 SPEC = {"object": "field", "exposureId": 7, "night": NIGHT, "nframe": 6, "pipelines": ["wcs"], "sensors": ["111"]}

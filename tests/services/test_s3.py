@@ -21,6 +21,7 @@ from threading import Barrier
 
 import pytest
 from tests.catalog_samples import field_of, rows_of
+from tests.free_ports import free_port
 from tests.unit.archive_samples import commit, processing_of
 
 from gozen.archive.commit import Outcome, read_commit, write_commit
@@ -33,7 +34,7 @@ from gozen.errors import BadRequest, GozenError, MissingObject, StorageUnavailab
 from gozen.settings import Settings, StorageSettings, load_settings
 
 from .conftest import in_environment
-from .s3_server import Line, S3Server, free_port
+from .s3_server import Line, S3Server
 
 LARGE = SINGLE + 5
 

@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.free_ports import free_port
 
 from gozen.archive.stores.s3_store import S3Store
 from gozen.catalog import open_catalog
 
 from .conftest import NIGHT
-from .s3_server import S3Server, free_port, s3_server
+from .s3_server import S3Server, s3_server
 from .test_night_by_command import start, wait_until_gone
 from .test_watch import QUICK
 

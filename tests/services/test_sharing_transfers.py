@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.certificates import Authority
+from tests.free_ports import free_port
 
 from gozen import errors
 from gozen.errors import ExitCode, SharingError
@@ -36,7 +37,6 @@ from .nextcloud_server.clients import SkippedPauses, quick_cloud
 from .nextcloud_server.faults import PASSING
 from .nextcloud_server.http import Environ, Reply, Start
 from .real_nextcloud import real_accounts
-from .s3_server import free_port
 
 CHUNK = 6 * 2**20
 SMALL = 2**16

@@ -18,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.free_ports import free_port
+
 from gozen.worker_process import DASK_WORKER
 from gozen_hub.lab_settings import WorkersSettings
 from gozen_hub.workers.cluster_state import cluster_state
@@ -37,13 +39,6 @@ def dask(*words: str, **further: str) -> subprocess.Popen[bytes]:
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     command = [sys.executable, "-m", "dask", *words]
     return subprocess.Popen(command, env=environment, start_new_session=True, **quiet)  # type: ignore[call-overload]
-
-
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def answers(port: int) -> bool:
