@@ -114,7 +114,7 @@ class HubSettings(Group):
             )
         if self.where == "machine" and self.archive.mounted:
             raise ValueError(
-                "archive.volume works only for a hub in a cluster: for a hub on one machine, set archive.url instead"
+                "archive.claim and archive.volume need a hub in a cluster: on one machine, give archive.url instead"
             )
         if self.archive.volume and not self.access.everyone:
             raise ValueError(
