@@ -113,7 +113,9 @@ class HubSettings(Group):
                 "login.method system, or use a cluster"
             )
         if self.where == "machine" and self.archive.mounted:
-            raise ValueError("the archive's volume is one of a cluster: on one machine, give archive.url instead")
+            raise ValueError(
+                "archive.claim and archive.volume need a hub in a cluster: on one machine, give archive.url instead"
+            )
         if self.archive.volume and not self.access.everyone:
             raise ValueError(
                 "on a volume (archive.volume) each user can read the whole archive, so all are members: write "

@@ -37,7 +37,7 @@ class CalibrationSetup:
 
     @classmethod
     def of_header(cls, header: RawHeader) -> Self:
-        """Return the setup of a raw frame."""
+        """Return the camera settings of a raw frame, on which its calibration depends, from its header."""
         return cls(header.gain, header.filter.strip(), header.exposure_s, header.binning, header.window)
 
     @classmethod

@@ -31,7 +31,7 @@ def tag(
     ctx: typer.Context,
     night: Annotated[str | None, typer.Argument(help="Night YYYYMMDD; default: all.")] = None,
 ) -> None:
-    """On S3: update the tags that mark raw files as reduced; the bucket deletes files with this tag."""
+    """On S3: tag raw files that are reduced and not retained; the rule of `lifecycle` deletes tagged files."""
     from gozen.archive.inventory import require_nights
     from gozen.archive.raw.reduced_tags import refresh
 

@@ -39,7 +39,7 @@ Kind = Annotated[
     str | None,
     typer.Option(
         "--kind",
-        help="Kind: mover, streak (a trail within a frame) or cosmic (narrower than a star).",
+        help="Kind: mover, streak (a trail within a frame) or cosmic (narrower than a star: probably a cosmic ray).",
         rich_help_panel="Selection",
     ),
 ]
@@ -56,8 +56,8 @@ Significance = Annotated[
     typer.Option(
         "--significance",
         min=0,
-        help="Minimum significance: -log10 of the number of tracklets at least as good that are expected by chance in "
-        "one exposure of one sensor.",
+        help="Minimum significance. Example: 3 means that chance alone produces 0.001 tracklets as good as this one or "
+        "better in one exposure of one sensor.",
         rich_help_panel="Selection",
     ),
 ]

@@ -72,7 +72,7 @@ class Line:
     rms_px
         Root mean square distance of the members from the line, per axis, pixels.
     significance
-        -log10 of the number of lines at least as good that are expected by chance.
+        -log10 of the number of lines, as good as this one or better, that chance alone produces.
     """
 
     members: Indices

@@ -46,19 +46,19 @@ class Overlap:
 
 
 def overlap(times: Floats, rate: float, sigma: float, trail: float, weight: Floats) -> Overlap:
-    """Return the effect of the overlap between an object's images on different frames.
+    """Return how much the errors of an object grow because its images on other frames are part of the measured sky.
 
-    The information matrix of positions and fluxes is that of least squares with a free sky in each pixel: the matrix
-    for a known sky minus the information that the weighted mean of the frames uses up.
+    The least-squares fit has one free sky value in each pixel. Its information matrix of positions and fluxes is the
+    matrix for a known sky, minus the part that determines the sky values (the weighted mean of the frames).
 
     Parameters
     ----------
     times
-        Time of each frame from the middle, shape (frames,).
+        Time of each frame, relative to the middle of the exposure, shape (frames,).
     rate
         Speed of the object, pixels per unit of time.
     sigma, trail
-        Gaussian width of a star, and motion during the exposure, pixels.
+        Gaussian width of a star, and motion of the object during one frame, pixels.
     weight
         Inverse variance of each frame.
     """

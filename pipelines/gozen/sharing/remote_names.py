@@ -63,7 +63,7 @@ def check_path(path: str) -> str:
 
 
 def joined(folder: str, name: str) -> str:
-    """Return the path of a name in a folder; the folder may be the user's own, which is the empty text."""
+    """Return the path of a name in a folder; the empty text as folder is the user's top folder."""
     return f"{folder}/{name}" if folder else name
 
 

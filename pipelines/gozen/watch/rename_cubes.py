@@ -63,12 +63,12 @@ class CubeRenaming:
         self.finish()
 
     def release(self) -> None:
-        """Let the cubes of all renamed exposures be reduced; every file has the exposure that it belongs to now.
+        """Allow the reduction of all renamed cubes; call it when each file is recorded under its new exposure.
 
         Raises
         ------
         StorageUnavailable
-            The archive cannot be read now; `finish` updates the other cubes later.
+            The archive cannot be read now; a later `finish` updates the cubes that this call did not reach.
         """
         self._unsettled |= self._undecided
         self._undecided.clear()

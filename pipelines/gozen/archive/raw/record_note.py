@@ -37,7 +37,7 @@ class RecordChange:
 
 
 def applied(record: RawExposure, change: RecordChange) -> RawExposure:
-    """Return the record after a change."""
+    """Return a copy of the raw record with this change."""
     kept = tuple(one for one in record.forgotten if one not in change.recalled)
     fresh = tuple(one for one in change.forgotten if one not in kept)
     left = without(record, {*change.leave, *(one.key for one in change.forgotten)})

@@ -93,7 +93,7 @@ def remove_older(store: Store, name: str, now: datetime, days: float) -> list[Re
         `days` is negative.
     """
     if not days >= 0:
-        raise BadRequest(f"generations cannot be removed when they are unused for {days} days: give 0 days or more")
+        raise BadRequest(f"the number of days is {days}, but must be 0 or more")
     retired = retire(store, name, now)
     gone = {number for number, since in retired.items() if now - since >= timedelta(days=days)}
     files = dict.fromkeys(retired, 0)

@@ -25,7 +25,7 @@ _CELL_ARCSEC = 211_076.0
 
 
 def cell_order(arcsec: float) -> int:
-    """Return the deepest order of cells whose ring around a partition is wider than the margin everywhere on the sky.
+    """Return the highest HEALPix order at which one ring of cells around a partition contains the whole margin.
 
     The square root of a cell's area is at least 2.5 times the margin, because the narrowest pixels, near the poles, are
     about half as wide as the square root of their area.

@@ -182,7 +182,7 @@ class HubLogin:
         if found is None:
             return None
         if not isinstance(found, dict) or "name" not in found or "scopes" not in found:
-            raise HubAway(f"the answer names no user: {found!r:.200}")
+            raise HubAway(f"the answer of the hub does not name the user: {found!r:.200}; log in again")
         if not self._hub.check_scopes(self._hub.access_scopes, found):
             raise LoginFailed("login_scope")
         # Every token may read the groups of its own user at this address. The answer is kept by token, for `_CACHE_S`.

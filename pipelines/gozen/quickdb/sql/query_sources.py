@@ -79,7 +79,7 @@ class QuerySources:
 
     @property
     def names(self) -> frozenset[str]:
-        """All names, in lower case."""
+        """Names of the caller's tables, the archive's tables and the logs, in lower case."""
         return frozenset({*self._mine, *(name.lower() for name in self._tables.versions), *LOGS})
 
     def find(self, name: str) -> QuerySource:

@@ -1,4 +1,4 @@
-"""Distinguish installed code from the user's, by the object and not only by its name."""
+"""Decide whether a module, function or class is installed code or the user's; names alone do not decide."""
 
 from __future__ import annotations
 

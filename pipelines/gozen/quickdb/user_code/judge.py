@@ -1,8 +1,9 @@
 """Decide whether a function's results may be cached: check all code that it can reach against an allow-list.
 
 A function may use data, the user's code and the objects that `pure_names` lists. Each attribute name in its code must
-be safe for every type of object that may have it, so no attribute leads to other code. A compiled
-library that reads a file is found too, because the function can reach it only by a name that is not listed.
+be safe for every type of object that may have it, so no attribute leads to other code. Results
+of a function that reads files with a compiled library are not cached either: the function can reach the library only by
+a name that is not listed.
 """
 
 from __future__ import annotations
@@ -92,7 +93,10 @@ class _Judge:
         self._at = before
 
     def settle(self) -> None:
-        """Look up each attribute name in the code on every object that may have it; refuse unlisted names."""
+        """Look up each attribute name of the user's code on every object that may have it.
+
+        The results are not cached if a name is neither in the allow-list nor one that only the user's objects have.
+        """
         while not self.reasons:
             pairs = [(one, name) for one in self._holders for name in sorted(self._asked)]
             new = [(*pair, key) for pair in pairs if (key := self._key(*pair)) not in self._settled]

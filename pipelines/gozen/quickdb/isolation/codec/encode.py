@@ -165,7 +165,9 @@ def _described(dtype: np.dtype[Any], path: tuple[object, ...]) -> bytes:
     try:
         return dtypes.describe(dtype).encode()
     except ValueError as error:
-        raise NotEncodable(f"an array of {error}{_at(path)}: give one of numbers, text or times") from error
+        raise NotEncodable(
+            f"an array of {error}{_at(path)} cannot be sent: use an array of numbers, text or times"
+        ) from error
 
 
 def _not_encodable(value: object, path: tuple[object, ...]) -> NotEncodable:
