@@ -31,6 +31,7 @@ from goals import Goal, conclude
 from timing import elapsed, say
 
 HERE = Path(__file__).parent
+RCLONE = Path(sys.executable).with_name("rclone")
 DELAY_MS = 20
 MEMORY_MB = 150.0
 SETS = {"1x1GB": (1, 10**9, 1.1), "1000x1MB": (1000, 10**6, 1.1), "10000x10kB": (10_000, 10**4, 1.3)}
@@ -82,7 +83,7 @@ class Peers:
         """Transfer by rclone."""
         ends = [str(local), f"line:{remote}/{local.name}"] if way == "put" else [f"line:{remote}", str(local)]
         many = str(self.connections)
-        command = ["rclone", "--config", os.devnull, "copy", *ends, "--transfers", many, "--checkers", many]
+        command = [RCLONE, "--config", os.devnull, "copy", *ends, "--transfers", many, "--checkers", many]
         subprocess.run(command, check=True, env={**os.environ, **remote_settings(self.address)})
 
 
@@ -98,7 +99,7 @@ def client(
 
 def remote_settings(address: str) -> dict[str, str]:
     """Return the environment in which rclone knows the server as ``line:``."""
-    obscured = subprocess.run(["rclone", "obscure", "p"], check=True, capture_output=True, text=True).stdout.strip()
+    obscured = subprocess.run([RCLONE, "obscure", "p"], check=True, capture_output=True, text=True).stdout.strip()
     values = {"TYPE": "webdav", "VENDOR": "other", "URL": address, "USER": "u", "PASS": obscured}
     return {f"RCLONE_CONFIG_LINE_{name}": value for name, value in values.items()}
 
@@ -128,7 +129,7 @@ def delayed_server(folder: Path) -> Iterator[str]:
     """Run rclone's WebDAV server behind a line with a delay; yield the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    serve = ["rclone", "--config", os.devnull, "serve", "webdav", folder, "--addr", f"127.0.0.1:{port}"]
+    serve = [RCLONE, "--config", os.devnull, "serve", "webdav", folder, "--addr", f"127.0.0.1:{port}"]
     delay = [sys.executable, HERE / "delayed_line.py", str(port), str(DELAY_MS)]
     with (
         process([*serve, "--user", "u", "--pass", "p"], **QUIET),
@@ -191,7 +192,7 @@ def measured(folder: Path, scale: float, rounds: int, connections: int) -> dict[
     say("a large file in chunks to the Nextcloud of the tests")
     chunks = in_chunks(folder, folder / "1x1GB", connections)
     return {
-        "version": subprocess.run(["rclone", "version"], capture_output=True, text=True, check=True).stdout.split()[1],
+        "version": subprocess.run([RCLONE, "version"], capture_output=True, text=True, check=True).stdout.split()[1],
         "seconds": peers.spent, "cpu_s": peers.cpu_s, "chunks": chunks, "sizes": sizes, "connections": connections,
         "memory_mb": max(peers.memory_mb, *(chunks[way]["memory_mb"] for way in ("put", "get"))),
     }  # fmt: skip

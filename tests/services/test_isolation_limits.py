@@ -282,7 +282,7 @@ def test_the_bytes_that_are_read_for_a_call_have_an_end():
     column = np.zeros(1 << 20)
     with (
         Child(Limits(memory_bytes=64 << 20)) as child,
-        pytest.raises(LimitExceeded, match="columns of more than 16 times 64 MiB"),
+        pytest.raises(LimitExceeded, match="their bytes were more than 16 times 64 MiB"),
     ):
         child.call(PROGRAM, "asks_for_ever", None, lambda _: {"x": column})
 

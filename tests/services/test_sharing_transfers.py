@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 import unicodedata
 import uuid
@@ -38,6 +39,7 @@ from .nextcloud_server.faults import PASSING
 from .nextcloud_server.http import Environ, Reply, Start
 from .real_nextcloud import real_accounts
 
+RCLONE = Path(sys.executable).with_name("rclone")
 CHUNK = 6 * 2**20
 SMALL = 2**16
 NAMES = ("a.csv", "b#1?x=%41+&.fits", "ü ö.png", "😀 日本.txt", "sub/c.csv", "sub/deep/.hidden", "sub/empty.dat")
@@ -725,14 +727,14 @@ def test_work_that_is_interrupted_ends_at_once_and_continues(own: OneUser, cube:
 def rclone(own: OneUser, *words: str | Path) -> str:
     """Run rclone with the remote ``cloud:``."""
     account = own.account
-    obscured = subprocess.run(["rclone", "obscure", account.password], capture_output=True, text=True, check=True)
+    obscured = subprocess.run([RCLONE, "obscure", account.password], capture_output=True, text=True, check=True)
     remote = {
         "TYPE": "webdav", "VENDOR": "nextcloud", "URL": account.dav("files", account.id), "USER": account.user,
         "PASS": obscured.stdout.strip(), "NEXTCLOUD_CHUNK_SIZE": "5Mi",
     }  # fmt: skip
     settings = {f"RCLONE_CONFIG_CLOUD_{name}": value for name, value in remote.items()}
     done = subprocess.run(
-        ["rclone", "--config", os.devnull, "--retries", "1", *map(str, words)],
+        [RCLONE, "--config", os.devnull, "--retries", "1", *map(str, words)],
         env={**os.environ, **settings}, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
