@@ -96,7 +96,7 @@ def reached() -> str:
 
 
 BUDGET_S: dict[str, float] = {
-    "cluster/test_archive_on_a_node": 20,
+    "cluster/test_archive_on_a_node": 100,
     "cluster/test_chart": 25,  # the API server is asked some 90 questions about rights
     "cluster/test_commands": 40,
     "cluster/test_crds": 30,
@@ -157,6 +157,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_night_by_command": 60,
     "services/test_notebooks": 70,
     "services/test_observer": 20,
+    "services/test_openid_login": 15,
     "services/test_pool": 25,
     "services/test_portal_pages": 35,
     "services/test_quickdb": 60,
@@ -179,6 +180,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_version": 20,
     "services/test_watch": 110,
     "services/test_watch_pool": 15,
+    "unit/test_cli_wrong_input": 15,
     "unit/test_movers_at_borders": 20,
     "unit/test_architecture_page": 10,
     "unit/test_chart": 10,
