@@ -29,10 +29,11 @@ class SlowServer:
 
     def __init__(self):
         self.go, self.asked, self.statuses, self.fails = threading.Event(), [], {}, None
-        self.deleted = []
+        self.deleted, self.begun = [], threading.Semaphore(0)
 
     def create_job(self, manifest):
         self.asked.append(manifest["metadata"]["name"])
+        self.begun.release()
         assert self.go.wait(60)
         if self.fails:
             raise self.fails
@@ -71,6 +72,8 @@ def test_no_more_jobs_are_asked_for_than_have_a_turn(controller):
             fresh = wait(left, timeout=60, return_when="FIRST_COMPLETED").done
             assert fresh, "looks that only have to wait in words wait for the API server"
             ended |= fresh
+        # Those with a turn may still be on their way to the API server.
+        assert all(server.begun.acquire(timeout=60) for _ in range(SETTINGS.max_active_jobs))
         assert len(server.asked) == SETTINGS.max_active_jobs
         server.go.set()
         assert [look.result(60) for look in looks]
