@@ -58,7 +58,10 @@ def hub(
     file = settings or _write_settings(state, port, test_login or [], ctx.obj.settings())
     found = checked_settings(file)
     if found.where != "machine":
-        raise BadRequest(f"{file}: `gozen hub` runs on one machine; write where: machine into the settings file")
+        raise BadRequest(
+            f"{file}: `gozen hub` runs on one machine, but the file has `where: {found.where}`; write `where: machine` "
+            "into it"
+        )
     prepare_state(found.state)
     hold_state(found.state)
     typer.echo(f"Gozen's hub: {found.public_url} (Ctrl-C ends it, and all labs)")

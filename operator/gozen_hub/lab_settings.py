@@ -65,7 +65,9 @@ class LabSettings(Group):
         "IfNotPresent", description="When Kubernetes pulls the image"
     )
     pull_secrets: tuple[str, ...] = Field(
-        (), description="Names of Secrets with access to the registry; each must exist in the namespace of each user"
+        (),
+        description="Names of Secrets with access to the registry; the hub does not make them: create each in the "
+        "namespace of each user",
     )
     profiles: tuple[Profile, ...] = Field(
         (Profile(title="Standard"),), min_length=1, description="Sizes to choose from; the first is the default"

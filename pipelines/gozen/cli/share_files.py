@@ -26,7 +26,9 @@ Overwrite = Annotated[
 def put(
     ctx: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders on this machine.")],
-    to: Annotated[str, typer.Option(help="Folder in Nextcloud; it is made if it does not exist.")] = "",
+    to: Annotated[
+        str, typer.Option(help="Folder in Nextcloud, made if it does not exist; default: the top of your files.")
+    ] = "",
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:

@@ -104,7 +104,7 @@ def ocs_data(answer: Answer, subject: str, doing: str, user: str = "") -> Any:
         )
     if code is None:
         raise UnexpectedAnswer(
-            f"cannot {doing} {subject}: the answer is not one of Nextcloud; check the address of the server"
+            f"cannot {doing} {subject}: the answer does not come from a Nextcloud server; check its address"
         )
     return json.loads(answer.body)["ocs"].get("data")
 
@@ -131,7 +131,7 @@ def _meaning(answer: Answer, user: str) -> tuple[type[SharingError], str, str]:
         return CloudUnavailable, "the server, or a proxy in front of it, failed", _LATER
     if status >= 400:
         return CloudRefused, "the server refuses the request", "ask its administrator if the reason is not clear"
-    return UnexpectedAnswer, "the answer is not one of Nextcloud", "check the address of the server"
+    return UnexpectedAnswer, "the answer does not come from a Nextcloud server", "check the address of the server"
 
 
 _MEANINGS: dict[int, tuple[type[SharingError], str, str]] = {

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gozen.archive.access_levels import Members
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, problem_of
 from gozen.portal.shell.origins import Origin, origin_of
 
 NOTEBOOKS = "GOZEN_NOTEBOOKS"
@@ -161,10 +161,12 @@ def _access(found: str) -> _Access:
     try:
         return _Access.model_validate_json(found)
     except ValidationError as error:
-        what = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'JSON'}: {one['msg']}" for one in error.errors())
+        what = "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or 'JSON'}: {problem_of(one['msg'])}" for one in error.errors()
+        )
         raise BadRequest(
-            f"{ACCESS} = {found!r} does not say who is a member ({what}): hub and chart take it from the setting "
-            "`access` of the hub; start the portal by one of them"
+            f"{ACCESS} = {found!r} does not say who is a member ({what}). Do not set this variable yourself: the hub "
+            "or the chart sets it from the hub's setting `access`, and starts the portal"
         ) from error
 
 

@@ -116,8 +116,9 @@ class LabWorkers:
         """
         if isinstance(self._engine, LocalEngine):
             raise BadRequest(
-                "the hub's service for workers does not answer; to set the number of local processes, give it to "
-                "connect(workers=...)"
+                "cannot set the number of workers: the hub's service for workers does not answer, so functions run in "
+                "processes of the lab. Connect again later; or set the number of these processes: "
+                'quickdb.connect(engine="local", workers=4)'
             )
         if number == 0:
             self._end()

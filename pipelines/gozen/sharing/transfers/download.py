@@ -191,7 +191,8 @@ class Download:
         if written(self._entry.checksum, digest) != self._entry.checksum:
             raise TransferDamaged(
                 f"{self._entry.path} arrived with another checksum than Nextcloud has for it, and was removed here; "
-                "run again. If it happens again, the file in Nextcloud is damaged, or it was not changed by Nextcloud"
+                "run again. If it happens again, the file is damaged on the server, or was changed there without "
+                "Nextcloud: upload it again"
             )
 
     def _check_target(self) -> None:
