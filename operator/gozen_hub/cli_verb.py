@@ -86,7 +86,7 @@ def _check_modules() -> None:
 
 
 def _write_settings(state: Path, port: int, users: list[str], site: Settings) -> Path:
-    """Write the settings that the options stand for."""
+    """Write a settings file from the options."""
     from gozen.resources.yaml_dump import dump
     from gozen_hub.machine_labs import prepare_state
 

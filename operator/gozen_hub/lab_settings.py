@@ -10,7 +10,7 @@ from gozen_hub.settings_group import Group, Quantity
 
 
 def _check_guarantee(least: str, most: str) -> None:
-    """Raise `ValueError` if Kubernetes is to reserve more memory than the most: it would refuse each pod."""
+    """Raise `ValueError` if the guarantee is more than the maximum: Kubernetes would refuse each pod."""
 
     def size(memory: str) -> float:  # in units whose factor does not matter here: both sizes have the same
         return float(memory[:-1]) * 1000.0 ** "KMGT".index(memory[-1])

@@ -1,4 +1,4 @@
-"""What an answer of Nextcloud means: the server's words, and the named error with advice. No I/O.
+"""Interpret the answers of Nextcloud: the server's words, and the named error with advice. No I/O.
 
 WebDAV errors have ``s:exception`` and ``s:message``. Answers of the OCS interface have a part ``meta`` with a code that
 counts even if the HTTP status is 200.
@@ -146,7 +146,7 @@ _MEANINGS: dict[int, tuple[type[SharingError], str, str]] = {
     412: (
         CloudConflict,
         "the file in Nextcloud has changed meanwhile, and is not overwritten",
-        "get the new file under another name and compare, then run again",
+        "fetch the new file under another name, compare the two, then run again",
     ),
     413: (CloudRefused, "a request is too large for the server", "set a smaller sharing.chunk_mb"),
     423: (
@@ -158,7 +158,7 @@ _MEANINGS: dict[int, tuple[type[SharingError], str, str]] = {
     507: (
         CloudFull,
         "the quota of the account is used up, or the server has no space",
-        "free some space in Nextcloud (also in its deleted files), then run again",
+        "free some space in Nextcloud, for example by emptying its deleted files, then run again",
     ),
 }
 

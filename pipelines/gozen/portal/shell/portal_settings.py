@@ -60,7 +60,7 @@ class PortalSettings:
     members
         Users who see all tables; all others see releases.
     contact
-        Whom the others ask; empty for the administrators.
+        Contact for all other users; empty for the administrators.
     """
 
     listen_host: str
@@ -134,7 +134,7 @@ def _required(environment: Mapping[str, str], name: str) -> str:
     if not found:
         raise BadRequest(
             f"the environment variable {_HUB}{name} is not set: JupyterHub sets it for its services, and the chart for "
-            "the pod of the portal; start the portal by one of them"
+            "the pod of the portal; start the portal with JupyterHub or with the chart"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Fetch one file: to a temporary name, in segments that can be resumed, with its checksum; then it gets its name."""
+"""Fetch one file under a temporary name, in segments that can be resumed; rename it if its checksum is right."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DownloadOptions:
 
 
 class Download:
-    """Fetches a file of which a listing has told the ETag.
+    """Fetches a file whose ETag is known from a listing.
 
     Parameters
     ----------
