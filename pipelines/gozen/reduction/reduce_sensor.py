@@ -50,7 +50,7 @@ def reduce_sensor(work: SensorWork, shared: SharedInputs, steps: Sequence[Pipeli
     if not work.raw:
         raise UnreadableInput(
             f"the sensor {work.sensor} of {work.processing.folder} has no raw files; "
-            "`gozen archive verify` lists missing raw files"
+            "add them with `gozen run --raw` or `gozen watch`, or omit this sensor"
         )
     raw_store = shared.raw_store(work.raw_root)
     # Taken before the files are read, to notice a change during the reduction.
