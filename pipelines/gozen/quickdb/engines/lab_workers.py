@@ -241,7 +241,7 @@ class LabWorkers:
         return WorkerLost(f"{error}. Your cluster says: {notes}" if notes else str(error))
 
     def shrink(self) -> None:
-        """Let all workers but the least end if no job runs, neither here nor in another notebook of the user."""
+        """End the workers above the least number if no job runs, neither here nor in another notebook of the user."""
         engine = self._engine
         if self._jobs or self._fixed or engine is None or isinstance(engine, LocalEngine):
             return
