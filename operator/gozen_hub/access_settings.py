@@ -24,7 +24,7 @@ class AccessSettings(Group):
     everyone: bool = Field(False, description="All users are members")
     contact: str = Field(
         "",
-        description="Whom users ask who are not members, such as an e-mail address; the first page shows it. Empty: "
+        description="Contact for users who are not members, such as an e-mail address; the first page shows it. Empty: "
         "the administrators",
     )
 

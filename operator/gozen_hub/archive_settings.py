@@ -15,7 +15,7 @@ SOURCES = ("nfs", "csi", "hostPath")
 
 
 class ArchiveVolume(Group):
-    """A volume that contains the archive, as each user's namespace gets one."""
+    """A volume with the archive; each user's namespace gets one."""
 
     source: dict[str, dict[str, Any]] = Field(
         description="Source of a PersistentVolume as Kubernetes writes it: nfs, csi or hostPath; in csi.volumeHandle, "
@@ -38,7 +38,7 @@ class ArchiveVolume(Group):
 
     @property
     def claim(self) -> str:
-        """Name of the claims; another source has another one, because volumes and claims cannot be changed."""
+        """Name of the claims; it depends on the source, because volumes and claims cannot be changed."""
         text = json.dumps([self.source, self.mount_options], sort_keys=True)
         return f"archive-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 

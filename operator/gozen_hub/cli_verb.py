@@ -58,7 +58,10 @@ def hub(
     file = settings or _write_settings(state, port, test_login or [], ctx.obj.settings())
     found = checked_settings(file)
     if found.where != "machine":
-        raise BadRequest(f"{file}: `gozen hub` runs on one machine; write where: machine into the settings file")
+        raise BadRequest(
+            f"{file}: `gozen hub` runs on one machine, but the file has `where: {found.where}`; write `where: machine` "
+            "into it"
+        )
     prepare_state(found.state)
     hold_state(found.state)
     typer.echo(f"Gozen's hub: {found.public_url} (Ctrl-C ends it, and all labs)")
@@ -83,7 +86,7 @@ def _check_modules() -> None:
 
 
 def _write_settings(state: Path, port: int, users: list[str], site: Settings) -> Path:
-    """Write the settings that the options stand for."""
+    """Write a settings file from the options."""
     from gozen.resources.yaml_dump import dump
     from gozen_hub.machine_labs import prepare_state
 

@@ -1,7 +1,7 @@
-"""Where Jupyter and IPython write if the home of a user is full, so that the lab starts and the user can delete files.
+"""Let Jupyter and IPython write to a temporary folder if the home of a user is full.
 
-Without space they end at their start: Jupyter, because it cannot write what it needs only while it runs; both, because
-folders that both need are missing and cannot be made.
+So the lab starts, and the user can delete files. Without space, both would end at their start: Jupyter cannot write
+its runtime files, and neither program can make the folders that it needs.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _log = logging.getLogger(__name__)
 
 
 def folders_elsewhere(home: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that lead to a temporary folder for all that the home has no space for.
+    """Return environment variables that name a temporary folder, for each folder for which the home has no space.
 
     Parameters
     ----------
     environment
-        Variables that are set already stay as they are.
+        Variables that are set already are not changed.
     """
     full = [name for name, folder in _FOLDERS.items() if not _can_be_used(home / folder, _PARTS[name])]
     if full or not _has_space(home):
@@ -45,7 +45,7 @@ def folders_elsewhere(home: Path, environment: Mapping[str, str]) -> dict[str, s
 
 
 def _can_be_used(folder: Path, parts: tuple[str, ...]) -> bool:
-    """Make a folder with its parts, which need next to no space; return whether this was possible."""
+    """Make a folder and its parts, which need almost no space; return whether this was possible."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in parts:

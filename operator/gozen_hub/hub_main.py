@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def checked_settings(path: Path) -> HubSettings:
-    """Read the settings, and check them with a hub that is not started: a missing secret then also gives a short error.
+    """Read the settings, and configure a hub with them that is not started, so that a missing secret is found, too.
 
     Raises
     ------

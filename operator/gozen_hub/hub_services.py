@@ -1,4 +1,4 @@
-"""Services and roles of the hub: what ends idle labs and labs that it does not know, and the pages about the data."""
+"""Services and roles of the hub: two that end labs (idle ones, and ones that the hub does not know), and the portal."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, problem_of, reason_of
 from gozen.resources.yaml_document import parse
 from gozen_hub.access_settings import AccessSettings, CredentialSettings
 from gozen_hub.archive_settings import ArchiveAccess
@@ -118,8 +118,8 @@ class HubSettings(Group):
             )
         if self.archive.volume and not self.access.everyone:
             raise ValueError(
-                "on a volume (archive.volume) each user can read the whole archive, so all are members: write "
-                "access.everyone: true, or put the archive on S3, where credentials withhold tables"
+                "on a volume (archive.volume) each user can read the whole archive, so every user must be a member: "
+                "write access.everyone: true. To hide tables from some users, put the archive on S3"
             )
         if self.where == "cluster" and self.login.method == "system":
             raise ValueError(
@@ -139,11 +139,15 @@ def read_hub_settings(path: Path) -> HubSettings:
     try:
         documents = parse(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{path}: the settings of the hub cannot be read: {error}") from error
+        raise BadRequest(f"{path}: the settings of the hub cannot be read: {reason_of(error)}") from error
     if len(documents) != 1:
-        raise BadRequest(f"{path}: the settings of the hub are one YAML document; this file has {len(documents)}")
+        raise BadRequest(
+            f"{path}: the settings of the hub must be one YAML document, but this file has {len(documents)}"
+        )
     try:
         return HubSettings.model_validate(documents[0].value)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        problems = (
+            f"{'.'.join(map(str, one['loc'])) or 'settings'}: {problem_of(one['msg'])}" for one in error.errors()
+        )
         raise BadRequest(f"{path}: {'; '.join(problems)}") from error

@@ -1,4 +1,4 @@
-"""Which lab calls a service: the hub is asked, with the token that the caller shows, and accepted if it is of a lab."""
+"""Find the lab that calls a service: ask the hub about the caller's token, which must be that of a lab."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from gozen_hub.settings_group import Group, Quantity
 
 
 def _check_guarantee(least: str, most: str) -> None:
-    """Raise `ValueError` if Kubernetes is to reserve more memory than the most: it would refuse each pod."""
+    """Raise `ValueError` if the guarantee is more than the maximum: Kubernetes would refuse each pod."""
 
     def size(memory: str) -> float:  # in units whose factor does not matter here: both sizes have the same
         return float(memory[:-1]) * 1000.0 ** "KMGT".index(memory[-1])
@@ -65,7 +65,9 @@ class LabSettings(Group):
         "IfNotPresent", description="When Kubernetes pulls the image"
     )
     pull_secrets: tuple[str, ...] = Field(
-        (), description="Names of Secrets with access to the registry; each must exist in the namespace of each user"
+        (),
+        description="Names of Secrets with access to the registry; the hub does not make them: create each in the "
+        "namespace of each user",
     )
     profiles: tuple[Profile, ...] = Field(
         (Profile(title="Standard"),), min_length=1, description="Sizes to choose from; the first is the default"

@@ -78,11 +78,15 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
                 await following
 
     async def poll(self) -> int | None:
-        """Return None while the lab runs; one that should have ended long ago is on a lost node, and has ended."""
+        """Return None while the lab runs; a lab that should have ended long ago counts as ended, with its lost node."""
         status: int | None = await super().poll()
         pod = self._pod()
         if status is None and pod and is_overdue(pod, datetime.now(UTC)):
-            self.log.warning("%s/%s: its node does not say that it has ended", self.namespace, self.pod_name)
+            self.log.warning(
+                "%s/%s: its node has not reported its end in time; the lab counts as ended",
+                self.namespace,
+                self.pod_name,
+            )
             await super().stop(now=True)
             return 1
         return status

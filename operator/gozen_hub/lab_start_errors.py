@@ -26,7 +26,7 @@ class LabNotStarted(SpawnException):  # type: ignore[misc]  # jupyterhub has no 
     """
 
     is_of_a_lab = True
-    """By this, the page for errors knows that it must not speak about a page that does not answer."""
+    """Lets the error page say that a lab did not start, instead of that a page does not answer."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message, reason=reason, status_code=HTTPStatus.SERVICE_UNAVAILABLE.value)
@@ -57,7 +57,7 @@ def too_late(seconds: float, awaited: str, events: Sequence[dict[str, Any]], err
 
 
 def refused(error: Exception) -> LabNotStarted:
-    """Return the error of a lab that the API server refused, or if it did not answer."""
+    """Return the error of a lab whose pod the API server refused, or about which it did not answer."""
     status, message = int(getattr(error, "status", 0) or 0), _message(error)
     if quota := quota_of(message):
         return LabNotStarted(

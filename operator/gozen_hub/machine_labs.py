@@ -35,7 +35,7 @@ def machine_traits(settings: HubSettings) -> dict[str, Any]:
 
 
 def search_path() -> str:
-    """Return the folders of programs, first that of Gozen's own environment, which need not have been activated."""
+    """Return the PATH of labs, with the folder of Gozen's own environment first: it need not be activated."""
     return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 

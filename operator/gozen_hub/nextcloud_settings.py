@@ -13,7 +13,7 @@ class NextcloudSettings(Group):
     url: str = Field(
         "",
         pattern=r"^(https://\S+)?$",
-        description="Address of the Nextcloud at which `gozen share login` logs in without an address; empty: none",
+        description="Default Nextcloud server of `gozen share login`; empty: the command needs an address",
     )
     service_url: str = Field(
         "", description="Address of the service for accounts; empty: labs keep no accounts; the chart sets it"

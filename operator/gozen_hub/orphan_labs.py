@@ -1,8 +1,8 @@
 """End labs that the hub does not know: after its database was lost, or restored from an old copy, nobody can open them.
 
-A service of the hub, in its pod. Homes stay. Workers go with their lab, which owns them in Kubernetes. Pods are listed
-before the hub is asked, so a lab that starts meanwhile is known; and a lab ends only if two rounds did not find it,
-because a hub that has just started may not have read its database to the end.
+This service of the hub runs in the hub's pod. Homes are kept. Kubernetes deletes the workers of a lab with the lab,
+which owns them. Pods are listed before the hub is asked, so a lab that starts meanwhile is known. A lab ends only if
+two rounds did not find it, because a hub that has just started may not have read its whole database.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def labs_of(pods: Iterable[Mapping[str, Any]], hub: str) -> list[Lab]:
 
 
 def unknown(labs: Iterable[Lab], users: Iterable[Mapping[str, Any]]) -> frozenset[Lab]:
-    """Return the labs that are none of the servers of any user."""
+    """Return the labs that are not a server of any user."""
     known = {(str(user["name"]), str(server)) for user in users for server in user.get("servers") or {}}
     return frozenset(lab for lab in labs if (lab.user, lab.server) not in known)
 
@@ -71,7 +71,7 @@ class OrphanLabs:
     Parameters
     ----------
     hub
-        Which hub this is: the account that its labs name.
+        The account of this hub, as the pods of its labs name it.
     """
 
     def __init__(self, connection: ApiConnection, users: Iterable[Mapping[str, Any]], hub: str) -> None:

@@ -1,4 +1,4 @@
-"""What a pod of a user waits for, why it was refused, and whether its node is lost, in sentences. No I/O."""
+"""Say in sentences what a user's pod waits for, why it was refused, and whether its node is lost. No I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Manifest = Mapping[str, Any]
 
 
 def quota_of(message: str) -> dict[str, str] | None:
-    """Return what was needed, what is used, and the most, of a refusal by a quota; None of any other refusal."""
+    """Return what was needed, what is used, and the maximum, if a quota was the reason of a refusal; else None."""
     found = _QUOTA.search(message)
     return found.groupdict() if found else None
 
@@ -70,7 +70,7 @@ def ended(pod: Manifest, container: Manifest, advice: str = "") -> str:
 def node_is_lost(pod: Manifest) -> bool:
     """Tell whether Kubernetes has found that the node of a running pod does not answer.
 
-    It then takes only the condition `Ready` from the pod; all other words are the last ones of the node.
+    Kubernetes then changes only the condition `Ready` of the pod; the rest of the status is the node's last report.
     """
     containers = pod.get("status", {}).get("containerStatuses") or []
     is_ready = bool(containers) and all(one.get("ready") for one in containers)
@@ -78,7 +78,7 @@ def node_is_lost(pod: Manifest) -> bool:
 
 
 def is_overdue(pod: Manifest, now: datetime) -> bool:
-    """Tell whether a pod should have ended a minute ago: its node does not say that it has, and may never do."""
+    """Tell whether a pod should have ended a minute ago, but its node has not reported it, and may never do so."""
     due = pod["metadata"].get("deletionTimestamp")
     return due is not None and now - datetime.fromisoformat(due).astimezone(UTC) > OVERDUE
 

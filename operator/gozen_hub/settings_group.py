@@ -1,4 +1,4 @@
-"""What all groups of the hub's settings share."""
+"""The base class of all groups of the hub's settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gozen-lab``: prepare the user's home, then become the lab.
+"""``gozen-lab``: prepare the user's home, then run the lab in this process.
 
 It copies the notebooks that the home does not have yet. A notebook that the user has changed, or has deleted on
 purpose, is not touched: the names of those that were copied once are remembered.

@@ -144,7 +144,7 @@ def _read(file: Path, night: str | None, instrument: str) -> list[Any]:
 
 
 def _connected(namespace: str | None) -> tuple[KubeApi, str]:
-    """Return the API and the namespace that is meant."""
+    """Return the API server and the namespace to use."""
     try:
         from kubernetes import config
 

@@ -247,7 +247,7 @@ class RedirectRefused(SharingError):
 
 
 class UnexpectedAnswer(SharingError):
-    """The answer is not one of Nextcloud: the address belongs to another server, or a proxy has answered."""
+    """The answer does not come from a Nextcloud server: the address is wrong, or a proxy has answered."""
 
     exit_code = ExitCode.BAD_REQUEST
 
@@ -311,5 +311,5 @@ def problem_of(message: str) -> str:
     """Return a message of pydantic as the end of a sentence, such as ``it should be a whole number``."""
     for pattern, words in _PROBLEMS:
         if found := re.match(pattern, message):
-            return words + message[found.end() :]
+            return words + message[found.end() :].replace(" after validation", "")
     return message

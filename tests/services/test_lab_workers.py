@@ -348,7 +348,7 @@ def test_a_plain_client_of_dask_works_too(cluster: UserCluster) -> None:
 def test_a_lab_may_still_compute_in_its_own_processes(nights: Path, cluster: UserCluster) -> None:
     with connect(nights, engine="local", workers=1) as api:
         assert isinstance(api._engine, LocalEngine)
-        with pytest.raises(BadRequest, match="is fixed here"):
+        with pytest.raises(BadRequest, match="is fixed for this connection"):
             api.workers(2)
     with connect(nights, workers=0) as api:
         assert api.mapreduce(count, add, cache=False) > 0

@@ -40,7 +40,7 @@ def test_it_becomes_jupyterhub(settings: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(None, "cannot be read"), ("{}", "login: Field required"), (SETTINGS + "labs: {}\n", "labs: ")]
+    ("text", "said"), [(None, "cannot be read"), ("{}", "login: it is missing"), (SETTINGS + "labs: {}\n", "labs: ")]
 )
 def test_settings_that_make_no_sense_are_one_line(
     settings: Path,

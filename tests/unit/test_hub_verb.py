@@ -90,7 +90,7 @@ def test_settings_of_a_cluster_are_refused(started: Any, tmp_path: Path) -> None
     file = tmp_path / "hub.yaml"
     (tmp_path / "password").write_text("correct-horse")
     file.write_text(f"login: {{method: test, test: {{users: [ada], password_file: {tmp_path / 'password'}}}}}\n")
-    with pytest.raises(BadRequest, match="write where: machine into the settings file"):
+    with pytest.raises(BadRequest, match="write `where: machine` into it"):
         started(settings=file)
     with pytest.raises(BadRequest, match="--settings and --test-login exclude one another"):
         started("hoshi", settings=file)

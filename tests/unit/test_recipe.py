@@ -265,7 +265,7 @@ def test_what_the_recipe_form_has_no_word_for_is_refused():
     for update, word in (
         ({"target_of_opportunity": True}, "targetOfOpportunity"),
         ({"suspend": True}, "suspend"),
-        ({"time_window": long}, "timeWindow is longer than a night"),
+        ({"time_window": long}, "timeWindow is longer than a day"),
     ):
         observation = Observation(metadata=ObjectMeta(name="m101"), spec=spec.model_copy(update=update))
         with pytest.raises(BadRequest, match=f"Observation m101: .*{word}"):

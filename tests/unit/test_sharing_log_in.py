@@ -64,9 +64,9 @@ def test_a_log_in_at_another_server_is_refused(other: str) -> None:
 
 @pytest.mark.parametrize("content", [[], {}, {"login": 3}, {"login": "x", "poll": []}, "x", None])
 def test_another_program_at_the_address_is_not_a_nextcloud(content: Any) -> None:
-    with pytest.raises(UnexpectedAnswer, match="does not answer as a Nextcloud"):
+    with pytest.raises(UnexpectedAnswer, match="does not answer like a Nextcloud"):
         begun(answer(content), SERVER)
-    with pytest.raises(UnexpectedAnswer, match="does not answer as a Nextcloud"):
+    with pytest.raises(UnexpectedAnswer, match="does not answer like a Nextcloud"):
         begun(Answer(200, {}, b"<html>"), SERVER)
 
 

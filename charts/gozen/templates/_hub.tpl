@@ -74,7 +74,7 @@ http://{{ include "gozen.name" .root }}-{{ .service }}.{{ .root.Release.Namespac
 {{- fail "hub.settings.archive.volume.source: give one of nfs, csi and hostPath" -}}
 {{- end -}}
 {{- if not (dig "access" "everyone" false .Values.hub.settings) -}}
-{{- fail "hub.settings.archive.volume: on a volume each user can read the whole archive; give hub.settings.access.everyone: true, or put the archive on S3, where credentials withhold tables" -}}
+{{- fail "hub.settings.archive.volume: on a volume each user can read the whole archive, so every user must be a member: set hub.settings.access.everyone: true. To hide tables from some users, put the archive on S3" -}}
 {{- end -}}
 true
 {{- end -}}

@@ -1,4 +1,4 @@
-"""What the service asks the API server: which namespaces belong to users, and to write their Secrets."""
+"""Requests of the service to the API server: list and watch the namespaces of users, and write their Secrets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class UserNamespaces:
     Parameters
     ----------
     prefix, hub
-        Begin of the names of users' namespaces, and the account of the hub to which they belong.
+        Prefix of the names of users' namespaces, and the account of the hub to which they belong.
     """
 
     def __init__(self, connection: ApiConnection, prefix: str, hub: str) -> None:

@@ -23,7 +23,7 @@ class CredentialMetrics:
     Parameters
     ----------
     silence_s
-        The service is not healthy if no round has ended for so long.
+        The service is not healthy if no round has ended for this many seconds.
     clock
         Monotonic time, s.
     """

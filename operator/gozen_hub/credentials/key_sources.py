@@ -1,4 +1,4 @@
-"""Where credentials come from: static keys in files, or STS, which makes short-lived ones for each user."""
+"""Get credentials: static keys from files, or short-lived ones for each user from STS."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class AssumedRoles:
         self._client, self._roles, self._policies, self._lifetime_s = client, roles, policies, lifetime_s
 
     def marks(self) -> dict[Level, str]:
-        """Return nothing that changes: roles and policies are read at the start."""
+        """Return constants: roles and policies are read once, at the start."""
         return dict.fromkeys(LEVELS, "")
 
     def issue(self, namespace: UserNamespace, level: Level) -> Issued:

@@ -43,8 +43,8 @@ def user_secret(namespace: str, level: Level, issued: Issued) -> dict[str, Any]:
 def secret_files(issued: Issued, folder: str = CREDENTIALS) -> Mapping[str, str]:
     """Return the files of a Secret that is mounted at `folder`.
 
-    AWS's clients read keys in a file of credentials once. They ask a `credential_process` again before its answer
-    expires, so s3fs and others go on with renewed credentials. This process prints the other file.
+    AWS's clients read keys in a credentials file only once. They run a `credential_process` again before its answer
+    expires, so s3fs and others continue with renewed credentials. Here this process prints the second file.
     """
     if issued.expires is None:
         return {FILE: credentials_text(issued.keys)}
@@ -59,7 +59,7 @@ def secret_files(issued: Issued, folder: str = CREDENTIALS) -> Mapping[str, str]
 
 
 def path_of_secret(namespace: str) -> str:
-    """Return where the API server has the Secret of a namespace."""
+    """Return the path of a namespace's Secret at the API server."""
     return f"/api/v1/namespaces/{namespace}/secrets/{CREDENTIALS_SECRET}"
 
 

@@ -25,7 +25,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Applied:
-    """An object, and where the API server has it."""
+    """An object, and its path at the API server."""
 
     path: str
     manifest: Manifest
@@ -112,7 +112,7 @@ _DENY = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
 def _container_limits() -> Manifest:
-    """Return what a container gets that names no limits: a quota on limits refuses pods without them."""
+    """Return the default limits of containers: a quota on limits refuses pods without them."""
     return {
         "type": "Container",
         "default": {"cpu": "1", "memory": "1Gi"},

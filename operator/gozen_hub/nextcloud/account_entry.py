@@ -27,7 +27,7 @@ def key_of(user: str) -> str:
 
 
 def entry_of(user: str, account: KeptAccount) -> str:
-    """Return the value of an entry, as the data of a Secret has it."""
+    """Return the value of an entry in the form of a Secret's data."""
     return base64.b64encode(json.dumps({"of": user, **account.model_dump()}).encode()).decode()
 
 

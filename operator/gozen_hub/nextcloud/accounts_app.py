@@ -15,7 +15,7 @@ from fastapi import FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from gozen.errors import GozenError
+from gozen.errors import GozenError, problem_of
 from gozen_hub.lab_caller import caller_of_header
 from gozen_hub.nextcloud.account_entry import KeptAccount
 from gozen_hub.nextcloud.accounts_secret import AccountsSecret
@@ -62,7 +62,7 @@ def accounts_app(accounts: AccountsSecret, hub_url: str) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: Any) -> JSONResponse:
         # The values are left out: one of them is the password.
-        problems = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
+        problems = "; ".join(f"{one['loc'][-1]}: {problem_of(one['msg'])}" for one in error.errors())
         return _answer(HTTPStatus.UNPROCESSABLE_ENTITY, f"this is not an account of Nextcloud: {problems}")
 
     return app

@@ -42,7 +42,7 @@ class AccountsSecret:
         return account_in(user, (found.get("data") or {}).get(key_of(user)))
 
     def write(self, user: str, account: KeptAccount) -> None:
-        """Keep an account, instead of the one before; raises as `read`."""
+        """Keep an account, which replaces the one before; raises as `read`."""
         self._change(user, entry_of(user, account))
 
     def forget(self, user: str) -> None:

@@ -128,8 +128,8 @@ def _worker(image: str, settings: HubSettings) -> Manifest:
 def memory_of_functions(memory: str) -> int:
     """Return the bytes that Dask gives the process with the user's functions, of the memory of a worker.
 
-    The rest is for the process that watches it: it must end a function before the kernel ends the whole worker, which
-    gives no reason and takes longer to come back.
+    The rest is for the watching process, which ends a function that uses too much memory. Otherwise the kernel would
+    end the whole worker: it gives no reason, and a worker needs longer to start again than a function.
     """
     size = int(float(memory[:-1]) * 1000.0 ** ("MGT".index(memory[-1]) + 2))
     return max(size - _WATCHER_BYTES, size // 2)

@@ -1,4 +1,4 @@
-"""What a user's cluster does now, and what it waits for, in sentences. No I/O."""
+"""Say in sentences what a user's cluster does now, and what it waits for. No I/O."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Dask's controller, which cannot be led to unpickle an answer, or to act on objects of another user.
 
 Run by ``kopf run -m gozen_hub.workers.dask_controller``. The controller of dask-kubernetes asks the HTTP API of a
-user's scheduler, which may run any code of the user. As it comes, it (1) tries Dask's own protocol after an HTTP error
-and unpickles the answer, (2) tries to forward a port past all NetworkPolicies where it finds no name, and meanwhile
-serves nobody, (3) follows redirects, (4) reads an answer of any size, (5) deletes any Deployment that the scheduler
-names. The NetworkPolicy and the rights in the chart forbid (1) and (2) a second time.
+user's scheduler, which may run any code of the user. Without the changes here, it (1) tries Dask's own protocol after
+an HTTP error and unpickles the answer, (2) tries to forward a port past all NetworkPolicies if it finds no name, and
+does nothing else meanwhile, (3) follows redirects, (4) reads an answer of any size, (5) deletes any Deployment that the
+scheduler names. The NetworkPolicy and the rights in the chart forbid (1) and (2) a second time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SchedulerNotTrustedError(Exception):
 
 def no_protocol(address: Any, *_: Any, **__: Any) -> NoReturn:
     """Refuse Dask's protocol, whose answers are unpickled."""
-    raise SchedulerNotTrustedError(f"the scheduler {address} is asked by HTTP only")
+    raise SchedulerNotTrustedError(f"the scheduler {address} may be queried by HTTP only")
 
 
 async def http_address(service: str, namespace: str | None, port_name: str = "tcp-comm", **_: Any) -> str:
@@ -44,7 +44,7 @@ async def http_address(service: str, namespace: str | None, port_name: str = "tc
 
 
 def names_of_group(names: Any, group: str) -> list[str]:
-    """Return the names that are those of workers of a group; a name can otherwise lead to another namespace."""
+    """Return those names that are names of workers of a group: any other could point to another namespace."""
     return [one for one in names if isinstance(one, str) and re.fullmatch(re.escape(group) + _WORKER, one)]
 
 
@@ -53,7 +53,7 @@ async def _refuse_redirect(_: Any, __: Any, parameters: Any) -> None:
 
 
 class ShortResponse(aiohttp.ClientResponse):
-    """An answer that may have `MOST_BYTES`."""
+    """An answer of at most `MOST_BYTES`."""
 
     async def read(self) -> bytes:
         """Return the whole answer."""
@@ -91,7 +91,7 @@ def _of_group_alone(retire: Retire) -> Retire:
 
 
 def guard(module: Any) -> None:
-    """Replace in the controller what trusts a scheduler."""
+    """Replace the functions of the controller that trust a scheduler."""
     module.rpc = no_protocol
     module.get_scheduler_address = http_address
     module.aiohttp = SimpleNamespace(ClientSession=guarded_session)

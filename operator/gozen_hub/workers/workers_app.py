@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from gozen.errors import BadRequest, ClusterUnavailable, GozenError
+from gozen.errors import BadRequest, ClusterUnavailable, GozenError, problem_of
 from gozen_hub.hub_settings import HubSettings
 from gozen_hub.lab_caller import caller_of_header
 from gozen_hub.workers.manage_cluster import UserCluster
@@ -83,8 +83,10 @@ def workers_app(connection: ApiConnection, settings: HubSettings) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: Any) -> JSONResponse:
-        problems = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
-        return _answer(HTTPStatus.UNPROCESSABLE_ENTITY, f'write {{"workers": NUMBER}}: {problems}')
+        problems = "; ".join(f"{one['loc'][-1]}: {problem_of(one['msg'])}" for one in error.errors())
+        return _answer(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f'the body of the request must be {{"workers": NUMBER}}: {problems}'
+        )
 
     return app
 

@@ -88,7 +88,7 @@ class ApiConnection:
         Parameters
         ----------
         request
-            The list's, with ``resourceVersion`` of its last answer.
+            The request that lists the objects, with the ``resourceVersion`` of its last answer.
         """
         query = {**request.query, "watch": "true", "timeoutSeconds": str(seconds)}
         try:

@@ -1,4 +1,4 @@
-"""Find the DARK and FLAT Exposures of its night for which an Exposure waits. No I/O."""
+"""Find the DARK and FLAT Exposures of the same night for which an Exposure waits. No I/O."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class TrackletPoint(_TrackletPart):
     frame: int = Field(ge=0, description="number of the frame, from 0")
     end: Literal["start", "end", "either"] | None = Field(
         None,
-        description="end of a streak: start or end of the exposure, or either if unknown; null for other points",
+        description="of an end of a streak: start or end (of the exposure), or either (unknown); else null",
     )
     mjd: float = Field(
         description="d, MJD (UTC), mid-exposure of the detector row; at a known end of a streak, the time of this end"

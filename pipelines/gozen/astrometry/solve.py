@@ -188,5 +188,9 @@ def _advice(field: Field, reference: StarSource | None, settings: AstrometrySett
         )
     places = ", ".join(str(Path(place)) for place in settings.index_files)
     indexes = len(index_files(settings.index_files))
-    tried.append(f"blind with {indexes} index files in {places}" if indexes else f"no index files in {places}")
+    tried.append(
+        f"a blind search with {indexes} index files in {places} found nothing"
+        if indexes
+        else f"no index files in {places}"
+    )
     return f"{field.frame_id}: no solution for {len(field.x)} sources: {'; '.join(tried)}"

@@ -26,7 +26,9 @@ Overwrite = Annotated[
 def put(
     ctx: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders on this machine.")],
-    to: Annotated[str, typer.Option(help="Folder in Nextcloud; it is made if it does not exist.")] = "",
+    to: Annotated[
+        str, typer.Option(help="Folder in Nextcloud, made if it does not exist; default: the top of your files.")
+    ] = "",
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
@@ -86,7 +88,7 @@ def _cloud(ctx: typer.Context) -> Cloud:
 
 
 def _report(done: Transfers, *, json: bool) -> None:
-    """Print what became of the files; raise the error of one that failed."""
+    """Print the outcome of the files; raise the error of one that failed."""
     if json:
         write_json({"files": [_as_json(one) for one in done], "ended_by": str(done.fatal) if done.fatal else None})
     else:

@@ -31,7 +31,7 @@ def with_(
 ) -> None:
     """Share a file or folder with users and groups: to read, or with --write to change.
 
-    Run it again with other rights to change the share. Nobody gets the same file twice.
+    To change the rights, run the command again with others: it changes the share, and does not make a second one.
     """
     form = Form(csv=csv, json=json)
     with open_shares(ctx) as shares:
@@ -79,7 +79,7 @@ def list_(
     csv: Csv = False,
     json: Json = False,
 ) -> None:
-    """List what you share, or who sees one file or folder, also by the folders above it."""
+    """List what you share, or who can see one file or folder, also through shares of the folders that contain it."""
     form = Form(csv=csv, json=json)
     with open_shares(ctx) as shares:
         found = shares.of(path) if path.strip("/") else shares.all()

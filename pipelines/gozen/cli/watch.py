@@ -28,8 +28,8 @@ def watch(
     recipe: Annotated[
         list[Path] | None,
         typer.Option(
-            help="YAML file with a recipe or Observations: it defines pipelines and priority of the objects that it "
-            "names; may be repeated."
+            help="YAML file with a recipe, or with resources of the kind Observation: it defines pipelines and "
+            "priority of the targets that it names; may be repeated."
         ),
     ] = None,
     express: Annotated[

@@ -109,7 +109,7 @@ def pair_movers(truths: Sequence[SensorTruth], events: pa.Table, commits: Sequen
     events
         The simulator's table of events.
     commits
-        The commits of the same sensors and exposures. Their cosmic-ray hits are left out.
+        The commits of the same sensors and exposures. Their tracklets of the kind cosmic (cosmic-ray hits) are ignored.
     """
     movers = {
         row["name"]: Mover(**json.loads(row["parameters"])) for row in events.to_pylist() if row["kind"] == "mover"

@@ -147,8 +147,8 @@ def report_of(
     summary = (
         f"{plan.sensors} sensors of a simulated Tomo-e Gozen camera took {plan.dithers} dithered exposures of "
         f"{plan.nframe} frames at RA {FIELD.ra}°, Dec {FIELD.dec:+}°. The raw cubes were calibrated, solved, measured "
-        "and appended to the light-curve table; what moves was looked for among their frames. Then what was recovered "
-        "was compared with what had been put in."
+        "and appended to the light-curve table; moving objects were searched for on their frames. Then the results "
+        "were compared with the injected values."
     )
     headlines = (
         Headline(f"{sum(check.passed for check in checks)} of {len(checks)}", "checks passed"),
@@ -201,7 +201,7 @@ def _made_with(found: Findings, plan: DemoPlan) -> tuple[tuple[str, str], ...]:
 def _check_sensors(plan: DemoPlan) -> None:
     known = len(load_profile(INSTRUMENT).sensors)
     if plan.sensors > known:
-        raise BadRequest(f"--sensors {plan.sensors}: the camera of the demo has {known} sensors")
+        raise BadRequest(f"--sensors {plan.sensors}: the camera of the demo has {known} sensors; give 1 to {known}")
 
 
 def _prepare(folder: Path, plan: DemoPlan) -> None:

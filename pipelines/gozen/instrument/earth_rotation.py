@@ -41,7 +41,8 @@ def installed_tables() -> Iterator[None]:
     with (
         _ASTROPY,
         iers.conf.set_temp("auto_download", False),
-        # Astropy refuses predictions older than 30 days, but a machine without network has no others.
+        # Astropy refuses predictions if the last measurement is older than 30 days, but a machine without network
+        # has no others.
         iers.conf.set_temp("auto_max_age", None),
         iers.conf.set_temp("iers_degraded_accuracy", "ignore"),
         warnings.catch_warnings(),

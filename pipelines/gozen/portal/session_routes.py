@@ -18,7 +18,7 @@ _MOST_STARTED = 8
 
 
 class NotLoggedIn(Exception):
-    """A form was sent without a log-in: it cannot be sent again after one, as a page can."""
+    """A form was sent without a log-in; unlike a page, it cannot be requested again after the log-in."""
 
 
 class Session:

@@ -109,7 +109,8 @@ class Api:
             return self._engine.table()
         if number is not None:
             raise BadRequest(
-                f"the number of workers ({self._engine.workers}) is fixed here; give another to connect(workers=...)"
+                f"the number of workers ({self._engine.workers}) is fixed for this connection; connect again with "
+                "quickdb.connect(workers=...)"
             )
         return local_table(self._engine.workers)
 

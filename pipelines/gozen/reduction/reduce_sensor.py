@@ -48,7 +48,10 @@ def reduce_sensor(work: SensorWork, shared: SharedInputs, steps: Sequence[Pipeli
     if done is not None:
         return done
     if not work.raw:
-        raise UnreadableInput(f"the sensor {work.sensor} of {work.processing.folder} has no raw files")
+        raise UnreadableInput(
+            f"the sensor {work.sensor} of {work.processing.folder} has no raw files; "
+            "add them with `gozen run --raw` or `gozen watch`, or omit this sensor"
+        )
     raw_store = shared.raw_store(work.raw_root)
     # Taken before the files are read, to notice a change during the reduction.
     stamps = {key: raw_store.stamp(key) for key in work.raw}

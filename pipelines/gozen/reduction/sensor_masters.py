@@ -102,7 +102,10 @@ def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str], camer
     if not useful:
         found = ", ".join(sorted({one.data_type for one in exposures})) or "nothing"
         asked = " or ".join(kind.upper() for kind in kinds)
-        raise BadRequest(f"there is no {asked} exposure to make a master from; the exposures found are of type {found}")
+        raise BadRequest(
+            f"there is no {asked} exposure to make a master from; the exposures found are of type {found}; "
+            "take such frames, or check header.data_type of the profile"
+        )
     ordered = sorted(useful, key=lambda one: (_ORDER.index(_KIND[one.data_type]), one.mjd, one.exposure))
     sensors = sorted({sensor for one in useful for sensor in one.sensors})
     return [
@@ -184,7 +187,11 @@ def _make(processing: Processing, exposure: RawExposure, sensor: str, shared: Sh
     check_unchanged(store, stamps)
     if not made:
         why = (
-            refused[0] if refused else CorruptFile(f"{exposure.exposure}: it has no frame of type {exposure.data_type}")
+            refused[0]
+            if refused
+            else CorruptFile(
+                f"{exposure.exposure}: its record says {exposure.data_type}, but no frame has this type in its header"
+            )
         )
         return commit.model_copy(update={"status": "rejected", "rejection": Rejection.of(why)})
     return commit.model_copy(update={**_facts(made, refused, provenance), "products": products})

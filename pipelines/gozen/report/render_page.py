@@ -78,7 +78,7 @@ def _sections(report: DemoReport) -> list[tuple[str, str, str, str]]:
         (
             "lightcurves",
             "Light curves",
-            "Looked up in the table as you would: by id, or by a place on the sky.",
+            "Found in the table by id, or by position on the sky.",
             html_pieces.figures(report.lightcurves) if report.lightcurves else "",
         ),
         (

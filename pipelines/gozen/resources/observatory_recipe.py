@@ -253,5 +253,6 @@ def _refuse_what_has_no_word(observation: Observation) -> None:
             raise BadRequest(f"Observation {name}: the recipe form has no word for {word}; keep it as an Observation")
     if spec.time_window and spec.time_window.end - spec.time_window.start > timedelta(days=1):
         raise BadRequest(
-            f"Observation {name}: timeWindow is longer than a night, and a recipe gives times of day; shorten it"
+            f"Observation {name}: timeWindow is longer than a day, but the recipe form has only times of day, without "
+            "dates: shorten timeWindow"
         )

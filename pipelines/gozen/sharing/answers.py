@@ -1,4 +1,4 @@
-"""What an answer of Nextcloud means: the server's words, and the named error with advice. No I/O.
+"""Interpret the answers of Nextcloud: the server's words, and the named error with advice. No I/O.
 
 WebDAV errors have ``s:exception`` and ``s:message``. Answers of the OCS interface have a part ``meta`` with a code that
 counts even if the HTTP status is 200.
@@ -104,7 +104,7 @@ def ocs_data(answer: Answer, subject: str, doing: str, user: str = "") -> Any:
         )
     if code is None:
         raise UnexpectedAnswer(
-            f"cannot {doing} {subject}: the answer is not one of Nextcloud; check the address of the server"
+            f"cannot {doing} {subject}: the answer does not come from a Nextcloud server; check its address"
         )
     return json.loads(answer.body)["ocs"].get("data")
 
@@ -131,7 +131,7 @@ def _meaning(answer: Answer, user: str) -> tuple[type[SharingError], str, str]:
         return CloudUnavailable, "the server, or a proxy in front of it, failed", _LATER
     if status >= 400:
         return CloudRefused, "the server refuses the request", "ask its administrator if the reason is not clear"
-    return UnexpectedAnswer, "the answer is not one of Nextcloud", "check the address of the server"
+    return UnexpectedAnswer, "the answer does not come from a Nextcloud server", "check the address of the server"
 
 
 _MEANINGS: dict[int, tuple[type[SharingError], str, str]] = {
@@ -146,7 +146,7 @@ _MEANINGS: dict[int, tuple[type[SharingError], str, str]] = {
     412: (
         CloudConflict,
         "the file in Nextcloud has changed meanwhile, and is not overwritten",
-        "get the new file under another name and compare, then run again",
+        "fetch the new file under another name, compare the two, then run again",
     ),
     413: (CloudRefused, "a request is too large for the server", "set a smaller sharing.chunk_mb"),
     423: (
@@ -158,7 +158,7 @@ _MEANINGS: dict[int, tuple[type[SharingError], str, str]] = {
     507: (
         CloudFull,
         "the quota of the account is used up, or the server has no space",
-        "free some space in Nextcloud (also in its deleted files), then run again",
+        "free some space in Nextcloud, for example by emptying its deleted files, then run again",
     ),
 }
 

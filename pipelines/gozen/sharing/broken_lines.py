@@ -1,4 +1,4 @@
-"""What it means that a request has no answer: the named error with advice, and whether the server may have got it."""
+"""Name the error of a request without an answer, with advice; tell whether the server may have received it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checksums as Nextcloud writes them, such as ``SHA256:9f86...``: which are known, and of which bytes. No I/O."""
+"""Compute and compare checksums in the form of Nextcloud, such as ``SHA256:9f86...``. No I/O."""
 
 from __future__ import annotations
 

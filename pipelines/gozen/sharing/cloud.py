@@ -110,7 +110,7 @@ class Cloud:
 
     @functools.cached_property
     def shares(self) -> Shares:
-        """What this account shares, and with whom."""
+        """The shares of this account."""
         return Shares(self.connection, self._remote)
 
     def put(
@@ -135,7 +135,7 @@ class Cloud:
         overwrite
             Whether files that have changed in Nextcloud are overwritten.
         check
-            Whether a file that cannot be sent is an error. If not, the outcomes tell.
+            Whether a file that cannot be sent raises an error. If not, only its outcome contains the error.
 
         Raises
         ------
@@ -169,7 +169,7 @@ class Cloud:
         overwrite
             Whether files that have changed on this machine are overwritten.
         check
-            Whether a file that cannot be fetched is an error. If not, the outcomes tell.
+            Whether a file that cannot be fetched raises an error. If not, only its outcome contains the error.
 
         Raises
         ------

@@ -211,7 +211,7 @@ class Connection:
         return Answer(response.status_code, _lower(response.headers), b"".join(parts))
 
     def named(self, answer: Answer | None, error: httpx.HTTPError | None, subject: str, doing: str) -> SharingError:
-        """Return the error of Gozen for the last attempt: an answer, or none."""
+        """Return the error of Gozen for the last attempt, which ended with an answer or without one."""
         if answer is not None:
             return error_of(answer, subject, doing, self.account.user)
         return named_error(error or httpx.HTTPError("no answer"), self.account.url, subject, doing)
@@ -224,7 +224,7 @@ def _timeout(limits: ConnectionLimits, read_s: float | None = None) -> httpx.Tim
 
 
 def refusal_of(answer: Answer) -> FailedAttempt:
-    """Return how a request failed, by its answer."""
+    """Return the failed attempt that ended with an answer."""
     return FailedAttempt(answer.status, retry_after_s=retry_after_s(answer.headers, time.time()))
 
 

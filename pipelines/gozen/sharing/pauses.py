@@ -21,7 +21,7 @@ class Clock:
 
 
 class Gate:
-    """Lets no request through before a time for which an overloaded server has asked; threads share it."""
+    """Delays requests until a time for which an overloaded server has asked; threads share it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock, self._opens = clock, threading.Lock(), 0.0

@@ -100,7 +100,7 @@ class RemoteFiles:
     def _entries(self, answer: Answer) -> Iterator[Entry]:
         if answer.status != 207:
             raise UnexpectedAnswer(
-                f"{self.root} does not answer as Nextcloud (status {answer.status}); check the address of the server"
+                f"{self.root} does not answer like a Nextcloud server (status {answer.status}); check its address"
             )
         try:
             yield from entries(answer.body, self.root)

@@ -1,4 +1,4 @@
-"""Which failed requests are repeated, and after which pause. No I/O."""
+"""Decide which failed requests are repeated, and after which pause. No I/O."""
 
 from __future__ import annotations
 

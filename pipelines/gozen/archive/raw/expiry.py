@@ -135,7 +135,7 @@ def standing(store: Store, night: str, exposure: str) -> tuple[bool, list[str]]:
 def _removed(
     store: Store, night: str, exposure: str, found: Iterable[RawObject], now: datetime, keep_days: float
 ) -> list[RawObject]:
-    """Delete the expired files of one exposure, and check each again before this; return what became of each."""
+    """Delete the expired files of one exposure, after a second check of each; return the fate of each."""
     seen: tuple[bool, list[str]] | None = None
     committed: Mapping[str, bool] = {}
     became = []

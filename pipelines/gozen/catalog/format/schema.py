@@ -116,7 +116,12 @@ _PLACE = (
 _CALIBRATED = (
     Column("mag", pa.float32(), "mag", "calibrated magnitude; null if the flux is not positive"),
     Column("mag_err", pa.float32(), "mag", "its standard error"),
-    Column("limit", pa.float32(), "mag", "magnitude of a source at 5 sigma of the sky noise, here on this frame"),
+    Column(
+        "limit",
+        pa.float32(),
+        "mag",
+        "magnitude of a source whose flux on this frame would be 5 sigma of the sky noise at its position",
+    ),
     Column("zp", pa.float32(), "mag", "zero point of the exposure and sensor", "dictionary"),
     Column("zp_err", pa.float32(), "mag", "its standard error", "dictionary"),
     Column("colour_term", pa.float32(), "mag", "colour term, per magnitude of `bp_rp`", "dictionary"),

@@ -145,7 +145,7 @@ def partitions_to_merge(files: Iterable[DataFile], most_files: int, most_rows: i
 
 
 def _still_right(done: _Rewritten, base: Manifest) -> bool:
-    """Tell whether the rewritten partitions fit a later version: it only adds files, none in a split partition."""
+    """Tell whether a later version differs from the rewritten one only by new files, none in a split partition."""
     if base.generation != done.base.generation or not set(done.base.files) <= set(base.files):
         return False
     split = {one for one, files in done.parts.items() if [layout.partition_of(f.file.path) for f in files] != [one]}

@@ -180,7 +180,7 @@ def holding(name: str, version: Manifest) -> TableHolding:
 
 
 def _readable(release: ReleaseHolding, level: Level) -> ReleaseHolding:
-    """Return a release with the tables that a level may read: folders of old releases do not show what they are."""
+    """Return a release with the tables that a level may read; the folder of each table decides."""
     return replace(release, tables=tuple(one for one in release.tables if may_read(level, f"{one.folder}/")))
 
 

@@ -1,4 +1,4 @@
-"""A value that is slow to compute: kept for a minute, shared by all who ask, and not waited for without end."""
+"""Cache a value that is slow to compute: kept for a minute, shared by all requests, with a limit on waiting."""
 
 from __future__ import annotations
 

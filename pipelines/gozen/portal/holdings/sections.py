@@ -31,6 +31,6 @@ class Sections:
 
 
 def sections(level: Level) -> Sections:
-    """Return what a level sees; any name and any night stand for all others."""
+    """Return what a level sees: one table and one night are checked as examples of all others."""
     live = may_read(level, layout.manifest("lightcurves", 1))
     return Sections(live, may_read(level, keys.log_table("exposures", "20000101")))

@@ -203,14 +203,14 @@ def _digest(token: str) -> str:
 
 
 async def _answer(request: Awaitable[Any]) -> Any:
-    """Await an answer of the hub; raise `HubAway` if there is none, or none of a hub that works."""
+    """Await an answer of the hub; raise `HubAway` if there is none, or if the hub reports an error."""
     try:
         async with asyncio.timeout(_PATIENCE_S):
             return await request
     except TimeoutError as error:
         raise HubAway(f"no answer within {_PATIENCE_S} s") from error
     except (ValueError, LookupError) as error:  # a proxy may answer in place of the hub
-        raise HubAway(f"the answer is not one of a hub: {error!r}") from error
+        raise HubAway(f"the answer does not come from a hub: {error!r}") from error
     except HTTPError as error:
         # The hub's client turns its own failure to connect into an HTTPError, too: then there is another error below.
         if error.status_code != 500 or error.__context__ is not None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gozen.archive.access_levels import Members
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, problem_of
 from gozen.portal.shell.origins import Origin, origin_of
 
 NOTEBOOKS = "GOZEN_NOTEBOOKS"
@@ -60,7 +60,7 @@ class PortalSettings:
     members
         Users who see all tables; all others see releases.
     contact
-        Whom the others ask; empty for the administrators.
+        Contact for all other users; empty for the administrators.
     """
 
     listen_host: str
@@ -134,7 +134,7 @@ def _required(environment: Mapping[str, str], name: str) -> str:
     if not found:
         raise BadRequest(
             f"the environment variable {_HUB}{name} is not set: JupyterHub sets it for its services, and the chart for "
-            "the pod of the portal; start the portal by one of them"
+            "the pod of the portal; start the portal with JupyterHub or with the chart"
         )
     return found
 
@@ -161,10 +161,12 @@ def _access(found: str) -> _Access:
     try:
         return _Access.model_validate_json(found)
     except ValidationError as error:
-        what = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'JSON'}: {one['msg']}" for one in error.errors())
+        what = "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or 'JSON'}: {problem_of(one['msg'])}" for one in error.errors()
+        )
         raise BadRequest(
-            f"{ACCESS} = {found!r} does not say who is a member ({what}): hub and chart take it from the setting "
-            "`access` of the hub; start the portal by one of them"
+            f"{ACCESS} = {found!r} does not say who is a member ({what}). Do not set this variable yourself: the hub "
+            "or the chart sets it from the hub's setting `access`, and starts the portal"
         ) from error
 
 

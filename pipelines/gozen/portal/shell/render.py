@@ -1,4 +1,4 @@
-"""Make a page: its template, in the language and theme of the person who asks."""
+"""Render a page from its template, in the language and theme of the user."""
 
 from __future__ import annotations
 

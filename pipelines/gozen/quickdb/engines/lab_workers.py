@@ -116,8 +116,9 @@ class LabWorkers:
         """
         if isinstance(self._engine, LocalEngine):
             raise BadRequest(
-                "the hub's service for workers does not answer; to set the number of local processes, give it to "
-                "connect(workers=...)"
+                "cannot set the number of workers: the hub's service for workers does not answer, so functions run in "
+                "processes of the lab. Connect again later; or set the number of these processes: "
+                'quickdb.connect(engine="local", workers=4)'
             )
         if number == 0:
             self._end()
@@ -240,7 +241,7 @@ class LabWorkers:
         return WorkerLost(f"{error}. Your cluster says: {notes}" if notes else str(error))
 
     def shrink(self) -> None:
-        """Let all workers but the least end if no job runs, neither here nor in another notebook of the user."""
+        """End the workers above the least number if no job runs, neither here nor in another notebook of the user."""
         engine = self._engine
         if self._jobs or self._fixed or engine is None or isinstance(engine, LocalEngine):
             return

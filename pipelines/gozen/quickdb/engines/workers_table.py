@@ -1,4 +1,4 @@
-"""What the user's workers are and use, as a table. No I/O."""
+"""Make the table of a user's workers and what they use. No I/O."""
 
 from __future__ import annotations
 

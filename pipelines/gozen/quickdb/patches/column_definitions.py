@@ -178,7 +178,7 @@ class Names:
         near = difflib.get_close_matches(name, known, 3, 0.6) or difflib.get_close_matches(likely, known, 3, 0.6)
         hint = f"the nearest are {', '.join(near)}" if near else "api.columns() lists all"
         if table not in self.tables:
-            return f"no column {name!r}: there is no table {table!r}, but {self._tables()}; {hint}"
+            return f"no column {name!r}: there is no table {table!r}; the tables are {self._tables()}; {hint}"
         return f"no column {name!r} in {table}; {hint}"
 
     def _tables(self) -> str:

@@ -52,7 +52,11 @@ def _among(held: Sequence[tuple[int, memoryview]], url: str, first: int, last: i
     for start, data in held:
         if start <= first and last <= start + len(data):
             return data[first - start : last - start]
-    raise UnreadableInput(_damaged(url, f"its index names bytes {first} to {last}, which were not read"))
+    raise UnreadableInput(
+        _damaged(
+            url, f"its footer points to bytes {first} to {last}, which are outside the ranges that contain the columns"
+        )
+    )
 
 
 class TableReader:
@@ -182,6 +186,6 @@ def coalesced(ranges: Sequence[tuple[int, int]], gap: int = GAP) -> list[tuple[i
 
 def _damaged(url: str, error: object) -> str:
     return (
-        f"cannot read {url}: {error}; the table needs this file, so it was truncated, changed or deleted: run `gozen "
-        "catalog verify`"
+        f"cannot read {url}: {error}; this file of the table was truncated, changed or deleted: run `gozen catalog "
+        "verify`, which lists all such files"
     )

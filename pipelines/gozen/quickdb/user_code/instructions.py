@@ -140,7 +140,7 @@ def _disordered(steps: Steps, sets: _Sets) -> Iterator[str]:
         elif (
             step.opname in _ATTRIBUTE and step.argval in ("keys", "items") and not _is_plain_view(steps, at, ends, sets)
         ):
-            yield f"uses .{step.argval}() for something else than iteration; a set of it has the order of hashes"
+            yield f"uses .{step.argval}() outside a loop; if it becomes a set, its order depends on hashes"
 
 
 def _is_set(step: dis.Instruction, sets: Collection[str]) -> bool:

@@ -91,7 +91,7 @@ def _check_header(read: Read) -> HeaderChecked:
         known = ", ".join(sensor.id for sensor in profile.sensors[:8]) + (", ..." if len(profile.sensors) > 8 else "")
         raise CorruptFile(
             f"{cube.frame_id}: its header names the sensor {cube.header.sensor!r}, but it is reduced as sensor "
-            f"{work.sensor!r}; the profile {profile.name} has the sensors {known}"
+            f"{work.sensor!r}; the profile {profile.name} has the sensors {known}; check header.sensor of the profile"
         )
     check_coordinates(cube.header, cube.frame_id)
     gate = GateRecord(name="InconsistentTime", value=check_time(cube), limit=0.0, unit="s", passed=True)

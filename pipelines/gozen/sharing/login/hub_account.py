@@ -1,4 +1,4 @@
-"""The account of a lab's user, which the hub's service keeps; the lab asks with its token. It is never in the home."""
+"""Read and write the account of a lab's user at the hub's service. The account is never in the home of the lab."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class HubAccount:
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
+        """The place, in words for messages."""
         return "the hub"
 
     def read(self) -> Account | None:
@@ -53,7 +53,7 @@ class HubAccount:
         return account_of(json.dumps(found), self.place) if found else None
 
     def write(self, account: Account) -> None:
-        """Keep an account, instead of the one before; errors as for `read`."""
+        """Keep an account, which replaces the one before; errors as for `read`."""
         self._ask("PUT", json.loads(text_of(account)))
 
     def forget(self) -> None:
@@ -90,8 +90,8 @@ def kept_account() -> KeptAccount:
         return HubAccount(url, os.environ.get(_TOKEN, ""))
     if os.environ.get(_TOKEN) and os.environ.get(_IN_A_POD):
         raise BadRequest(
-            "this hub keeps no accounts of Nextcloud, and a password does not belong into the home of a lab: ask the "
-            "administrator to set hub.nextcloud.enabled"
+            "this hub keeps no accounts of Nextcloud, and the home of a lab is not a safe place for a password: ask "
+            "the administrator to set hub.nextcloud.enabled: true"
         )
     return local_account()
 

@@ -1,4 +1,4 @@
-"""Where the account of a user is kept: in the system's keyring, or in a file that only its owner can read.
+"""Keep the account of a user: in the system's keyring, or in a file that only its owner can read.
 
 In a lab, the hub's service keeps it (`gozen.sharing.login.hub_account`). One account is kept at a time.
 """
@@ -26,13 +26,13 @@ class KeptAccount(Protocol):
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
+        """The place, in words for messages."""
 
     def read(self) -> Account | None:
         """Return the account; None if none is kept."""
 
     def write(self, account: Account) -> None:
-        """Keep an account, instead of the one before."""
+        """Keep an account; it replaces the one before."""
 
     def forget(self) -> None:
         """Remove the account; nothing happens if none is kept."""
@@ -43,7 +43,7 @@ class KeyringAccount:
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
+        """The place, in words for messages."""
         return "the keyring of this system"
 
     def read(self) -> Account | None:
@@ -55,7 +55,7 @@ class KeyringAccount:
             return None if text is None else account_of(text, self.place)
 
     def write(self, account: Account) -> None:
-        """Keep an account, instead of the one before."""
+        """Keep an account; it replaces the one before."""
         import keyring
 
         with _keyring_errors():
@@ -84,7 +84,7 @@ class FileAccount:
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
+        """The place, in words for messages."""
         return str(self.path)
 
     def read(self) -> Account | None:
@@ -106,7 +106,7 @@ class FileAccount:
             raise BadRequest(f"{self.path}, which has the app password, cannot be read: {error}; {LOG_IN}") from error
 
     def write(self, account: Account) -> None:
-        """Keep an account, instead of the one before."""
+        """Keep an account; it replaces the one before."""
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ class FileAccount:
             with contextlib.suppress(OSError):
                 partial.unlink()
             raise BadRequest(
-                f"the app password cannot be kept in {self.path}: {error}; correct it, try again"
+                f"the app password cannot be kept in {self.path}: {error}; correct this, and log in again"
             ) from error
 
     def forget(self) -> None:
@@ -131,7 +131,7 @@ class FileAccount:
         mode = stat.S_IMODE(found.st_mode)
         if mode & _WIDER or found.st_uid not in (os.getuid(), 0):
             raise BadRequest(
-                f"{self.path} has an app password, and others than you can read or replace it (mode {mode:04o}): run "
+                f"{self.path} has an app password, but other users can read or replace it (mode {mode:04o}): run "
                 f"`chmod 600 {self.path}`, and revoke the app password in Nextcloud if others could have read it"
             )
 

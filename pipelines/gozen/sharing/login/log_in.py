@@ -106,7 +106,9 @@ def log_out(*, kept: KeptAccount | None = None, connecting: Connecting = Connect
     except LogInRefused:
         return account  # it was revoked before
     except SharingError as error:
-        raise type(error)(f"{error}. It is forgotten here, but valid at the server: {_BY_HAND}") from error
+        raise type(error)(
+            f"{error}. This machine has forgotten the app password, but the server still accepts it: {_BY_HAND}"
+        ) from error
     finally:
         kept.forget()
     return account

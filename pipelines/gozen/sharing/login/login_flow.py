@@ -135,8 +135,8 @@ def begun(answer: Answer, server: str) -> LogInBegun:
     page, endpoint, token = (value_at(found, *names) for names in (("login",), ("poll", "endpoint"), ("poll", "token")))
     if not (isinstance(page, str) and isinstance(endpoint, str) and isinstance(token, str)):
         raise UnexpectedAnswer(
-            f"cannot log in at {server}: it does not answer as a Nextcloud does; check the address, which may have a "
-            f"path, such as {server}/cloud or {server}/nextcloud"
+            f"cannot log in at {server}: it does not answer like a Nextcloud server; check the address, which may have "
+            f"a path, such as {server}/cloud or {server}/nextcloud"
         )
     for address in (page, endpoint):
         _check_same_server(address, server)

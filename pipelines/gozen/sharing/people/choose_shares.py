@@ -1,4 +1,4 @@
-"""Which shares of a path are meant: by user, group, label, or all of a kind. No I/O."""
+"""Choose shares of a path: by user, group or label, or all of a kind. No I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gozen.sharing.people.share_records import Share
 
 @dataclass(frozen=True)
 class Choice:
-    """The shares that are meant.
+    """A choice among the shares of a path.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ class Choice:
 
 
 def chosen(shares: Iterable[Share], path: str, choice: Choice) -> Sequence[Share]:
-    """Return the shares of a path that are meant; those of the folders above it are not.
+    """Return the chosen shares of a path, without the shares of the folders above it.
 
     Raises
     ------
     CloudPathNotFound
-        Something that was named is not shared so; the message says with whom the path is shared.
+        The path has no such share; the message says with whom the path is shared.
     """
     here = [one for one in shares if one.path == path.strip("/")]
     wanted = [("user", one) for one in choice.users] + [("group", one) for one in choice.groups]

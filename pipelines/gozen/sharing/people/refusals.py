@@ -1,7 +1,7 @@
-"""Why the server refused a share, as an error: the thing, the server's words, and what to do. No I/O.
+"""Explain a share that the server refused: the thing, the server's words, and what to do. No I/O.
 
-The words of the server are in the language of its user, therefore nothing is read out of them. What they mean follows
-from the request and from the rules that the server tells of.
+The words of the server are in the language of its user, so they are shown but not interpreted. The reason is derived
+from the request and from the rules that the server reports.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def receiver_refused(
     Parameters
     ----------
     known
-        Names of users or groups that the server knows and that begin alike.
+        Names of users or groups at the server that begin like the refused name.
     """
     begin = f"cannot share {path} with the {kind} {name}: {refusal.said}"
     if not rules.sharing:

@@ -1,4 +1,4 @@
-"""What a share allows: Nextcloud's numbers for rights, and the words for them. No I/O."""
+"""The rights of a share: Nextcloud's numbers for them, and the words. No I/O."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FILE = Rights.READ | Rights.UPDATE | Rights.RESHARE
 
 
 def rights_of(*, folder: bool, write: bool = False, reshare: bool = False) -> Rights:
-    """Return the rights to ask for; each share can be read."""
+    """Return the rights to request; they always include reading."""
     found = Rights.READ
     if write:
         found |= Rights.UPDATE | Rights.CREATE | Rights.DELETE

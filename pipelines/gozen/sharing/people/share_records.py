@@ -77,7 +77,7 @@ def _share(record: Mapping[str, Any]) -> Share:
         rights = Rights(int(record["permissions"]) & ALL)
     except (KeyError, TypeError, ValueError) as error:
         raise UnexpectedAnswer(
-            f"the server describes a share without {error}, as no Nextcloud does; check the address of the server"
+            f"the server describes a share without {error}, so it may not be a Nextcloud server; check its address"
         ) from error
     link = kind == LINK
     if link:

@@ -1,4 +1,4 @@
-"""The forms that share something, and the wishes that are refused before a request. No I/O."""
+"""Make the forms of requests that share something; refuse invalid ones before they are sent. No I/O."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PASSWORD_LENGTH = 20
 
 @dataclass(frozen=True)
 class LinkWish:
-    """What a public link should be.
+    """The wanted properties of a public link.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def receivers(users: Iterable[str], groups: Iterable[str], me: str) -> list[tupl
     Raises
     ------
     BadRequest
-        There is nobody, a name is empty, or it is the user's own.
+        No receiver is given, a name is empty, or it is the user's own.
     """
     found = list(dict.fromkeys([("user", one) for one in _names(users)] + [("group", one) for one in _names(groups)]))
     if not found:
@@ -81,7 +81,7 @@ def link_form(path: str, wish: LinkWish) -> Mapping[str, str]:
 
 
 def check_link(wish: LinkWish, today: dt.date) -> LinkWish:
-    """Return the wish; raise `BadRequest` if its day is over, or its label is too long."""
+    """Return the wish; raise `BadRequest` if its day is in the past, or its label is too long."""
     if wish.expires is not None and wish.expires <= today:
         raise BadRequest(
             f"the link cannot expire on {wish.expires}: today is {today}, and a link ends at the beginning of its "

@@ -48,7 +48,7 @@ class ShareTable(Sequence[Share]):
         return [row_of(one) for one in self._shares]
 
     def columns(self) -> list[str]:
-        """Return the columns that say something: the others are empty in all rows."""
+        """Return the columns that are not empty in all rows."""
         return [name for name in COLUMNS if any(row[name] for row in self.rows())]
 
     def __repr__(self) -> str:
@@ -106,7 +106,7 @@ class NewLink:
 
 
 def described(link: Share) -> str:
-    """Return what a link gives, in words."""
+    """Return the path, rights, end and protection of a link, in words."""
     parts = [f"{link.path}: {rights_words(link.rights)}"]
     parts += [f"until {link.expires}"] if link.expires else ["does not expire"]
     return ", ".join(parts + (["with a password"] if link.password else ["without a password"]))

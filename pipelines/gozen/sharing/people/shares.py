@@ -1,4 +1,4 @@
-"""Share files and folders with people, by public links, and see and withdraw what is shared."""
+"""Share files and folders with people and by public links; list and withdraw shares."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Shares:
         Raises
         ------
         BadRequest
-            The day is over.
+            The day is in the past.
         CloudPathNotFound
             There is no such path.
         CloudRefused
@@ -145,7 +145,7 @@ class Shares:
         return ShareTable(read_shares(self._calls.get(SHARES, "your shares", "list")), "you share nothing")
 
     def of(self, path: str) -> ShareTable:
-        """Return who sees a file or folder, which includes the receivers of the folders above it.
+        """Return the shares that let others see a file or folder, also those of the folders above it.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class Shares:
         return ShareTable([one for part in parts for one in self._of(part)], f"only you see {path}")
 
     def withdraw(self, shares: Iterable[Share | str | int]) -> None:
-        """Withdraw shares: their receivers see the files no longer, and links end.
+        """Withdraw shares: their receivers no longer see the files, and links end.
 
         Parameters
         ----------
@@ -206,7 +206,7 @@ class Shares:
         return _only(answer, path)
 
     def _known(self, kind: str, name: str) -> list[str]:
-        """Return users or groups whose names begin alike, as far as the server tells of them."""
+        """Return names of users or groups that begin like this one, as far as the server lists them."""
         query = {"search": name[:_BEGIN], "itemType": "file", "perPage": "50"}
         try:
             answer = self._calls.tried("GET", SHAREES, name, "search", query)

@@ -1,4 +1,4 @@
-"""Decide what a transfer does with a file, from its state here and in Nextcloud and at the last transfer. No I/O.
+"""Decide what a transfer does with a file, from its state here, in Nextcloud and after the last transfer. No I/O.
 
 Equal files are not transferred. If a file changed on the side to which it would be written, nothing is overwritten,
 unless the user says so. A file without a record of its last transfer counts as changed, unless the checksums are equal.
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True)
 class LocalState:
-    """A file on this machine; the time in ns since 1970."""
+    """The state of a file on this machine; the time is in ns since 1970."""
 
     size: int
     mtime_ns: int

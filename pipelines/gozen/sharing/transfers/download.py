@@ -1,4 +1,4 @@
-"""Fetch one file: to a temporary name, in segments that can be resumed, with its checksum; then it gets its name."""
+"""Fetch one file under a temporary name, in segments that can be resumed; rename it if its checksum is right."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class DownloadOptions:
 
 
 class Download:
-    """Fetches a file of which a listing has told the ETag.
+    """Fetches a file whose ETag is known from a listing.
 
     Parameters
     ----------
@@ -191,7 +191,8 @@ class Download:
         if written(self._entry.checksum, digest) != self._entry.checksum:
             raise TransferDamaged(
                 f"{self._entry.path} arrived with another checksum than Nextcloud has for it, and was removed here; "
-                "run again. If it happens again, the file in Nextcloud is damaged, or it was not changed by Nextcloud"
+                "run again. If it happens again, the file is damaged on the server, or was changed there without "
+                "Nextcloud: upload it again"
             )
 
     def _check_target(self) -> None:

@@ -1,4 +1,4 @@
-"""The checksum of a file, computed in a thread of its own while the chunks of the file are sent."""
+"""Compute the checksum of a file in a separate thread, while the chunks of the file are sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class _Cancelled(Exception):
 
 
 class FileSum:
-    """A checksum that is being computed; a context manager, at whose end the file is not read any more.
+    """A checksum that a thread computes; a context manager, whose exit stops the thread.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class FileSum:
             self._thread.join()
 
     def result(self) -> str:
-        """Return the checksum, empty if none is wanted; raise what happened to the thread."""
+        """Return the checksum, empty if none is wanted; raise the exception of the thread, if it ended with one."""
         if self._wanted:
             self._thread.join()
         if self._error is not None:

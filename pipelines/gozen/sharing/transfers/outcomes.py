@@ -1,4 +1,4 @@
-"""What became of each file of a transfer, as a table and as an error. No I/O."""
+"""The outcome of each file of a transfer, as a table and as an error. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 100
 
 
 class FileState(StrEnum):
-    """What became of a file."""
+    """The outcome of a file, in one or two words."""
 
     SENT = "sent"
     FETCHED = "fetched"
@@ -25,7 +25,7 @@ class FileState(StrEnum):
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """What became of one file.
+    """The outcome of one file, with a remark or an error.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _DONE = ".done"
 
 
 def is_partial(name: str) -> bool:
-    """Tell whether a name is that of a file that a download fills."""
+    """Tell whether a name is that of an incomplete download."""
     return name.startswith(PREFIX) and name.endswith((SUFFIX, SUFFIX + _DONE))
 
 
@@ -97,7 +97,7 @@ class PartialDownload:
             return os.fstat(self._descriptor)
 
     def sweep(self, partials: Collection[str]) -> None:
-        """Remove what downloads of other states of the same file have left.
+        """Remove the partial files of other states of the same file in Nextcloud.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What a transfer reports while it runs; a caller passes an object with some of these methods changed."""
+"""The reports of a running transfer; a caller overrides some methods of `Progress` to show them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Progress:
         """A file was found, with its size in bytes."""
 
     def moved(self, size: int) -> None:
-        """Bytes were transferred; a negative number is to be subtracted, because they are transferred again."""
+        """Some bytes were transferred; a negative number means that these bytes will be transferred again."""
 
     def finished(self, outcome: FileOutcome) -> None:
         """One file has ended."""

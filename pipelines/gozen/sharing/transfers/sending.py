@@ -1,4 +1,4 @@
-"""What both ways of sending a file share: its properties, the condition for replacing one, the check afterwards."""
+"""The common part of both ways to send a file: its properties, the condition for replacing one, the final check."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class Sending:
         return {**known, "OC-Checksum": checksum} if checksum else known
 
     def is_this(self, found: Entry | None, checksum: str) -> bool:
-        """Tell whether Nextcloud has this file already: then an attempt succeeded whose answer was lost."""
+        """Tell whether Nextcloud already has this file, because an attempt succeeded and only its answer was lost."""
         state = self.file.state
         return found is not None and bool(checksum) and (found.size, found.checksum) == (state.size, checksum)
 
     def unless_changed(self, answer: Answer, checksum: str) -> Entry:
-        """Return Nextcloud's record of the file after the condition of a request was not met, if it is this file.
+        """Return Nextcloud's record of the file if an earlier attempt has sent it, so that this request was refused.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What uploads and downloads of folders share: the options, the outcome of each file, and when everything ends."""
+"""The common part of uploads and downloads of folders: options, outcomes, and the errors that end a transfer."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from gozen.sharing.transfers.upload_plan import UploadPlan
 from gozen.sharing.transfers.workers import Crew, Task
 
 STARTS = 3
-"""How often an upload begins whose folder the server removes."""
+"""Maximum number of attempts at an upload if the server removes its folder each time."""
 _ASSEMBLED_PER_S = 5e6
 """Bytes per second that the slowest server assembles; it is silent meanwhile."""
 _BEGAN_AGAIN = "the server had removed the parts that had been sent, so the upload began again"

@@ -1,4 +1,4 @@
-"""How a file is divided into the chunks of an upload. No I/O.
+"""Divide a file into the chunks of an upload. No I/O.
 
 Nextcloud's chunked upload (version 2) has chunks with names from 1 to 10000, of 5 MB to 5 GB each; only the last one
 may be smaller. The names have five digits, so that their order as texts is that of the numbers.
@@ -78,7 +78,7 @@ class UploadPlan:
 
 
 def plan_upload(size: int, wanted: int, rules: ChunkRules = ChunkRules()) -> UploadPlan:
-    """Return how a file is divided.
+    """Return the chunks of a file.
 
     Parameters
     ----------
@@ -93,6 +93,8 @@ def plan_upload(size: int, wanted: int, rules: ChunkRules = ChunkRules()) -> Upl
         The file is larger than the largest chunks together.
     """
     if size > rules.largest * rules.most:
-        raise CloudRefused(f"a file of {size} bytes is too large: Nextcloud accepts {rules.largest * rules.most} bytes")
+        raise CloudRefused(
+            f"a file of {size} bytes is too large (limit: {rules.largest * rules.most}); divide it first"
+        )
     chunk_size = min(max(wanted, rules.smallest, -(-size // rules.most)), rules.largest)
     return UploadPlan(size, chunk_size, -(-size // chunk_size) if size > chunk_size else 0)

@@ -82,7 +82,7 @@ class FilmingCamera:
         BadRequest
             As `gozen.simulator.simulated_camera.SimulatedCamera.orders`.
         DeviceFailed
-            The call is one of the faults.
+            The call is in the list of faults to simulate.
         """
         self._faults.check("camera.configure")
         sensor_orders(self._camera, order)
@@ -93,7 +93,7 @@ class FilmingCamera:
         Raises
         ------
         DeviceFailed
-            The camera is already exposing, or the call is one of the faults.
+            The camera is already exposing, or the call is in the list of faults to simulate.
         """
         self._faults.check("camera.expose")
         if self.state().phase == "exposing":
