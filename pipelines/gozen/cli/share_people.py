@@ -31,7 +31,7 @@ def with_(
 ) -> None:
     """Share a file or folder with users and groups: to read, or with --write to change.
 
-    To change the rights, run the command again with others: it changes the share, and does not make a second one.
+    To change the rights of a share, run the command again with other options. It does not make a second share.
     """
     form = Form(csv=csv, json=json)
     with open_shares(ctx) as shares:

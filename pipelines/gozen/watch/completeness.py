@@ -88,7 +88,8 @@ class Arriving:
     closed
         Tells whether a sensor of an exposure accepts no more files; by default if it has a commit.
     renaming
-        Changes the exposures of files that were returned before; the default works if all of them are in the archive.
+        Moves files that were returned before to other exposures. The default can do this only for files that are in the
+        archive.
     utc_s
         Returns the present time, seconds since 1970.
     """

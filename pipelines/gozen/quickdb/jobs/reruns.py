@@ -60,7 +60,7 @@ class Reruns:
         if not found.versions:
             names = self.names()
             hint = f"choose one of the releases {', '.join(names)}" if names else "append a night, or import one"
-            raise MissingObject(f"the archive {self._store.url} has no live table; {hint}")
+            raise MissingObject(f"the archive {self._store.url} has no table outside a release; {hint}")
         self._live = found
         return found
 
