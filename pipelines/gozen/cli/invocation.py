@@ -71,7 +71,7 @@ def hoist(args: list[str]) -> list[str]:
     Raises
     ------
     BadRequest
-        A global option has no value: the next word is missing, empty or an option. Another argument is empty.
+        A global option has no value (the next word is missing, empty or an option), or another argument is empty.
     """
     _check_not_empty(args)
     front: list[str] = []

@@ -57,7 +57,7 @@ class RenamesExposures(Protocol):
         """Let the renamed exposures be reduced, because every file has its exposure."""
 
     def promised(self, night: str) -> Iterable[RawExposure]:
-        """Return records of the exposures of a night, with files of `Arriving` that are not in the archive yet."""
+        """Return records of a night's exposures; they include files of `Arriving` that are not in the archive yet."""
 
 
 class _OfArchive:
@@ -86,7 +86,7 @@ class Arriving:
     settle_s
         Seconds without a new file after which an exposure without a number is complete.
     closed
-        Tells whether a sensor of an exposure accepts no more files; by default if it has a commit.
+        Tells whether a sensor of an exposure accepts no more files; by default, whether the sensor has a commit.
     renaming
         Moves files that were returned before to other exposures. The default can do this only for files that are in the
         archive.

@@ -138,7 +138,7 @@ class Inbound:
             self._look(now)
 
     def _continue(self, now: float) -> None:
-        """Complete what an error interrupted; a scan after it compares its files with the names that this gives."""
+        """Complete what an error interrupted, before the next scan: the scan needs the final names of these files."""
         self._renaming.finish()
         self._queue(now)
 

@@ -243,7 +243,7 @@ class Intake:
 
 
 def _was_moved(begun: _Move | None, path: Path) -> TypeGuard[_Move]:
-    """Tell whether an attempt that ended with an error has moved a file; a file that is at its path is another."""
+    """Tell whether an earlier attempt that failed has moved the file; a file that is now at its path is a new one."""
     return begun is not None and begun.target.exists() and _identity(path) != begun.identity
 
 

@@ -145,7 +145,7 @@ class DaskEngine:
                 one.close(timeout=_END_S)
 
     def _shared(self, job: Job) -> Any:
-        """Return the job to send with each task, or a reference to it if it is large; wait for a first worker."""
+        """Wait for a first worker; return the job to send with each task, or a reference if the job is large."""
         try:
             if self._sent is None:
                 self._client.wait_for_workers(1, _START_S)

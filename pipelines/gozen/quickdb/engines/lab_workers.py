@@ -164,7 +164,7 @@ class LabWorkers:
         return _Busy(self)
 
     def _ready(self, tasks: int) -> Engine:
-        """Return an engine with at least one worker; workers are as many as there are tasks, within the limits."""
+        """Return an engine with at least one worker, and request one worker per task, within the limits."""
         if isinstance(self._engine, LocalEngine):
             return self._engine
         begin = time.monotonic()
@@ -193,7 +193,7 @@ class LabWorkers:
             time.sleep(_POLL_S)
 
     def _wanted(self, tasks: int) -> State:
-        """Return the state, after asking for more workers if there are fewer than are useful."""
+        """Request more workers if fewer run than are useful; return the state."""
         state = self._service.state()
         self._note(state)
         number = self._fixed or min(max(tasks, state["least"]), state["most"])
