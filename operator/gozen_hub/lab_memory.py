@@ -71,7 +71,7 @@ def remind() -> None:
 
 
 def killed(groups: Path) -> int | None:
-    """Return how many processes of this container the system has killed when memory was used up; None if not known."""
+    """Return how many processes of this container the system has killed for lack of memory; None if not known."""
     for file in (groups / "memory.events", groups / "memory" / "memory.oom_control"):
         try:
             words = [line.split() for line in file.read_text().splitlines()]

@@ -42,7 +42,7 @@ class ExposureNeighbours:
     first: ExposureEntry | None
 
     def may_launch(self, settings: OperatorSettings) -> bool:
-        """Tell whether it may start now, because fewer Jobs are active than allowed."""
+        """Tell whether the Exposure may start now, because fewer Jobs are active than allowed."""
         return self.running + self.ahead < settings.max_active_jobs
 
     def waits_for_its_turn(self, settings: OperatorSettings) -> bool:

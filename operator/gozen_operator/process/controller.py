@@ -66,7 +66,7 @@ class Controller:
         self._sources = ReconcileSources(self.api, self.index, archive, self.site, self.settings, self._wrote)
 
     def handle(self, key: Key) -> float | None:
-        """Reconcile a resource; return the seconds until the next time, or None to wait for a change.
+        """Reconcile a resource; return the seconds until the next reconcile, or None to wait for a change.
 
         Raises
         ------

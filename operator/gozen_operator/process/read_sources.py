@@ -57,7 +57,7 @@ def _profile(name: str, version: tuple[int, int, int] | None) -> Profile:  # noq
 
 
 def _version_of(name: str) -> tuple[int, int, int] | None:
-    """Return a value that changes when a ConfigMap replaces a site's profile; None for a profile that ships."""
+    """Return a value that changes when a ConfigMap replaces a site's profile; None for a profile of Gozen."""
     folder = os.environ.get(FOLDER)
     try:
         found = (Path(folder) / f"{name}.yaml").stat() if folder else None

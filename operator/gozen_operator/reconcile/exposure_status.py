@@ -24,7 +24,7 @@ class ExposureReport:
     outcome
         Result of the sensors of the Exposure.
     job
-        Its Job; if it is None, the status keeps the Job that it names.
+        The Exposure's Job; None keeps the Job that the status names.
     completed
         Whether the Exposure is complete.
     """

@@ -42,7 +42,7 @@ class ExposureOutcome:
     sensors
         Number of sensors of the Exposure.
     ends
-        Those that were rejected or failed.
+        Sensors that were rejected or failed.
     again
         For each pod that failed, but whose work a later pod completed: why it failed.
     """

@@ -88,8 +88,8 @@ class Api:
         Parameters
         ----------
         number
-            The number of workers, which then stays the same; they start if there are none. 0 ends them all. By default
-            the number follows the work, within the limits of the hub.
+            The number of workers to keep: missing workers are started, and 0 ends all of them. By default the number
+            follows the work, within the limits of the hub.
 
         Returns
         -------

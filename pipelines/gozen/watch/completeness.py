@@ -77,7 +77,7 @@ class _OfArchive:
 
 
 class Arriving:
-    """The files of one folder, as known from all scans so far; it returns those of complete exposures.
+    """The files of one folder, as known from all scans so far; `look` returns those of complete exposures.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class Arriving:
 
     @property
     def unread(self) -> int:
-        """Number of files that are not complete yet, or whose exposure is not."""
+        """Number of files that are incomplete, or belong to an incomplete exposure."""
         return sum(not one.over for one in self._seen.values()) + len(self._waiting)
 
     def spooled(self) -> tuple[list[FileGroup], list[Refusal]]:

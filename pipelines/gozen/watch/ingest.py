@@ -64,7 +64,7 @@ class Inbound:
 
     @property
     def unread(self) -> int:
-        """Number of files that are not complete yet, whose exposure is not, or that will be moved to ``refused``."""
+        """Number of files that are incomplete, belong to an incomplete exposure, or will be moved to ``refused``."""
         return self._arriving.unread + len(self._given) + len(self._refusals)
 
     @property

@@ -73,7 +73,7 @@ class Contents:
     reference
         The reference catalogue; None if it is withheld.
     read_at
-        When it was read (UTC).
+        Time at which the contents were read (UTC).
     """
 
     url: str

@@ -20,7 +20,7 @@ _Value = TypeVar("_Value")
 
 
 class NotYet(Exception):
-    """There is no value yet; `seconds` says since when it is being computed."""
+    """There is no value yet; it has been computed for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"no value for {seconds:.0f} s")

@@ -124,7 +124,7 @@ class DaskEngine:
         }
 
     def is_connected(self) -> bool:
-        """Whether the client still has its scheduler; it closes by itself if it cannot reach one for some time."""
+        """Whether the client is still connected; without an answer of the scheduler, the client closes itself."""
         return bool(self._client.status == "running")
 
     def is_busy(self) -> bool:

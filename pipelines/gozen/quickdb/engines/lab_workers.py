@@ -241,7 +241,7 @@ class LabWorkers:
         return WorkerLost(f"{error}. Your cluster says: {notes}" if notes else str(error))
 
     def shrink(self) -> None:
-        """End the workers above the least number if no job runs, neither here nor in another notebook of the user."""
+        """End all but the least number of workers, unless a job runs in this or another notebook of the user."""
         engine = self._engine
         if self._jobs or self._fixed or engine is None or isinstance(engine, LocalEngine):
             return

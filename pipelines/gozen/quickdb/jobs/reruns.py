@@ -65,7 +65,7 @@ class Reruns:
         return found
 
     def family(self, rerun: str | None, table: str | None, code: UserCode) -> Family:
-        """Return the family of `table`, else of the first table that the functions name, else of the first by name."""
+        """Return the family of `table`; default: of the first table that the functions name, else the first by name."""
         words = _named(code)
         tables = self.tables(rerun, (table,) if table is not None else words)
         known = [word for word in words if word in tables.versions] or sorted(tables.versions)

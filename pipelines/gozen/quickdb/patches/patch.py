@@ -82,7 +82,7 @@ class PatchReads:
         return self._asked(("margin", patch, arcsec), partial(self._source.margin, patch, arcsec))
 
     def check(self) -> None:
-        """Raise the first failed read that was not repeated with success."""
+        """Raise the error of the first failed read, unless the same read succeeded later."""
         for error in self._failures.values():
             raise error
 

@@ -118,7 +118,7 @@ class Block:
     number
         Number of the block in its job, from 0.
     runs
-        Its patches by runs, each with its number in the job.
+        Patches of the block by runs; each patch has its number in the job.
     """
 
     number: int
