@@ -37,7 +37,7 @@ def no_protocol(address: Any, *_: Any, **__: Any) -> NoReturn:
 
 
 async def http_address(service: str, namespace: str | None, port_name: str = "tcp-comm", **_: Any) -> str:
-    """Return the address of the HTTP API of a scheduler; no other address is given."""
+    """Return the address of the HTTP API of a scheduler; refuse every other port."""
     if port_name != "http-dashboard":
         no_protocol(service)
     return f"http://{service}.{namespace}:{HTTP_PORT}"

@@ -181,7 +181,7 @@ class KubeApi:
 
 @contextmanager
 def _named() -> Iterator[None]:
-    """Raise a refusal that a retry cannot change as `BadRequest`."""
+    """Raise `BadRequest` for a refusal that a retry cannot change."""
     try:
         yield
     except RefusedError as refusal:

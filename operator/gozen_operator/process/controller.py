@@ -95,7 +95,7 @@ class Controller:
         return gather(self._sources, resource) if isinstance(resource, Resource) else Answers()
 
     def _decided(self, before: SeenResource | None, seen: SeenResource | None, answers: Answers) -> Plan:
-        """Return the plan for a resource in its present state, from answers about the state before."""
+        """Return the plan for the present state of a resource; the answers may be about an earlier state."""
         if seen is None:
             return Plan()
         if _asks_otherwise(before, seen):

@@ -168,7 +168,7 @@ def result_of(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
 
 
 def _numbers(text: str) -> Mapping[str, int] | None:
-    """Return numbers by name; None for a truncated termination message, which does not change what the pod did."""
+    """Return numbers by name; None for a truncated termination message, which is not an error."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

@@ -98,7 +98,7 @@ def withdraw(
         list[str] | None, typer.Option("--id", metavar="NUMBER", help="A share, by its number in `gozen share list`.")
     ] = None,
 ) -> None:
-    """Withdraw shares of a file or folder: their receivers see it no longer, and links end."""
+    """Withdraw shares of a file or folder: the receivers no longer see it, and its links no longer work."""
     from gozen.sharing.people.choose_shares import Choice, chosen
 
     choice = Choice(tuple(user or ()), tuple(group or ()), tuple(label or ()), links=links, everything=everything)

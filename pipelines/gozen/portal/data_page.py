@@ -120,7 +120,7 @@ class DataPage:
         return FreshValue(compute, patience_s=self._patience_s, deadline_s=self._deadline_s)
 
     async def _wait(self, value: FreshValue[Any]) -> Notice | None:
-        """Wait for a value; return a notice about what prevents a new one, if anything does."""
+        """Wait for a value; if there is no new value, return a notice with the reason."""
         try:
             await value.get()
         except NotYet as late:

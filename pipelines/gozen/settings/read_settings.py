@@ -51,7 +51,7 @@ def load_settings(**flags: Any) -> Settings:
 
 
 def not_json(error: SettingsError, prefix: str) -> str:
-    """Return the message on a variable (its name begins with ``prefix``) whose value should be JSON."""
+    """Return the message about an environment variable that is not valid JSON; its name begins with ``prefix``."""
     found = _FIELD.search(str(error))
     name = f"the environment variable {prefix}{found[1].upper()}" if found else str(error)
     cause = f" ({error.__cause__})" if error.__cause__ else ""

@@ -121,8 +121,8 @@ class Intake:
     def collect(self, arrival: Arrival) -> Arrival:
         """Move one file into the spool; return it with its present path.
 
-        The camera may use its name again after that. So an attempt that follows a storage error has to be made with the
-        returned value.
+        After that the camera may use the name of the file again. So if a storage error follows, call this method again
+        with the returned value.
 
         Raises
         ------

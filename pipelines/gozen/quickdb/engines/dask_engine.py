@@ -132,7 +132,7 @@ class DaskEngine:
         return any(self._client.processing().values())
 
     def give_up(self) -> None:
-        """End the jobs that run with `WorkerLost`; called from another thread."""
+        """End the running jobs with the error `WorkerLost`; called from another thread."""
         for pending in list(self._running):
             self._client.cancel(list(pending.futures), force=True)
 
@@ -186,7 +186,7 @@ class DaskEngine:
 
 
 class _Room:
-    """How many more tasks may be submitted; more are allowed when workers start while a job runs.
+    """The number of tasks that may still be submitted; it grows when workers start while a job runs.
 
     Parameters
     ----------

@@ -105,7 +105,7 @@ class LabWorkers:
     def scale(self, number: int) -> None:
         """Set the number of workers, and start them if none run; from then on, jobs do not change this number.
 
-        With 0, all of them end, which frees the quota; the next job starts them again, as many as it needs.
+        With 0, all workers end, which frees the quota. The next job starts as many workers as it needs.
 
         Raises
         ------
@@ -231,7 +231,7 @@ class LabWorkers:
         self._most = int(state["most"])
 
     def _explained(self, error: WorkerLost) -> WorkerLost:
-        """Return the error with what the cluster says about it; the next job connects again."""
+        """Return the error with the explanation of the cluster; the next job connects again."""
         self.close()
         try:
             state = self._service.state()
@@ -256,7 +256,7 @@ class LabWorkers:
 
 
 class _Busy:
-    """Counts a job; after the last one the workers shrink."""
+    """Counts a running job within this context; some time after the last job, idle workers end."""
 
     def __init__(self, engine: LabWorkers) -> None:
         self._of = engine

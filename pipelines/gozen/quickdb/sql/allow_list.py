@@ -223,7 +223,7 @@ def _require_no_counting(node: dict[str, Any]) -> None:
 
 
 def _require_narrow(node: dict[str, Any]) -> None:
-    """Raise `BadRequest` if a format may have a width above three digits: the text would be of any length."""
+    """Raise `BadRequest` if a width in a format may have more than three digits: the text could be of any length."""
     pattern = node["children"][0] if node["children"] else {}
     written = pattern.get("value", {}).get("value") if pattern.get("class") == "CONSTANT" else None
     if not isinstance(written, str) or _WIDE.search(written):

@@ -32,7 +32,7 @@ def names_of(code: types.CodeType) -> Iterator[str]:
 
 
 def cached_function(cached: Any) -> Callable[..., Any]:
-    """Return the function of a `functools.lru_cache` by its reference: ``__wrapped__`` can be set to anything."""
+    """Return the function that a `functools.lru_cache` calls; its ``__wrapped__`` can be set to another function."""
     found = [one for one in gc.get_referents(cached) if callable(one) and not isinstance(one, type)]
     function: Callable[..., Any] = found[0] if found else cached.__wrapped__
     return function

@@ -22,7 +22,7 @@ _COMPUTING = ("numpy", "scipy", "astropy", "astropy-iers-data", "pyerfa", "pyarr
 
 
 def software() -> str:
-    """Return the versions of Python and of the libraries that affect results; `code_version` has Gozen's."""
+    """Return the versions of Python and of the libraries that affect results; Gozen's version is in `code_version`."""
     return f"python {sys.version} {_libraries()}"
 
 

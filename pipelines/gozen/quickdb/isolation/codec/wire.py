@@ -86,7 +86,7 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False, seconds: f
     Raises
     ------
     UnreadableInput
-        If the bytes are not a valid value; no memory beyond what their length allows was allocated.
+        If the bytes are not a valid value. The memory that was allocated is limited by their length.
     """
     try:
         return Reader(memoryview(data).cast("B"), plain, shown, seconds).whole()
