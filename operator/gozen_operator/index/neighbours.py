@@ -78,7 +78,7 @@ def job_of_another(index: Index, mine: Owner, name: str) -> str:
 
 
 def duplicate_of(index: Index, namespace: str, entry: ExposureEntry) -> ExposureEntry | None:
-    """Return the Exposure of the same processing that comes first; None if this one has begun.
+    """Return the Exposure of the same processing that precedes this one; None if none does, or if this one has begun.
 
     An Exposure with a Job precedes an older one without, because creation times are whole seconds of several clocks.
     """

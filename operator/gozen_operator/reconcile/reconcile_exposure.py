@@ -197,7 +197,7 @@ def _is_calibrated(exposure: Exposure) -> bool:
 
 
 def _went_on(exposure: Exposure) -> bool:
-    """Tell whether its status records that it no longer waits for calibration."""
+    """Tell whether the status records that the Exposure no longer waits for calibration."""
     return status_of(stored_conditions(exposure), "CalibrationAvailable") == "False"
 
 

@@ -146,7 +146,7 @@ def _refused(observation: Observation, planned: Sequence[PlannedExposure], probl
 
 
 def _event(observation: Observation, known: Sequence[Known]) -> Event | None:
-    """Return the Event of a transition: it was accepted, or it has ended."""
+    """Return the Event of a transition: the Observation was accepted, or has ended."""
     last = known[-1]
     if last.status != "Unknown":
         return Event(last.reason, last.message, "Normal" if last.status == "True" else "Warning")

@@ -34,7 +34,7 @@ class Invocation:
         return {"archive": self.archive, **flags}
 
     def settings(self, **flags: Any) -> Settings:
-        """Return the settings; flags of the subcommand override them, unless they are None."""
+        """Return the settings; flags of the subcommand that are not None override them."""
         from gozen.settings import load_settings, settings_file
 
         with settings_file(self.config):

@@ -234,7 +234,7 @@ class Api:
         return self._reruns.names()
 
     def tables(self, rerun: str | None = None) -> list[str]:
-        """Return the names of the tables of a release, or of the live ones."""
+        """Return the names of the tables of a release; by default those of the live tables."""
         return sorted(self._reruns.tables(rerun).versions)
 
     def columns(self, rerun: str | None = None) -> pd.DataFrame:

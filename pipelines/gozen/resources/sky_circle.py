@@ -84,7 +84,7 @@ class SkyCircle:
         return separation_deg(self.ra, self.dec, ra, dec) <= self.radius_deg + reach_deg
 
     def contains(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which positions (degrees, shape (N,)) are in the circle; NaN is not."""
+        """Return which positions (degrees, shape (N,)) are in the circle; positions with NaN are not."""
         import numpy as np
 
         a, b = np.radians(self.dec), np.radians(dec)

@@ -68,7 +68,7 @@ def validate(
 
 
 def admitted(model: type[Model], value: object) -> Model:
-    """Return an object that the API server has admitted as a model; fields of a later version are left out.
+    """Return the model of an object that the API server has admitted; fields of a later version are left out.
 
     Raises
     ------

@@ -30,8 +30,8 @@ class NotYet(Exception):
 class FreshValue(Generic[_Value]):
     """Keeps what a function returned.
 
-    However many requests come, the function runs once at a time. A request immediately gets the kept value, even if it
-    is a little old. It waits only if no value exists yet.
+    However many requests come, at most one call of the function runs at a time. A request immediately gets the kept
+    value, even if it is a little old. It waits only if no value exists yet.
 
     Parameters
     ----------

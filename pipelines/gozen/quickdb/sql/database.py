@@ -116,7 +116,7 @@ class Database:
         return made
 
     def _in_time(self, cursor: duckdb.DuckDBPyConnection, work: Callable[[threading.Event], Result]) -> Result:
-        """Run `work` in a thread, so that this thread can react to the time limit and to Ctrl-C."""
+        """Run `work` in another thread, so that the caller can react to the time limit and to Ctrl-C."""
         done, stopped = threading.Event(), threading.Event()
         found: list[Result] = []
         failed: list[BaseException] = []
