@@ -61,7 +61,7 @@ class KubeApi:
         return found
 
     def create_job(self, manifest: Manifest) -> Manifest | None:
-        """Create a Job and return it; if its name is in use, return the Job with this name, or None if that was deleted."""
+        """Create a Job and return it; if its name is in use, return that Job, or None if that was deleted."""
         meta = manifest["metadata"]
         try:
             return self._answer(ApiRequest("POST", path_of("Job", meta["namespace"]), _MANAGED, manifest))
