@@ -268,7 +268,7 @@ def _ranges_of(found: tuple[Any, ...]) -> Ranges:
 
 
 def _order_for(size: float) -> int:
-    """Return the HEALPix order for a region (size in degrees): 30 pixels across it, a few hundred along its edge."""
+    """Return the HEALPix order for a region (size in degrees): about 30 pixels across, a few hundred along the edge."""
     return int(np.clip(np.floor(np.log2(58.6 * 30 / max(size, 1e-7))), 3, _FINEST))
 
 
