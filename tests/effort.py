@@ -44,7 +44,9 @@ class Repeats:
 REPEATS = {
     "operator histories": Repeats(400, 25_000, "the ten seeded bugs of the operator; 116 for the worst seed"),
     "fuzzed resources": Repeats(1000, 50_000, "five seeded bugs; 122 for the worst seed"),
-    "fuzzed admissions": Repeats(270, 2000, "Jobs have a label that the API server rejects; 87 for the worst seed"),
+    "fuzzed admissions": Repeats(
+        270, 2000, "the operator's Jobs have a label that the API server rejects; 87 for the worst seed"
+    ),
     "messages of a hostile function": Repeats(80, 2000, "a forbidden dict key is accepted; 21 for the worst seed"),
     "messages behind a fence": Repeats(5000, 200_000, "a dtype or Arrow data are not checked; 914 for the worst seed"),
     "histories of a failing S3": Repeats(

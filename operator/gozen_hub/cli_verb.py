@@ -129,7 +129,7 @@ def _absolute(archive: str) -> str:
 
 
 def _environment(site: Settings) -> dict[str, str]:
-    """Return the settings with which a lab reads the same archive; its folder has no settings file."""
+    """Return the settings with which a lab reads the same archive; the folder of a lab has no settings file."""
     storage = site.storage.model_dump(mode="json", exclude_defaults=True)
     found = {f"GOZEN_STORAGE__{name.upper()}": str(value) for name, value in storage.items()}
     return {"GOZEN_INSTRUMENT": site.instrument, **found}

@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def checked_settings(path: Path) -> HubSettings:
-    """Read the settings, and configure a hub with them that is not started, so that a missing secret is found, too.
+    """Read the settings, and make the configuration without starting a hub, so that a missing secret is found too.
 
     Raises
     ------

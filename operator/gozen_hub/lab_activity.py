@@ -40,7 +40,7 @@ def kernel_is_busy(states: Iterable[str | None]) -> bool:
 
 
 def works(before: Iterable[ProcessSeen], now: Iterable[ProcessSeen], passed_s: float) -> bool:
-    """Return whether the processes have computed since `before`, together; one that is new counts from its start."""
+    """Return whether the processes have computed since `before` (in total; a new process counts from its start)."""
     known = {(one.pid, one.start): one.used_s for one in before}
     return sum(one.used_s - known.get((one.pid, one.start), 0.0) for one in now) > BUSY * passed_s
 
@@ -78,7 +78,7 @@ class Watch:
     Parameters
     ----------
     settings
-        Those of the server's web application; its ``last_activity_times`` are what the lab reports to the hub.
+        Settings of the server's web application; the lab reports its ``last_activity_times`` to the hub.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:

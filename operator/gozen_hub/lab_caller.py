@@ -30,8 +30,8 @@ def lab_of(model: dict[str, Any]) -> Caller | None:
     Parameters
     ----------
     model
-        What the hub says about the token: its user, and its scopes. The token of a lab may access this one server.
-        Tokens of other services may not, and an administrator's token, which may access all servers, names none.
+        The hub's answer about the token: its user and its scopes. Only the scopes of a lab's token name a server. Those
+        of a service name none, and neither do those of an administrator, who may access all servers.
     """
     user = model.get("name")
     if model.get("kind") != "user" or not isinstance(user, str) or not user:

@@ -53,7 +53,7 @@ def reminder(folder: Path, groups: Path = _GROUPS) -> str:
 
 
 def remind() -> None:
-    """Show the sentence with the first cell, if there is one; called by each kernel when it starts."""
+    """Show the sentence of `reminder`, if there is one, with the first cell; each kernel calls this at its start."""
     if "IPython" not in sys.modules or RUNTIME not in os.environ:  # the Python of a terminal, or a lab without a pod
         return
     from IPython.core.getipython import get_ipython
@@ -71,7 +71,7 @@ def remind() -> None:
 
 
 def killed(groups: Path) -> int | None:
-    """Return how many processes of this container the system has killed when memory was used up; None if not known."""
+    """Return how many processes of this container the system has killed for lack of memory; None if not known."""
     for file in (groups / "memory.events", groups / "memory" / "memory.oom_control"):
         try:
             words = [line.split() for line in file.read_text().splitlines()]

@@ -78,7 +78,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
                 await following
 
     async def poll(self) -> int | None:
-        """Return None while the lab runs; a lab that should have ended long ago counts as ended, with its lost node."""
+        """Return None while the lab runs. A lab that should have ended long ago counts as ended: its node is lost."""
         status: int | None = await super().poll()
         pod = self._pod()
         if status is None and pod and is_overdue(pod, datetime.now(UTC)):

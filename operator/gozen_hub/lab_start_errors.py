@@ -44,7 +44,7 @@ def too_late(seconds: float, awaited: str, events: Sequence[dict[str, Any]], err
     events
         The events of its pod, in the order of time.
     error
-        What the hub waited for.
+        Message of the error that ended the wait; it may be empty.
     """
     if not awaited:
         what = error or "the cluster does not answer"

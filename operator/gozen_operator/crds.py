@@ -2,7 +2,8 @@
 
     python -m gozen_operator.crds FOLDER
 
-Schemas become structural ones: references are resolved, and "or null" is removed, because an absent field is the same.
+Schemas become structural ones: references are resolved, and "or null" is removed, because an absent field has the same
+meaning.
 """
 
 from __future__ import annotations

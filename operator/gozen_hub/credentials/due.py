@@ -23,7 +23,7 @@ class UserNamespace:
     Parameters
     ----------
     name, uid
-        A namespace that was deleted and made again has another uid, and no Secret yet.
+        Name and uid of the namespace. If it is deleted and made again, it gets another uid, and has no Secret yet.
     user
         Name of the user at the hub.
     """
@@ -50,7 +50,7 @@ class Given:
     wanted
         The namespace and the level.
     mark
-        Changes with the key from which the credentials come.
+        A text that changes with the key from which the credentials come.
     renew_at
         Time of the next renewal, s since the epoch.
     """
@@ -62,7 +62,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Failed:
-    """Attempts for a namespace that failed, one after the other.
+    """The failed attempts for a namespace since the last success.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class KeySource(Protocol):
 class StaticKeys:
     """One key for each level, in the files ``members/credentials`` and ``others/credentials`` of a folder.
 
-    The files are mounted Secrets, which the kubelet changes when they are rotated.
+    The files are mounted Secrets; the kubelet updates the files when a key is rotated.
     """
 
     def __init__(self, folder: Path) -> None:

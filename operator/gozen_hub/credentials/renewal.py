@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Cluster(Protocol):
-    """Users' namespaces, as `gozen_hub.credentials.cluster.UserNamespaces` has them."""
+    """The requests about users' namespaces; `gozen_hub.credentials.cluster.UserNamespaces` sends them."""
 
     def list(self) -> list[UserNamespace]:
         """Return all namespaces of users."""

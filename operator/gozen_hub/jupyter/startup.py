@@ -1,4 +1,4 @@
-"""What each Python kernel of a lab runs first; it leaves no name to the user."""
+"""The code that each Python kernel of a lab runs first; it leaves no name in the user's namespace."""
 
 try:
     from gozen_hub.lab_memory import remind

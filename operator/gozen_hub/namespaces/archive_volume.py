@@ -24,7 +24,7 @@ def volume_objects(namespace: str, uid: str, volume: ArchiveVolume) -> Iterator[
     Parameters
     ----------
     uid
-        That of the namespace. A namespace that was deleted and made again needs another volume: Kubernetes never binds
+        Uid of the namespace. A namespace that was deleted and made again needs another volume: Kubernetes never binds
         a released one again.
     """
     name = f"{namespace}-{volume.claim}-{uid[:8]}"

@@ -22,7 +22,7 @@ class AccountsSecret:
     Parameters
     ----------
     namespace, name
-        Where it is.
+        Namespace and name of the Secret.
     """
 
     def __init__(self, connection: ApiConnection, namespace: str, name: str) -> None:

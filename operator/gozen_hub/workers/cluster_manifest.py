@@ -126,7 +126,7 @@ def _worker(image: str, settings: HubSettings) -> Manifest:
 
 
 def memory_of_functions(memory: str) -> int:
-    """Return the bytes that Dask gives the process with the user's functions, of the memory of a worker.
+    """Return how many bytes of a worker's memory Dask gives the process with the user's functions.
 
     The rest is for the watching process, which ends a function that uses too much memory. Otherwise the kernel would
     end the whole worker: it gives no reason, and a worker needs longer to start again than a function.

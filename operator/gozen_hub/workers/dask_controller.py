@@ -2,8 +2,8 @@
 
 Run by ``kopf run -m gozen_hub.workers.dask_controller``. The controller of dask-kubernetes asks the HTTP API of a
 user's scheduler, which may run any code of the user. Without the changes here, it (1) tries Dask's own protocol after
-an HTTP error and unpickles the answer, (2) tries to forward a port past all NetworkPolicies if it finds no name, and
-does nothing else meanwhile, (3) follows redirects, (4) reads an answer of any size, (5) deletes any Deployment that the
+an HTTP error and unpickles the answer, (2) forwards a port past all NetworkPolicies if it cannot resolve a host name,
+and blocks meanwhile, (3) follows redirects, (4) reads an answer of any size, (5) deletes any Deployment that the
 scheduler names. The NetworkPolicy and the rights in the chart forbid (1) and (2) a second time.
 """
 
@@ -28,7 +28,7 @@ Retire = Callable[..., Awaitable[list[str]]]
 
 
 class SchedulerNotTrustedError(Exception):
-    """The scheduler of a user answered in a way that is not followed."""
+    """The controller must not follow the answer of a user's scheduler."""
 
 
 def no_protocol(address: Any, *_: Any, **__: Any) -> NoReturn:
@@ -37,7 +37,7 @@ def no_protocol(address: Any, *_: Any, **__: Any) -> NoReturn:
 
 
 async def http_address(service: str, namespace: str | None, port_name: str = "tcp-comm", **_: Any) -> str:
-    """Return the address of the HTTP API of a scheduler; no other address is given."""
+    """Return the address of the HTTP API of a scheduler; refuse every other port."""
     if port_name != "http-dashboard":
         no_protocol(service)
     return f"http://{service}.{namespace}:{HTTP_PORT}"

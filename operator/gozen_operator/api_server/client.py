@@ -31,7 +31,7 @@ Manifest = dict[str, Any]
 class KubeApi:
     """One API server.
 
-    Each verb may raise `ClusterUnavailable`, and `BadRequest` where the API server rejects a request as invalid.
+    Each verb may raise `ClusterUnavailable`, and `BadRequest` if the API server rejects a request as invalid.
     """
 
     def __init__(self, connection: ApiConnection) -> None:
@@ -61,7 +61,7 @@ class KubeApi:
         return found
 
     def create_job(self, manifest: Manifest) -> Manifest | None:
-        """Create a Job and return it; if a Job has its name, return that Job, or None if that was deleted."""
+        """Create a Job and return it; if its name is in use, return that Job, or None if that was deleted."""
         meta = manifest["metadata"]
         try:
             return self._answer(ApiRequest("POST", path_of("Job", meta["namespace"]), _MANAGED, manifest))
@@ -181,7 +181,7 @@ class KubeApi:
 
 @contextmanager
 def _named() -> Iterator[None]:
-    """Raise a refusal that a retry cannot change as `BadRequest`."""
+    """Raise `BadRequest` for a refusal that a retry cannot change."""
     try:
         yield
     except RefusedError as refusal:

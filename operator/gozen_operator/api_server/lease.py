@@ -65,7 +65,7 @@ def is_free(lease: Mapping[str, Any] | None, identity: str, seen: SeenLease, now
 
 
 def held(lease: Mapping[str, Any] | None, namespace: str, identity: str, wall: float) -> Manifest:
-    """Return the Lease as this holder writes it."""
+    """Return the Lease that a process writes to acquire or renew it."""
     moment = datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     old = dict((lease or {}).get("spec") or {})
     is_new = old.get("holderIdentity") != identity

@@ -37,7 +37,7 @@ class RefusedError(ClusterUnavailable):
 
     @property
     def name(self) -> str:
-        """The stable name."""
+        """The stable name of the error."""
         return ClusterUnavailable.__name__
 
     @property

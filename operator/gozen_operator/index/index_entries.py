@@ -39,7 +39,7 @@ class ExposureEntry:
     made
         When it was created, RFC 3339, UTC.
     observation, observation_uid
-        Its Observation. The uid is empty if a person wrote the Exposure: it then only names the Observation.
+        Name and uid of its Observation. The uid is empty if a person wrote the Exposure, which then has only the name.
     refused
         Whether the operator has refused it (`Accepted` is False).
     reason

@@ -23,7 +23,7 @@ class IndexedObject:
     text
         JSON of the manifest; empty for a Job, because its entry has all necessary fields.
     entry
-        None if the object is invalid for this version of Gozen.
+        Its index entry; None if the object is invalid for this version of Gozen.
     """
 
     uid: str

@@ -42,7 +42,7 @@ class ExposureNeighbours:
     first: ExposureEntry | None
 
     def may_launch(self, settings: OperatorSettings) -> bool:
-        """Tell whether it may start now, because fewer Jobs are active than allowed."""
+        """Tell whether the Exposure may start now, because fewer Jobs are active than allowed."""
         return self.running + self.ahead < settings.max_active_jobs
 
     def waits_for_its_turn(self, settings: OperatorSettings) -> bool:
@@ -78,7 +78,7 @@ def job_of_another(index: Index, mine: Owner, name: str) -> str:
 
 
 def duplicate_of(index: Index, namespace: str, entry: ExposureEntry) -> ExposureEntry | None:
-    """Return the Exposure of the same processing that comes first; None if this one has begun.
+    """Return the Exposure of the same processing that precedes this one; None if none does, or if this one has begun.
 
     An Exposure with a Job precedes an older one without, because creation times are whole seconds of several clocks.
     """

@@ -156,7 +156,7 @@ class ActionExecutor:
         work.is_over = True
 
     def tell(self, work: Work, message: str, now: datetime, reason: str = "Executing") -> None:
-        """Write the progress into the condition ``Executed``, unless it was written last time."""
+        """Write the progress into the condition ``Executed``, unless the last message was the same."""
         if message and message != work.said:
             said = say(self._site.cluster, work.observation, Known("Executed", "Unknown", reason, message), now)
             work.said = message if said else work.said

@@ -81,7 +81,7 @@ def _let_go(s: Situation, why: str) -> Action:
 
 
 def _held_back(s: Situation, lasts_s: float = 0.0) -> Finish | None:
-    """Return why no further step may begin: the process is stopping, it is suspended, or its time window has ended."""
+    """Return the action that ends the work if no further step may begin, for example because the window has ended."""
     assert s.observation is not None
     if s.stopping:
         return Finish(

@@ -60,7 +60,7 @@ def run(observer: Observer, ending: Ending, grace_s: float, clock: ObserverClock
     Parameters
     ----------
     grace_s
-        Time that it may take to end; after that the next process continues from the archive.
+        Seconds that the end may take; after that the process ends, and the next one continues from the archive.
     """
     clock = clock or ObserverClock()
     trouble, ends = 0, None

@@ -45,7 +45,7 @@ def condition_of(observation: Observation, type_: str) -> Condition | None:
 
 
 def is_accepted(observation: Observation) -> bool:
-    """Tell whether the operator accepts an Observation, by its last condition."""
+    """Tell whether the operator has accepted an Observation, by its condition Accepted."""
     accepted = condition_of(observation, "Accepted")
     return accepted is not None and accepted.status == "True"
 

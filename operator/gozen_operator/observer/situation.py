@@ -59,7 +59,7 @@ class Failure:
     Parameters
     ----------
     blocked
-        Its data were taken, but its Exposure cannot be created.
+        Whether the data of the step were taken, but its Exposure cannot be created.
     """
 
     step: int
@@ -156,7 +156,7 @@ class Passed:
 
 @dataclass(frozen=True)
 class Wait:
-    """Do nothing for a while; the message names the reason, and is empty to keep the last one."""
+    """Do nothing for a while; the message names the reason; if it is empty, the last message is kept."""
 
     pause_s: float
     message: str = ""

@@ -66,7 +66,7 @@ class Controller:
         self._sources = ReconcileSources(self.api, self.index, archive, self.site, self.settings, self._wrote)
 
     def handle(self, key: Key) -> float | None:
-        """Reconcile a resource; return the seconds until the next time, or None to wait for a change.
+        """Reconcile a resource; return the seconds until the next reconcile, or None to wait for a change.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class Controller:
         return gather(self._sources, resource) if isinstance(resource, Resource) else Answers()
 
     def _decided(self, before: SeenResource | None, seen: SeenResource | None, answers: Answers) -> Plan:
-        """Return the plan for a resource in its present state, from answers about the state before."""
+        """Return the plan for the present state of a resource; the answers may be about an earlier state."""
         if seen is None:
             return Plan()
         if _asks_otherwise(before, seen):

@@ -1,6 +1,6 @@
 """Health and metrics: ``/healthz`` for the kubelet's probes, ``/metrics`` for Prometheus.
 
-They say whether events arrive, how old the oldest reconcile is, how many fail and are retried, and who leads.
+They show whether events arrive, how old the oldest reconcile is, how many reconciles fail, and who has the Lease.
 """
 
 from __future__ import annotations

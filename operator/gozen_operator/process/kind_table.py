@@ -50,7 +50,7 @@ class ReconcileSources:
     site
         Settings of the data plane: instrument, run.
     remember
-        Adds an object to the index that no event has reported.
+        Adds an object that no event has reported to the index.
     watched_since
         When this operator began to reconcile, seconds since 1970; 0 before.
     """

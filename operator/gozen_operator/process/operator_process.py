@@ -135,7 +135,7 @@ class Process:
             self._mark(change)
 
     async def resync(self) -> None:
-        """List all objects and queue what is not complete, in case an event was lost; the rest has timers."""
+        """List all objects in case an event was lost, and queue incomplete resources; complete ones have timers."""
         for namespace in self.settings.namespaces:
             for kind in (*MODELS, "Job"):
                 for change in await asyncio.to_thread(self._listed, kind, namespace):

@@ -57,7 +57,7 @@ def _profile(name: str, version: tuple[int, int, int] | None) -> Profile:  # noq
 
 
 def _version_of(name: str) -> tuple[int, int, int] | None:
-    """Return a value that changes when a ConfigMap replaces a site's profile; None for a profile that ships."""
+    """Return a value that changes when a ConfigMap replaces a site's profile; None for a profile of Gozen."""
     folder = os.environ.get(FOLDER)
     try:
         found = (Path(folder) / f"{name}.yaml").stat() if folder else None
@@ -168,7 +168,7 @@ def result_of(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
 
 
 def _numbers(text: str) -> Mapping[str, int] | None:
-    """Return numbers by name; None for a truncated termination message, which does not change what the pod did."""
+    """Return numbers by name; None for a truncated termination message, which is not an error."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

@@ -43,7 +43,7 @@ def conditions(
     Parameters
     ----------
     old
-        Those of the present status.
+        Conditions of the present status.
     generation
         Generation of the spec that they describe.
     now

@@ -24,7 +24,7 @@ class ExposureReport:
     outcome
         Result of the sensors of the Exposure.
     job
-        Its Job; if it is None, the status keeps the Job that it names.
+        The Exposure's Job; None keeps the Job that the status names.
     completed
         Whether the Exposure is complete.
     """
@@ -43,7 +43,7 @@ def whole_status(
     Parameters
     ----------
     keep_same_reason
-        Whether a change that affects only messages is not written, because each write costs the API server time.
+        True: return None also if only messages have changed, because each write costs the API server time.
     """
     old = exposure.status.model_dump(mode="json", exclude_none=True) if exposure.status else {}
     generation = exposure.metadata.generation or 0

@@ -115,9 +115,9 @@ class ExposureFacts:
     problem
         Why the request is invalid by the profile and the settings of the site.
     duplicate_of
-        Another Exposure that has the same night, EXP_ID and run, and came first.
+        Another Exposure of the same instrument, night, EXP_ID and run, which precedes this one.
     duplicate_stays
-        Whether the API server has confirmed that it is not being deleted, because a watch reports a deletion late.
+        Whether the API server has confirmed that the other Exposure is not being deleted; a watch reports this late.
     suspended
         Whether its Observation is suspended.
     raw

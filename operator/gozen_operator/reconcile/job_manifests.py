@@ -33,7 +33,7 @@ def exposure_key(exposure: Exposure) -> str:
 
 
 def exposure_job(exposure: Exposure, sensors: Sequence[str], settings: OperatorSettings) -> Manifest:
-    """Return the Indexed Job that reduces an Exposure, each index a group of its sensors.
+    """Return the Indexed Job that reduces an Exposure; each index reduces a group of its sensors.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def _job(
 
 
 def job_name(owner: Resource) -> str:
-    """Return the name of a resource's Job: the name of the resource, with a suffix unless that is an Exposure."""
+    """Return the name of a resource's Job: that of the resource, with a suffix unless the resource is an Exposure."""
     return job_key(Key(type(owner).__name__, "", owner.metadata.name)).name
 
 

@@ -44,7 +44,7 @@ class Key(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """Key and uid of a resource: one of all that have had this name, one after the other."""
+    """Key and uid of a resource; the uid distinguishes it from earlier resources with the same name."""
 
     key: Key
     uid: str

@@ -122,7 +122,7 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
 
 
 def _keeps_its_turn(exposure: Exposure, facts: ExposureFacts) -> bool:
-    """Tell whether it remains queued; in this case the archive was not read again."""
+    """Tell whether the Exposure remains queued; in this case the archive was not read again."""
     asked = facts.raw is not None or facts.trouble is not None
     return reason_of(stored_conditions(exposure), "Succeeded") == "Queued" and not asked and not facts.suspended
 
@@ -197,7 +197,7 @@ def _is_calibrated(exposure: Exposure) -> bool:
 
 
 def _went_on(exposure: Exposure) -> bool:
-    """Tell whether its status records that it no longer waits for calibration."""
+    """Tell whether the status records that the Exposure no longer waits for calibration."""
     return status_of(stored_conditions(exposure), "CalibrationAvailable") == "False"
 
 

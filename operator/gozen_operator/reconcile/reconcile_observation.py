@@ -1,6 +1,6 @@
 """Decide what to do about an Observation: validate, follow its Exposures, summarise, delete. No I/O.
 
-The observer executes it and reports that in the condition ``Executed``, which the operator reads and never writes.
+The observer executes it and writes the progress into the condition ``Executed``, which the operator only reads.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def reconcile_observation(
 
 
 def _after_completion(observation: Observation, facts: ObservationFacts, ttl_s: float | None, now: float) -> Plan:
-    """Return the plan that deletes it after its TTL, but not while an Exposure of it is being reduced."""
+    """Return the plan that deletes an Observation after its TTL, but not while an Exposure of it is being reduced."""
     said = observation.status.conditions if observation.status else []
     complete = next(one for one in said if one.type == "Complete")
     if ttl_s is None or not all(child.complete for child in facts.children.values()):
@@ -146,7 +146,7 @@ def _refused(observation: Observation, planned: Sequence[PlannedExposure], probl
 
 
 def _event(observation: Observation, known: Sequence[Known]) -> Event | None:
-    """Return the Event of a transition: it was accepted, or it has ended."""
+    """Return the Event of a transition: the Observation was accepted, or has ended."""
     last = known[-1]
     if last.status != "Unknown":
         return Event(last.reason, last.message, "Normal" if last.status == "True" else "Warning")

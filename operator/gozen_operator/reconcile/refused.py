@@ -1,6 +1,6 @@
 """Plans for invalid resources and for rejected Jobs. No I/O.
 
-Neither is final: the reconcile is retried, and succeeds when the cause has ended. Until then the status keeps its
+No such plan is final: the reconcile is retried, and succeeds when the cause has ended. Until then the status keeps its
 content, above all the name of the Job, so that no second Job is created.
 """
 

@@ -42,7 +42,7 @@ class ExposureOutcome:
     sensors
         Number of sensors of the Exposure.
     ends
-        Those that were rejected or failed.
+        Sensors that were rejected or failed.
     again
         For each pod that failed, but whose work a later pod completed: why it failed.
     """
@@ -70,7 +70,7 @@ class ExposureOutcome:
 
     @property
     def message(self) -> str:
-        """One sentence for people; sensors that share a fate share a clause."""
+        """One sentence for people; sensors with the same outcome are named together."""
         parts = [f"{self.reduced} of {self.sensors} sensors reduced"]
         groups: dict[tuple[str, str], list[SensorEnd]] = {}
         for one in self.ends:
@@ -104,7 +104,7 @@ def counted(ends: Sequence[object]) -> str:
 
 
 def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts) -> ExposureOutcome:
-    """Return the outcome of the wanted sensors: a commit decides, without one the end of the pod."""
+    """Return the outcome of the wanted sensors: each from its commit, or without one from the end of its pod."""
     commits = facts.commits or {}
     ends = []
     for place, sensor in enumerate(wanted):

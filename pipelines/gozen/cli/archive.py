@@ -143,7 +143,7 @@ def forget(
     ] = None,
     why: Annotated[str, typer.Option(help="Reason; Gozen writes it to the record of the exposure.")] = "",
 ) -> None:
-    """Delete raw files of an exposure from the archive; refused if one of them was used by a reduction.
+    """Delete raw files of an exposure from the archive, unless a reduction has used one of them.
 
     The record of the exposure keeps the names and checksums of the deleted files.
     """

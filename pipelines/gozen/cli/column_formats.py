@@ -17,8 +17,8 @@ _SPREAD = re.compile(r"(?:^|[^a-z])(?:err|error|sigma|std|stddev|rms|rate|limit)
 def format_of(column: str) -> str | None:
     """Return the number format of a column; None for five significant digits.
 
-    Days have nine decimals (0.1 ms, where frames are 0.5 s long or shorter), right ascensions and declinations in
-    degrees six (0.004 arcsec), magnitudes three. Names are matched word by word, so ``ra_mid``, ``min(ra)`` and
+    Days have nine decimals (0.1 ms; frames can be shorter than 0.5 s), right ascensions and declinations in degrees
+    six (0.004 arcsec), magnitudes three. Names are matched word by word, so ``ra_mid``, ``min(ra)`` and
     ``e.mjd_start`` are recognised, and ``ra_err`` is not a position.
     """
     name = column.lower()

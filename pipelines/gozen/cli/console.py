@@ -11,7 +11,7 @@ _PLAIN_WIDTH = 200
 
 
 def results() -> Console:
-    """Return the console for results, on standard output; lines are wide if that is a file or a pipe."""
+    """Return the console for results, on standard output; if this is a file or a pipe, lines are wide."""
     console = Console(highlight=False, markup=False)
     return console if console.is_terminal else Console(highlight=False, markup=False, width=_PLAIN_WIDTH)
 

@@ -34,7 +34,7 @@ class Invocation:
         return {"archive": self.archive, **flags}
 
     def settings(self, **flags: Any) -> Settings:
-        """Return the settings; flags of the subcommand override them, unless they are None."""
+        """Return the settings; flags of the subcommand that are not None override them."""
         from gozen.settings import load_settings, settings_file
 
         with settings_file(self.config):
@@ -71,7 +71,7 @@ def hoist(args: list[str]) -> list[str]:
     Raises
     ------
     BadRequest
-        A global option has no value: the next word is missing, empty or an option. Another argument is empty.
+        A global option has no value (the next word is missing, empty or an option), or another argument is empty.
     """
     _check_not_empty(args)
     front: list[str] = []

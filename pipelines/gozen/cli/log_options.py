@@ -117,7 +117,7 @@ def show_found(
 
 
 def nothing_found(what: str, store: Store, selection: LogSelection, more: Mapping[str, object]) -> str:
-    """Return the sentence that nothing was found: with which conditions, and which nights the log has."""
+    """Return the message that nothing was found, with the conditions of the search and the nights of the log."""
     from gozen.archive.log.search_log import nights
 
     given = conditions(selection, more)

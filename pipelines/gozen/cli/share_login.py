@@ -25,8 +25,8 @@ def login(
 ) -> None:
     """Log in at your Nextcloud with the browser, and keep the app password that it gives.
 
-    Gozen never sees your own password. In a lab, the hub keeps the app password; elsewhere the keyring of this system
-    does, or else a file that only you can read. `gozen share logout` revokes it.
+    Gozen never sees your own password. In a lab, the hub stores the app password. On other machines it is stored in
+    the keyring, or without one in a file that only you can read. `gozen share logout` revokes it.
     """
     from gozen.sharing.login.hub_account import kept_account
     from gozen.sharing.login.log_in import log_in

@@ -31,7 +31,7 @@ def with_(
 ) -> None:
     """Share a file or folder with users and groups: to read, or with --write to change.
 
-    To change the rights, run the command again with others: it changes the share, and does not make a second one.
+    To change the rights of a share, run the command again with other options. It does not make a second share.
     """
     form = Form(csv=csv, json=json)
     with open_shares(ctx) as shares:
@@ -98,7 +98,7 @@ def withdraw(
         list[str] | None, typer.Option("--id", metavar="NUMBER", help="A share, by its number in `gozen share list`.")
     ] = None,
 ) -> None:
-    """Withdraw shares of a file or folder: their receivers see it no longer, and links end."""
+    """Withdraw shares of a file or folder: the receivers no longer see it, and its links no longer work."""
     from gozen.sharing.people.choose_shares import Choice, chosen
 
     choice = Choice(tuple(user or ()), tuple(group or ()), tuple(label or ()), links=links, everything=everything)

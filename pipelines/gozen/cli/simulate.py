@@ -35,7 +35,7 @@ class _NightUnlessNamed(TyperGroup):
 
 app = typer.Typer(
     cls=_NightUnlessNamed,
-    help="Simulate raw exposures of a night, or the tables of a survey. Without a command: night.",
+    help="Simulate raw exposures of a night, or the tables of a survey. `night` is the default.",
 )
 app.command("objects")(survey.objects)
 

@@ -124,7 +124,7 @@ def text_of(value: Any, form: str | None = None) -> str:
     """Return a value as text for the terminal.
 
     Null becomes an empty text. Floats without a format have five significant digits if they are below 10,000, and
-    five decimals if they are larger. A format is that of numbers; other values keep their text.
+    five decimals if they are larger. A format applies only to floats.
     """
     if value is None:
         return ""

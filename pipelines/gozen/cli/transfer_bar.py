@@ -15,7 +15,7 @@ from gozen.sharing.transfers.progress import Progress
 
 
 class TransferBar(Progress):
-    """Counts bytes in a bar."""
+    """A progress bar that counts the bytes and files of a transfer."""
 
     def __init__(self, bar: Bar, title: str) -> None:
         self._bar, self._title = bar, title
@@ -23,17 +23,17 @@ class TransferBar(Progress):
         self._total, self._files, self._lock = 0, 0, threading.Lock()
 
     def found(self, size: int) -> None:
-        """Make the bar longer."""
+        """Add the size of a file (bytes) to the total of the bar."""
         with self._lock:
             self._total += size
             self._bar.update(self._task, total=self._total)
 
     def moved(self, size: int) -> None:
-        """Fill the bar."""
+        """Count transferred bytes."""
         self._bar.advance(self._task, size)
 
     def finished(self, outcome: FileOutcome) -> None:
-        """Count a file."""
+        """Count a file that is finished."""
         with self._lock:
             self._files += 1
             self._bar.update(self._task, description=f"{self._title}, {self._files} files")

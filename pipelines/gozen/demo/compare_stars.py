@@ -97,7 +97,7 @@ def compare_stars(paired: Sequence[tuple[SensorTruth, PairedStars]]) -> list[Che
 
 
 def matched_fraction(paired: Sequence[tuple[SensorTruth, PairedStars]], shape: tuple[int, int]) -> Check:
-    """Compare the number of stars that were found and matched with the number that should be."""
+    """Compare the number of stars that were found and matched with the number that should have been."""
     wanted = [(findable(truth, FINDABLE, shape), stars) for truth, stars in paired]
     found = sum(int(np.isin(ids, stars.source_id).sum()) for ids, stars in wanted)
     total = sum(len(ids) for ids, _ in wanted)

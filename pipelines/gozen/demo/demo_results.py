@@ -119,7 +119,7 @@ def gather(store: Store, profile: Profile, night: str) -> Findings:
 
 
 def injected_curve(truths: tuple[SensorTruth, ...], source_id: int) -> Injected:
-    """Return the injected flux of a star in all exposures, ADU, at the mid-exposures of its detector row."""
+    """Return the injected flux of a star in all exposures, ADU, at the mid-exposures of the star's detector row."""
     moments: list[NDArray[np.float64]] = []
     fluxes: list[NDArray[np.float64]] = []
     for one in truths:

@@ -205,7 +205,7 @@ def _check_sensors(plan: DemoPlan) -> None:
 
 
 def _prepare(folder: Path, plan: DemoPlan) -> None:
-    """Delete the results of an earlier demo and write the plan; its file marks the folder as that of a demo."""
+    """Delete the results of an earlier demo and write the plan; the plan's file marks the folder as a demo's."""
     marker = folder / PLAN
     with writing(folder):
         if folder.exists() and any(folder.iterdir()) and not marker.exists():

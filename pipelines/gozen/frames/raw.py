@@ -79,7 +79,7 @@ class RawFile:
         return native(self.stored(index))
 
     def stored(self, index: int) -> Pixels | Stored:
-        """Return one frame as stored in the file if it is FITS's form of uint16, else the same as `frame`."""
+        """Return one frame as int16 if the file stores uint16 as int16 with ``BZERO`` 32768, else as `frame` does."""
         return apply_scaling(self.frames[index], Scaling(self.offset, self.scale, self.blank), self.name)
 
 
@@ -117,7 +117,7 @@ class RawCube:
         return native(self.stored(index))
 
     def stored(self, index: int) -> Pixels | Stored:
-        """Return the same as stored in the file, without a copy, if it is FITS's form of uint16."""
+        """Return the pixels of one frame, shape (rows, columns), as `RawFile.stored` does."""
         if len(self.files) == 1:
             return self.files[0].stored(index)
         return self.files[index].stored(0)

@@ -237,7 +237,9 @@ def shipped_profiles() -> list[str]:
 
 
 def load_profile(name: str) -> Profile:
-    """Load a profile by name (from the folder in `FOLDER`, else one that ships with Gozen) or by path.
+    """Load a profile by name or by path.
+
+    A name is searched in the folder that the environment variable GOZEN_PROFILES names, then among those of Gozen.
 
     Raises
     ------

@@ -39,7 +39,7 @@ class Curve:
     limit
         The faintest flux that would have been detected; NaN if unknown.
     zero
-        The common zero point of fluxes from apertures of several diameters; else None.
+        The zero point to which the fluxes are scaled, if they are from apertures of several diameters; else None.
     """
 
     source_id: int

@@ -52,8 +52,8 @@ class Visit:
 def visits(mjd: NDArray[np.float64]) -> tuple[Visit, ...]:
     """Return the visits of a light curve, in order of time.
 
-    A gap separates two visits if it is longer than a minute and longer than twice the longer of the two. So short
-    exposures of one field are one visit. More than `MOST_VISITS` visits are replaced by one axis in days.
+    A gap separates two visits if it is longer than a minute, and longer than twice the longer visit. Therefore several
+    short exposures of one field form one visit. More than `MOST_VISITS` visits are replaced by one axis in days.
 
     Parameters
     ----------

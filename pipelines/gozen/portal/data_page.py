@@ -95,7 +95,7 @@ class DataPage:
         }
 
     async def _rows(self, nights: tuple[str, ...], *, wait: bool) -> tuple[CountedNights | None, Notice | None]:
-        """Return the rows of some nights, None if there are none; with `wait` unset only those that are kept."""
+        """Return the rows of some nights, None if there are none; if `wait` is False, return only cached rows."""
         if not nights:
             return None, None
         counts = self._counts(nights)
@@ -105,7 +105,7 @@ class DataPage:
         return counts.last, notice
 
     def _counts(self, nights: tuple[str, ...]) -> FreshValue[CountedNights] | None:
-        """Return the value with the rows of some nights; None if all values that may be kept wait for the archive."""
+        """Return the cached value of some nights; None if the cache is full of values that wait for the archive."""
         if nights not in self._nights:
             if len(self._nights) >= _PAGES_KEPT:
                 idle = next((one for one, value in self._nights.items() if not value.running), None)
@@ -120,7 +120,7 @@ class DataPage:
         return FreshValue(compute, patience_s=self._patience_s, deadline_s=self._deadline_s)
 
     async def _wait(self, value: FreshValue[Any]) -> Notice | None:
-        """Wait for a value; return a notice about what prevents a new one, if anything does."""
+        """Wait for a value; if there is no new value, return a notice with the reason."""
         try:
             await value.get()
         except NotYet as late:

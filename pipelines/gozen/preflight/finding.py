@@ -17,7 +17,7 @@ class Finding:
     state
         ``missing`` if a reduction cannot run without it, ``optional`` if only a feature is missing.
     hint
-        How to get it; empty if it is present.
+        How to get what is missing; empty if nothing is.
     """
 
     name: str

@@ -88,8 +88,8 @@ class Api:
         Parameters
         ----------
         number
-            The number of workers, which then stays the same; they start if there are none. 0 ends them all. By default
-            the number follows the work, within the limits of the hub.
+            The number of workers to keep: missing workers are started, and 0 ends all of them. By default the number
+            follows the work, within the limits of the hub.
 
         Returns
         -------
@@ -234,7 +234,7 @@ class Api:
         return self._reruns.names()
 
     def tables(self, rerun: str | None = None) -> list[str]:
-        """Return the names of the tables of a release, or of the live ones."""
+        """Return the names of the tables of a release; by default those of the live tables."""
         return sorted(self._reruns.tables(rerun).versions)
 
     def columns(self, rerun: str | None = None) -> pd.DataFrame:

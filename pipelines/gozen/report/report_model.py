@@ -22,9 +22,9 @@ class Check:
     measured
         The measured number; NaN if there was nothing to measure, which fails the check.
     tolerance
-        The limit of the number.
+        The limit of `measured`.
     unit
-        The unit of both; empty if there is none.
+        The unit of `measured` and `tolerance`; empty if they have none.
     sense
         ``at most`` or ``at least`` the tolerance, or ``within`` plus or minus the tolerance.
     basis

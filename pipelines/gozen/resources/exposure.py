@@ -24,7 +24,7 @@ PriorityClass = Literal["express", "default"]
 
 
 def exposure_name(observation: str, step: int) -> str:
-    """Return the name of the Exposure of an Observation's step; because of the name it cannot be created twice."""
+    """Return the name of a step's Exposure: always the same name, so the Exposure cannot be created twice."""
     return f"{observation}-{step:03d}"
 
 

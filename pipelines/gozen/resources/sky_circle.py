@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def position_fault(ra: float, dec: float) -> str | None:
     """Return what is wrong with a position (ICRS degrees); None if it is on the sky.
 
-    A right ascension outside the circle is a mistake in the unit, the sign or the column. It is not reduced to the
-    circle, because the result would be a different place without any message.
+    A right ascension outside 0 to 360 degrees is a mistake in the unit, the sign or the column. It is not reduced to
+    this range, because the result would be a different place without any message.
     """
     if not 0 <= ra < 360:
         return f"ra is {ra:g}; it must be at least 0 and less than 360 degrees"
@@ -84,7 +84,7 @@ class SkyCircle:
         return separation_deg(self.ra, self.dec, ra, dec) <= self.radius_deg + reach_deg
 
     def contains(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which positions (degrees, shape (N,)) are in the circle; NaN is not."""
+        """Return which positions (degrees, shape (N,)) are in the circle; positions with NaN are not."""
         import numpy as np
 
         a, b = np.radians(self.dec), np.radians(dec)

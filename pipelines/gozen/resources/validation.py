@@ -68,7 +68,7 @@ def validate(
 
 
 def admitted(model: type[Model], value: object) -> Model:
-    """Return an object that the API server has admitted as a model; fields of a later version are left out.
+    """Return the model of an object that the API server has admitted; fields of a later version are left out.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def _remove(value: Any, path: Path) -> None:
 
 
 def unknown(what: str, word: str, known: Iterable[str]) -> str:
-    """Return the message that refuses an unknown name; it has the most similar name and all known ones."""
+    """Return the message that refuses an unknown name, with the most similar known name and all known names."""
     words = list(known)
     by_lower_case = {candidate.lower(): candidate for candidate in words}
     near = difflib.get_close_matches(word.lower(), by_lower_case, n=1)

@@ -51,7 +51,7 @@ def load_settings(**flags: Any) -> Settings:
 
 
 def not_json(error: SettingsError, prefix: str) -> str:
-    """Return the message on an environment variable whose value should be JSON; its name begins with ``prefix``."""
+    """Return the message about an environment variable that is not valid JSON; its name begins with ``prefix``."""
     found = _FIELD.search(str(error))
     name = f"the environment variable {prefix}{found[1].upper()}" if found else str(error)
     cause = f" ({error.__cause__})" if error.__cause__ else ""
@@ -95,7 +95,7 @@ def layers(given: Mapping[str, Any]) -> tuple[tuple[str, Mapping[str, Any]], ...
 
 
 def _decides(layer: Any, path: Sequence[int | str]) -> bool:
-    """Tell whether a source sets the value at a path, or has another value in the place of a group above it."""
+    """Tell whether a source sets the value at a path, or sets a group above it to a value that is not a group."""
     for part in path:
         if not isinstance(layer, Mapping):
             return True
@@ -106,7 +106,7 @@ def _decides(layer: Any, path: Sequence[int | str]) -> bool:
 
 
 def _variable(path: Sequence[int | str]) -> str:
-    """Return the environment variable that sets the value at a path: its own one comes before that of its group."""
+    """Return the environment variable that sets the value at a path: the variable of the value, else of its group."""
     parts = [str(part).upper() for part in path]
     wanted = [_PREFIX + _BELOW.join(parts[:length]) for length in range(len(parts), 0, -1)]
     variables = {name.upper(): name for name in os.environ}

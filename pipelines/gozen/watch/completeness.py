@@ -57,7 +57,7 @@ class RenamesExposures(Protocol):
         """Let the renamed exposures be reduced, because every file has its exposure."""
 
     def promised(self, night: str) -> Iterable[RawExposure]:
-        """Return records of the exposures of a night, with files of `Arriving` that are not in the archive yet."""
+        """Return records of a night's exposures; they include files of `Arriving` that are not in the archive yet."""
 
 
 class _OfArchive:
@@ -77,7 +77,7 @@ class _OfArchive:
 
 
 class Arriving:
-    """The files of one folder, as known from all scans so far; it returns those of complete exposures.
+    """The files of one folder, as known from all scans so far; `look` returns those of complete exposures.
 
     Parameters
     ----------
@@ -86,9 +86,10 @@ class Arriving:
     settle_s
         Seconds without a new file after which an exposure without a number is complete.
     closed
-        Tells whether a sensor of an exposure accepts no more files; by default if it has a commit.
+        Tells whether a sensor of an exposure accepts no more files; by default, whether the sensor has a commit.
     renaming
-        Changes the exposures of files that were returned before; the default works if all of them are in the archive.
+        Moves files that were returned before to other exposures. The default can do this only for files that are in the
+        archive.
     utc_s
         Returns the present time, seconds since 1970.
     """
@@ -128,7 +129,7 @@ class Arriving:
 
     @property
     def unread(self) -> int:
-        """Number of files that are not complete yet, or whose exposure is not."""
+        """Number of files that are incomplete, or belong to an incomplete exposure."""
         return sum(not one.over for one in self._seen.values()) + len(self._waiting)
 
     def spooled(self) -> tuple[list[FileGroup], list[Refusal]]:

@@ -77,7 +77,7 @@ class Outbound:
 
     @property
     def _needs_storage(self) -> bool:
-        """Whether a worker has or will have work."""
+        """Whether a worker has work, or waiting cubes or rows will give it work."""
         ahead = (State.WAITING, State.RUNNING, State.DONE)
         return bool(self._published) or any(cube.state in ahead for cube in self._cubes.values())
 
@@ -144,7 +144,7 @@ class Outbound:
         self._reporter.went(now, cube.size)
 
     def _release_held(self) -> None:
-        """Queue suspended cubes again that may have needed the new masters."""
+        """Queue those held cubes again that may need the new masters."""
         for cube in self._cubes.values():
             if cube.may_lack_masters:
                 cube.state = State.WAITING

@@ -46,7 +46,8 @@ class RecentFrames:
     def may_come_again(self, exposure: str, last: FrameFacts, utc_mjd: float) -> bool:
         """Tell whether another frame of an exposure is expected.
 
-        It is expected while the camera is working, as long as no other exposure has got a second frame since.
+        A frame is expected while `last` is recent. It is also expected while the camera takes single frames of other
+        exposures in turn, until one of these gets a second frame.
 
         Parameters
         ----------

@@ -64,7 +64,7 @@ class Inbound:
 
     @property
     def unread(self) -> int:
-        """Number of files that are not complete yet, whose exposure is not, or that will be moved to ``refused``."""
+        """Number of files that are incomplete, belong to an incomplete exposure, or will be moved to ``refused``."""
         return self._arriving.unread + len(self._given) + len(self._refusals)
 
     @property
@@ -138,7 +138,7 @@ class Inbound:
             self._look(now)
 
     def _continue(self, now: float) -> None:
-        """Complete what an error interrupted; a scan after it compares its files with the names that this gives."""
+        """Complete what an error interrupted, before the next scan: the scan needs the final names of these files."""
         self._renaming.finish()
         self._queue(now)
 

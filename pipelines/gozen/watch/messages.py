@@ -52,7 +52,7 @@ class Reporter:
         self._total: Counter[str] = Counter()
 
     def came(self, now: float, size: int, *, first: bool) -> None:
-        """Count a new file of ``size`` bytes; ``first`` if it is the first of its cube."""
+        """Count a new file of ``size`` bytes; ``first``: whether it is the first of its cube."""
         self._paces.came(now, size, first=first)
 
     def went(self, now: float, size: int) -> None:

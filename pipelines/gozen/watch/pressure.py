@@ -96,7 +96,7 @@ class Paces:
         self._room: deque[tuple[float, float]] = deque()
 
     def came(self, now: float, size: int, *, first: bool = True) -> None:
-        """Count a new file of ``size`` bytes; ``first`` if it is the first of its cube."""
+        """Count a new file of ``size`` bytes; ``first``: whether it is the first of its cube."""
         self._in.append((now, size))
         if first:
             self._cubes.append((now, 1))

@@ -50,7 +50,7 @@ class Orders:
     def is_express(self, raw: RawExposure) -> bool:
         """Tell whether an exposure is reduced before others, because the recipe or the settings say so for its object.
 
-        If a damaged record prevents that its step of a recipe is found, the settings alone count; `work` reports it.
+        If a damaged record hides the step of a recipe that asked for it, only the settings count; `work` reports this.
 
         Raises
         ------

@@ -112,7 +112,7 @@ class CubeRenaming:
         ]
 
     def _ahead(self, moved: Iterable[Moved]) -> set[str]:
-        """Return the old keys of files that are in the queue and not also in the archive, as after a killed watch."""
+        """Return the old keys of queued files, without those that are in the archive too (after a killed watch)."""
         waiting = {placed.key for found in self._arrivals.values() for placed in found}
         return {key for one in moved if (key := one.file.key) in waiting and not self._store.exists(key)}
 

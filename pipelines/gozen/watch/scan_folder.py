@@ -50,7 +50,7 @@ def fits_files_below(folder: Path, left: list[Path] | None = None) -> list[Folde
     Parameters
     ----------
     left
-        List to which links that are not followed are added: links to folders and broken links.
+        List to which this function adds the links that it does not follow: links to folders, and broken links.
 
     Raises
     ------

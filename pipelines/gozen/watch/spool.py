@@ -121,8 +121,8 @@ class Intake:
     def collect(self, arrival: Arrival) -> Arrival:
         """Move one file into the spool; return it with its present path.
 
-        The camera may use its name again after that. So an attempt that follows a storage error has to be made with the
-        returned value.
+        After that the camera may use the name of the file again. So if a storage error follows, call this method again
+        with the returned value.
 
         Raises
         ------
@@ -243,7 +243,7 @@ class Intake:
 
 
 def _was_moved(begun: _Move | None, path: Path) -> TypeGuard[_Move]:
-    """Tell whether an attempt that ended with an error has moved a file; a file that is at its path is another."""
+    """Tell whether an earlier attempt that failed has moved the file; a file that is now at its path is a new one."""
     return begun is not None and begun.target.exists() and _identity(path) != begun.identity
 
 

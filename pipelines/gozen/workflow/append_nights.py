@@ -24,7 +24,7 @@ class AppendRequest:
     Parameters
     ----------
     nights
-        Nights ``YYYYMMDD``; empty for those with one of the exposures, or for all.
+        Nights ``YYYYMMDD``. Empty: the nights of `exposures`; if these are empty too, all nights.
     exposures
         Only these exposures; empty for all.
     run

@@ -80,7 +80,7 @@ def plan_recipe(
     Raises
     ------
     BadRequest
-        A step is not possible after those before it.
+        A step is not possible after the steps before it.
     """
     planned = [steps_of(observation, profile, run) for observation in observations]
     answers, unasked = assign_raw_to_steps(planned, exposures, PointingReach.of(profile))

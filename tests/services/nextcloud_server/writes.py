@@ -71,7 +71,7 @@ def publish(state: State, request: Request, received: Path, target: Path) -> Rep
 
 
 def check_name(name: str) -> None:
-    """Refuse names that Nextcloud does not keep."""
+    """Refuse names that Nextcloud does not accept."""
     if "\\" in name or any(ord(one) < 32 for one in name):
         raise Refused(400, "File name contains at least one invalid character")
     if len(name.encode()) > 255:

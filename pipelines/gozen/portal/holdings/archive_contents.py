@@ -73,7 +73,7 @@ class Contents:
     reference
         The reference catalogue; None if it is withheld.
     read_at
-        When it was read (UTC).
+        Time at which the contents were read (UTC).
     """
 
     url: str
@@ -90,12 +90,12 @@ class Contents:
 
     @property
     def rows(self) -> int:
-        """Rows of all live tables; those of the reference catalogue are not of this camera."""
+        """Number of rows of all live tables, without the reference catalogue, which is not from this camera."""
         return sum(one.rows for one in self.tables if one.kind != "reference")
 
     @property
     def size(self) -> int:
-        """Bytes of all live tables, without the reference catalogue."""
+        """Size of all live tables, without the reference catalogue, bytes."""
         return sum(one.size for one in self.tables if one.kind != "reference")
 
     @property

@@ -20,7 +20,7 @@ _Value = TypeVar("_Value")
 
 
 class NotYet(Exception):
-    """There is no value yet; `seconds` says since when it is being computed."""
+    """There is no value yet; it has been computed for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"no value for {seconds:.0f} s")
@@ -30,8 +30,8 @@ class NotYet(Exception):
 class FreshValue(Generic[_Value]):
     """Keeps what a function returned.
 
-    However many requests come, the function runs once at a time. A request gets a value that is a little old at once.
-    It waits only if no value exists yet.
+    However many requests come, at most one call of the function runs at a time. A request immediately gets the kept
+    value, even if it is a little old. It waits only if no value exists yet.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class PageOfNights:
 
 
 def page_of_nights(nights: Sequence[str], wanted: str) -> PageOfNights:
-    """Return the requested page of nights; the nearest page if its number does not exist, the first for other text."""
+    """Return the requested page of nights: the page with the nearest number; the first if `wanted` is not a number."""
     pages = max(1, -(-len(nights) // NIGHTS_A_PAGE))
     page = min(max(int(wanted), 1), pages) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 else 1
     first = (page - 1) * NIGHTS_A_PAGE

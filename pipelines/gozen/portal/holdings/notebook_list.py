@@ -40,7 +40,7 @@ class Notebook:
 
 
 def notebooks(folder: Path | None) -> list[Notebook]:
-    """Return the notebooks of a folder, the one to begin with first; empty if the folder cannot be read."""
+    """Return the notebooks of a folder, `FIRST` before all others, which are sorted by title; empty if unreadable."""
     files = sorted(folder.glob("*.ipynb")) if folder is not None else []
     return sorted(map(_described, files), key=lambda one: (one.name != FIRST, one.title.lower()))
 

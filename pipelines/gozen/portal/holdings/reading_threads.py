@@ -25,7 +25,7 @@ class ReadingThreads:
     Parameters
     ----------
     at_once
-        Most reads at the same time; others wait until one has returned.
+        Maximum number of reads at the same time; others wait until one has returned.
     """
 
     def __init__(self, at_once: int = AT_ONCE) -> None:

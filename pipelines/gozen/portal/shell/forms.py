@@ -22,7 +22,7 @@ class ForeignForm(Exception):
 
 
 def form_token(settings: PortalSettings, session: str) -> str:
-    """Return the token for the forms of a log-in, which other sites cannot know (protection against CSRF)."""
+    """Return the token for the forms of a log-in; other sites cannot know it (protection against CSRF)."""
     return hmac.digest(settings.api_token.encode(), f"gozen portal: form of {session}".encode(), "sha256").hex()
 
 

@@ -34,7 +34,7 @@ def preferences(cookies: Mapping[str, str], accept_language: str) -> Preferences
 
 
 def preferred_language(accept_language: str) -> Language:
-    """Return the language of the portal that a header ``Accept-Language`` ranks highest; English without any."""
+    """Return the language of the portal that a header ``Accept-Language`` ranks highest; else English."""
     ranks: dict[str, float] = {}
     for part in accept_language.split(","):
         tag, *parameters = (one.strip().lower() for one in part.split(";"))

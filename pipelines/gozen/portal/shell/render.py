@@ -100,6 +100,6 @@ class Pages:
 
 
 def stamp_of(folder: Path) -> str:
-    """Return a text that changes with the files of a folder, so that browsers fetch new ones."""
+    """Return a text that changes with the files of a folder, so that browsers fetch the new files."""
     content = b"".join(path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file())
     return hashlib.sha256(content).hexdigest()[:12]

@@ -19,7 +19,7 @@ _CRITICAL = 50
 
 
 class _Worker(SubprocessWorker):  # type: ignore[misc]  # distributed has no type hints
-    """A worker that a command starts. It does not import the user's script, so this needs no ``__main__`` guard."""
+    """A worker that a command starts. It does not import the script, so the script needs no ``__main__`` guard."""
 
     async def _start(self) -> None:
         spec = json.dumps({"cls": self.worker_class, "opts": self.worker_kwargs})
@@ -31,7 +31,7 @@ class _Worker(SubprocessWorker):  # type: ignore[misc]  # distributed has no typ
 
 
 def cluster_of(workers: int) -> Any:
-    """Start single-threaded workers; the scheduler runs in this process, and the workers end when it ends."""
+    """Start single-threaded workers; the scheduler runs in this process, and the workers end when this process ends."""
     options = {
         "host": _HOST,
         "nthreads": 1,

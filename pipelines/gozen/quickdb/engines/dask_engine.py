@@ -124,7 +124,7 @@ class DaskEngine:
         }
 
     def is_connected(self) -> bool:
-        """Whether the client still has its scheduler; it closes by itself if it cannot reach one for some time."""
+        """Whether the client is still connected; without an answer of the scheduler, the client closes itself."""
         return bool(self._client.status == "running")
 
     def is_busy(self) -> bool:
@@ -132,7 +132,7 @@ class DaskEngine:
         return any(self._client.processing().values())
 
     def give_up(self) -> None:
-        """End the jobs that run with `WorkerLost`; called from another thread."""
+        """End the running jobs with the error `WorkerLost`; called from another thread."""
         for pending in list(self._running):
             self._client.cancel(list(pending.futures), force=True)
 
@@ -145,7 +145,7 @@ class DaskEngine:
                 one.close(timeout=_END_S)
 
     def _shared(self, job: Job) -> Any:
-        """Return the job to send with each task, or a reference to it if it is large; wait for a first worker."""
+        """Wait for a first worker; return the job to send with each task, or a reference if the job is large."""
         try:
             if self._sent is None:
                 self._client.wait_for_workers(1, _START_S)
@@ -186,7 +186,7 @@ class DaskEngine:
 
 
 class _Room:
-    """How many more tasks may be submitted; more are allowed when workers start while a job runs.
+    """The number of tasks that may still be submitted; it grows when workers start while a job runs.
 
     Parameters
     ----------

@@ -105,7 +105,7 @@ class LabWorkers:
     def scale(self, number: int) -> None:
         """Set the number of workers, and start them if none run; from then on, jobs do not change this number.
 
-        With 0, all of them end, which frees the quota; the next job starts them again, as many as it needs.
+        With 0, all workers end, which frees the quota. The next job starts as many workers as it needs.
 
         Raises
         ------
@@ -164,7 +164,7 @@ class LabWorkers:
         return _Busy(self)
 
     def _ready(self, tasks: int) -> Engine:
-        """Return an engine with at least one worker; workers are as many as there are tasks, within the limits."""
+        """Return an engine with at least one worker, and request one worker per task, within the limits."""
         if isinstance(self._engine, LocalEngine):
             return self._engine
         begin = time.monotonic()
@@ -193,7 +193,7 @@ class LabWorkers:
             time.sleep(_POLL_S)
 
     def _wanted(self, tasks: int) -> State:
-        """Return the state, after asking for more workers if there are fewer than are useful."""
+        """Request more workers if fewer run than are useful; return the state."""
         state = self._service.state()
         self._note(state)
         number = self._fixed or min(max(tasks, state["least"]), state["most"])
@@ -231,7 +231,7 @@ class LabWorkers:
         self._most = int(state["most"])
 
     def _explained(self, error: WorkerLost) -> WorkerLost:
-        """Return the error with what the cluster says about it; the next job connects again."""
+        """Return the error with the explanation of the cluster; the next job connects again."""
         self.close()
         try:
             state = self._service.state()
@@ -241,7 +241,7 @@ class LabWorkers:
         return WorkerLost(f"{error}. Your cluster says: {notes}" if notes else str(error))
 
     def shrink(self) -> None:
-        """End the workers above the least number if no job runs, neither here nor in another notebook of the user."""
+        """End all but the least number of workers, unless a job runs in this or another notebook of the user."""
         engine = self._engine
         if self._jobs or self._fixed or engine is None or isinstance(engine, LocalEngine):
             return
@@ -256,7 +256,7 @@ class LabWorkers:
 
 
 class _Busy:
-    """Counts a job; after the last one the workers shrink."""
+    """Counts a running job within this context; some time after the last job, idle workers end."""
 
     def __init__(self, engine: LabWorkers) -> None:
         self._of = engine

@@ -17,7 +17,7 @@ def table_of(state: Mapping[str, Any], used: Mapping[str, Mapping[str, Any]]) ->
     Parameters
     ----------
     state
-        What the hub's service says.
+        State of the user's cluster, from the hub's service.
     used
         What Dask's scheduler says about each worker, by the name of the worker: tasks, processor and memory.
     """

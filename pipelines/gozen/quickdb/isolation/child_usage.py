@@ -63,7 +63,7 @@ def broken(seen: ChildUsage, begun: float, limits: Limits) -> LimitExceeded | No
     seen
         The present usage of the child.
     begun
-        Its processor time when the call began, in seconds.
+        Processor time of the child when the call began, in seconds.
     limits
         Limits of the call: time, memory and data.
     """

@@ -48,8 +48,8 @@ def library_folders() -> list[Path]:
 def restrict(folders: Iterable[Path]) -> None:
     """Restrict this thread, irreversibly, to reading the given folders and a few system files.
 
-    It can execute no file, and write only to ``/dev/null``. Further restrictions depend on the kernel's Landlock: TCP
-    since ABI 4; abstract sockets and signals to other processes since ABI 6. `no_new_privs` must be set.
+    The thread can then execute no file, and write only to ``/dev/null``. Further restrictions depend on the kernel's
+    Landlock: TCP since ABI 4; abstract sockets and signals to other processes since ABI 6. `no_new_privs` must be set.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ class Limits:
     ----------
     memory_bytes
         Memory of the child process beyond that of a bare Python process, in bytes. Columns in shared memory may take
-        as much again.
+        the same amount in addition.
     seconds
         Wall-clock time of a call, in seconds. The time in which the worker reads columns for it does not count; the
         worker's processor time is limited separately (`SERVING`).

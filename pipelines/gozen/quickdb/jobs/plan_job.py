@@ -39,7 +39,7 @@ class JobRequest:
     map, reduce, finalize, shared, rerun, table, region, sample, cache
         As in `Api.map` and `Api.mapreduce`.
     mode
-        Selects the result of `Program.block`.
+        Mode of `Program.block`: which values its result contains.
     """
 
     map: Callable[..., Any]
@@ -174,7 +174,7 @@ def _patches_in(region: SkyRegion | None, family: Family) -> list[PatchExtent]:
 
 
 def _place(region: SkyRegion | None, code: UserCode, family: Family) -> str:
-    """Return text for the cache key: everything but functions and rows on which a block's result depends."""
+    """Return text for the cache key: all that a block's result depends on, except functions and rows."""
     place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
     place += repr(family.names.tables)  # derived columns depend on units, bands and the camera's position
     if "margin" in code.names:  # the result then depends on patches of other blocks

@@ -23,7 +23,7 @@ from gozen.quickdb.work.tasks import TableFiles
 
 @dataclass(frozen=True)
 class Family:
-    """Tables with the same patches, where row N of each table is the same object.
+    """Tables with the same patches, in which row N of each table belongs to the same object.
 
     Parameters
     ----------

@@ -60,12 +60,12 @@ class Reruns:
         if not found.versions:
             names = self.names()
             hint = f"choose one of the releases {', '.join(names)}" if names else "append a night, or import one"
-            raise MissingObject(f"the archive {self._store.url} has no live table; {hint}")
+            raise MissingObject(f"the archive {self._store.url} has no table outside a release; {hint}")
         self._live = found
         return found
 
     def family(self, rerun: str | None, table: str | None, code: UserCode) -> Family:
-        """Return the family of `table`, else of the first table that the functions name, else of the first by name."""
+        """Return the family of `table`; default: of the first table that the functions name, else the first by name."""
         words = _named(code)
         tables = self.tables(rerun, (table,) if table is not None else words)
         known = [word for word in words if word in tables.versions] or sorted(tables.versions)

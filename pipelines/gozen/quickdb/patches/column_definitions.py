@@ -57,7 +57,7 @@ class TableColumns:
     kinds
         ``bool``, ``text`` or ``number`` of each column of the files.
     units
-        Their units; empty text if there is none.
+        Unit of each column of the files; empty if it has none.
     bands
         Bands, which are the prefixes of columns that exist once per band.
     place_m

@@ -30,7 +30,7 @@ class PatchSource(Protocol):
         """Return columns of a table's files, by name, each of shape (N,)."""
 
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
-        """Return the number under which the margin of a patch is read, and its number of rows."""
+        """Open the margin of a patch; return the number by which it is read, and its number of rows."""
 
 
 class PatchReads:
@@ -78,11 +78,11 @@ class PatchReads:
         return [known[name] for name in names]
 
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
-        """Return the number under which the margin of a patch is read, and its number of rows."""
+        """Open the margin of a patch; return the number by which it is read, and its number of rows."""
         return self._asked(("margin", patch, arcsec), partial(self._source.margin, patch, arcsec))
 
     def check(self) -> None:
-        """Raise the first failed read that was not repeated with success."""
+        """Raise the error of the first failed read, unless the same read succeeded later."""
         for error in self._failures.values():
             raise error
 

@@ -154,7 +154,7 @@ class Groups:
         return cls(column.dictionary.to_pylist(), column.indices.to_numpy().astype(np.int64), *arrays)
 
     def part(self, at: NDArray[np.intp] | slice) -> Groups:
-        """Return some of the row groups."""
+        """Return the row groups at these positions."""
         arrays = (self.file, self.number, self.rows, self.healpix_min, self.healpix_max, self.footer, self.size)
         return Groups(self.files, *(array[at] for array in arrays))
 

@@ -131,7 +131,7 @@ class Box:
 
 
 def _is_arc(west: float, east: float) -> bool:
-    """Return whether two right ascensions are the ends of an arc; one of them at least is within the circle."""
+    """Return whether two right ascensions are valid ends of an arc; at least one must be from 0 to 360 degrees."""
     within = [0 <= one <= 360 for one in (west, east)]
     if all(within):
         # 360 is 0: (360, 0) is as empty as (0, 0), and a full circle only by mistake.
@@ -268,7 +268,7 @@ def _ranges_of(found: tuple[Any, ...]) -> Ranges:
 
 
 def _order_for(size: float) -> int:
-    """Return the order of pixels about a thirtieth as wide as a region (degrees): a few hundred cover its edge."""
+    """Return the HEALPix order for a region (size in degrees): about 30 pixels across, a few hundred along the edge."""
     return int(np.clip(np.floor(np.log2(58.6 * 30 / max(size, 1e-7))), 3, _FINEST))
 
 

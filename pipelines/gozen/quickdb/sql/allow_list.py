@@ -203,9 +203,9 @@ def _require_function(node: dict[str, Any]) -> None:
 
 
 def _require_few(node: dict[str, Any]) -> None:
-    """Raise `BadRequest` if a list of numbers may be long: no limit of DuckDB counts its memory.
+    """Raise `BadRequest` if a call such as ``range(n)`` may return a long list: DuckDB does not limit its memory.
 
-    In FROM the function gives rows, which are limited.
+    In FROM the same function returns rows, and their number is limited.
     """
     written = [one.get("value", {}).get("value") for one in node["children"] if one["class"] == "CONSTANT"]
     numbers = [one for one in written if isinstance(one, int) and abs(one) <= _MOST_COUNTED]
@@ -223,7 +223,7 @@ def _require_no_counting(node: dict[str, Any]) -> None:
 
 
 def _require_narrow(node: dict[str, Any]) -> None:
-    """Raise `BadRequest` if a format may have a width above three digits: the text would be of any length."""
+    """Raise `BadRequest` if a width in a format may have more than three digits: the text could be of any length."""
     pattern = node["children"][0] if node["children"] else {}
     written = pattern.get("value", {}).get("value") if pattern.get("class") == "CONSTANT" else None
     if not isinstance(written, str) or _WIDE.search(written):

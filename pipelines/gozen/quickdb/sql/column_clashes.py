@@ -32,7 +32,7 @@ class Spelling:
 
     @classmethod
     def of(cls, tables: Iterable[Sequence[str]]) -> Spelling:
-        """Find these names among the columns of tables; a name with two spellings in one table is replaced in all."""
+        """Find such names among the columns; a name with two spellings in one table is replaced in all tables."""
         tables = list(tables)
         doubled = {
             small for columns in tables for small, times in Counter(map(str.lower, set(columns))).items() if times > 1

@@ -116,7 +116,7 @@ class Database:
         return made
 
     def _in_time(self, cursor: duckdb.DuckDBPyConnection, work: Callable[[threading.Event], Result]) -> Result:
-        """Run `work` in a thread, so that this one can react to the time limit and to Ctrl-C."""
+        """Run `work` in another thread, so that the caller can react to the time limit and to Ctrl-C."""
         done, stopped = threading.Event(), threading.Event()
         found: list[Result] = []
         failed: list[BaseException] = []
@@ -167,7 +167,7 @@ class Database:
             raise self._named(error, spelling.read(str(error))) from error
 
     def _named(self, error: Exception, said: str) -> GozenError:
-        """Return the Gozen error for an error of DuckDB. While rows are read, only the text has its kind."""
+        """Return the Gozen error for an error of DuckDB, by the kind in its text: its class may be too general."""
         found = _KIND.match(said)
         kind = found[1] if found else ""
         if kind == "Out of Memory" or isinstance(error, duckdb.OutOfMemoryException):

@@ -32,7 +32,7 @@ def names_of(code: types.CodeType) -> Iterator[str]:
 
 
 def cached_function(cached: Any) -> Callable[..., Any]:
-    """Return the function of a `functools.lru_cache` by its reference: ``__wrapped__`` can be set to anything."""
+    """Return the function that a `functools.lru_cache` calls; its ``__wrapped__`` can be set to another function."""
     found = [one for one in gc.get_referents(cached) if callable(one) and not isinstance(one, type)]
     function: Callable[..., Any] = found[0] if found else cached.__wrapped__
     return function
@@ -85,7 +85,7 @@ def is_fixed(value: Any) -> bool:
 
 
 def is_data(value: Any) -> bool:
-    """Return whether a value is data, whose ``append`` changes it; the ``append`` of a module may do anything."""
+    """Return whether a value is data: its ``append`` only changes it, while that of a module may do anything."""
     return not isinstance(value, types.ModuleType | types.FunctionType | types.BuiltinFunctionType | type)
 
 

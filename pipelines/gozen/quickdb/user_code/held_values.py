@@ -87,7 +87,7 @@ def _kept_properties(kind: type) -> set[str]:
 
 
 def state(*values: Any) -> bytes | None:
-    """Return a digest that changes if values change, or the values that functions among them refer to.
+    """Return a digest that changes if these values change, or values that functions among them refer to.
 
     Digests are comparable only within this process. None means that the values cannot be pickled.
     """

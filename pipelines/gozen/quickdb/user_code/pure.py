@@ -22,7 +22,7 @@ _COMPUTING = ("numpy", "scipy", "astropy", "astropy-iers-data", "pyerfa", "pyarr
 
 
 def software() -> str:
-    """Return the versions of Python and of the libraries that affect results; `code_version` has Gozen's."""
+    """Return the versions of Python and of the libraries that affect results; Gozen's version is in `code_version`."""
     return f"python {sys.version} {_libraries()}"
 
 
@@ -95,6 +95,6 @@ def _of_builtins() -> frozenset[int]:
 
 
 def is_known_builtin(name: str) -> bool:
-    """Return whether a name is that of a listed built-in, or of a set, whose uses `instructions` checks."""
+    """Return whether a name is a listed built-in, or ``set`` or ``frozenset``, whose uses `instructions` checks."""
     is_listed = name in BUILTINS and id(vars(builtins).get(name)) in _of_builtins()
     return is_listed or name in ("set", "frozenset")

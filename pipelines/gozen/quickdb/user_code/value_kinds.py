@@ -58,7 +58,7 @@ def items_of(container: Any) -> Iterable[Any]:
 
 
 def may_be_the_time(text: str | bytes) -> bool:
-    """Return whether NumPy may read the clock for a text: "now" as a ``datetime64`` is the current time."""
+    """Return whether NumPy may convert a text to the current time, as it does for ``datetime64("now")``."""
     text = text.decode("latin-1") if isinstance(text, bytes) else text
     return text.strip().lower() in ("now", "today") or TIMES.search(text) is not None
 

@@ -47,7 +47,7 @@ def unpacked(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def kept_bytes(value: Any) -> bytes | None:
-    """Encode a value; return None if it is not plain data, or contains an address, which differs in each process."""
+    """Encode a value; return None if it is not plain data, or contains a memory address (other in each process)."""
     try:
         parts, texts = parts_and_texts(value)
     except FunctionFailed:
@@ -60,7 +60,7 @@ def kept_bytes(value: Any) -> bytes | None:
 
 
 def kept_value(data: bytes) -> Any:
-    """Decode a cached value, with arrays that a reduce may change; raise `UnreadableInput` if the bytes are damaged."""
+    """Decode a cached value, with arrays that `reduce` may write to; raise `UnreadableInput` if bytes are damaged."""
     try:
         (size,) = _SIZE.unpack_from(data)
         whole = pa.decompress(memoryview(data)[_SIZE.size :], size, _CODEC)

@@ -176,7 +176,7 @@ class Program:
 
 
 class _Asking:
-    """A source whose files are open in the worker, another process."""
+    """A source that requests columns from the worker, another process, in which the files are open."""
 
     def __init__(self, ask: Callable[[Any], Any]) -> None:
         self._ask = ask

@@ -60,7 +60,7 @@ class Job:
     tables
         Files of the tables that a patch spans, by table.
     mode
-        Content of the result of `Program.block`.
+        Mode of `Program.block`: which values its result contains.
     leaves
         Number of blocks, if workers reduce the values of their blocks; 0 if the value of each block is returned.
     limits
@@ -118,7 +118,7 @@ class Block:
     number
         Number of the block in its job, from 0.
     runs
-        Its patches by runs, each with its number in the job.
+        Patches of the block by runs; each patch has its number in the job.
     """
 
     number: int

@@ -216,9 +216,9 @@ def _counted(
 def _checked_indices(
     kind: pa.DataType, memory: np.ndarray[Any, Any], valid: Any, length: int, words: int
 ) -> np.ndarray[Any, Any]:
-    """Return the memory of dictionary indices; of null elements, indices out of range are replaced by 0.
+    """Return the memory of dictionary indices, in which indices out of range are 0 if their elements are null.
 
-    Arrow uses the indices of null elements, too, when it unifies dictionaries; pandas writes -1 there.
+    Arrow uses the indices of null elements, too, when it unifies dictionaries; pandas writes -1 for these indices.
     """
     numbers = memory[: _memory(kind, length)].view(np.dtype(kind.to_pandas_dtype()))
     if not numbers.size or (int(numbers.min()) >= 0 and int(numbers.max()) < words):

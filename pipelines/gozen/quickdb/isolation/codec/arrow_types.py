@@ -39,7 +39,7 @@ def is_nested(kind: pa.DataType) -> bool:
 
 
 def _is_word(kind: pa.DataType) -> bool:
-    """Tell whether the values of a dictionary may have a type; some nested types cannot be read after a write."""
+    """Tell whether a type is allowed for values of an Arrow dictionary; Arrow cannot read some nested types back."""
     return not (is_nested(kind) or pa.types.is_null(kind))
 
 

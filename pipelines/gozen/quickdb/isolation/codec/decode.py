@@ -27,7 +27,7 @@ class Reader:
     plain
         Whether NumPy and Arrow data are refused.
     shown
-        Whether text in arrays with invalid characters, which cannot be printed, is refused.
+        Whether text arrays with invalid characters are refused, because they cannot be printed.
     seconds
         Maximum processor time for decoding.
 

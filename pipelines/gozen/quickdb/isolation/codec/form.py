@@ -25,7 +25,7 @@ Buffer = bytes | bytearray | memoryview
 
 
 class Malformed(ValueError):
-    """Bytes are not a valid value; the message quotes no text from them, which may be hostile."""
+    """The bytes are not a valid value. The message does not quote them, because their text may be hostile."""
 
 
 def is_key(key: object) -> bool:

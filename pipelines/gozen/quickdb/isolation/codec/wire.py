@@ -43,7 +43,7 @@ def parts(value: object) -> list[Buffer]:
 
 
 def parts_and_texts(value: object) -> tuple[list[Buffer], list[Buffer]]:
-    """Return the same as `parts`, and those of them that may contain text."""
+    """Return the parts as `parts` does, and a list of those that may contain text."""
     writer = _written(value)
     return _laid_out(writer), writer.texts
 
@@ -73,7 +73,7 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False, seconds: f
     plain
         Whether arrays, NumPy scalars and Arrow data are refused.
     shown
-        Whether text in arrays with invalid characters, which cannot be printed, is refused.
+        Whether text arrays with invalid characters are refused, because they cannot be printed.
     seconds
         Maximum processor time for decoding: hostile keys of a dict can make it slow.
 
@@ -86,7 +86,7 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False, seconds: f
     Raises
     ------
     UnreadableInput
-        If the bytes are not a valid value; no memory beyond what their length allows was allocated.
+        If the bytes are not a valid value. The memory that was allocated is limited by their length.
     """
     try:
         return Reader(memoryview(data).cast("B"), plain, shown, seconds).whole()
@@ -94,5 +94,5 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False, seconds: f
         raise UnreadableInput(f"an encoded value cannot be decoded: {error}") from None
     except Exception as error:  # without the message of NumPy or Arrow, which may quote the bytes
         raise UnreadableInput(
-            f"an encoded value cannot be decoded: its decoding ends with {type(error).__name__}"
+            f"an encoded value cannot be decoded ({type(error).__name__}): its bytes are damaged; compute it again"
         ) from None
