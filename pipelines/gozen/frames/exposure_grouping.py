@@ -68,7 +68,7 @@ class _Exposure:
 
     @property
     def pause_days(self) -> float:
-        """Longest time between the exposure and a further file of it, days; after more, a new exposure begins."""
+        """Longest pause before a further file of the exposure, days; after a longer pause a new exposure begins."""
         if self.cube_s is not None:
             # Cubes of one exposure start together.
             return self.cube_s / 2 / _DAY_S

@@ -79,7 +79,7 @@ class RawFile:
         return native(self.stored(index))
 
     def stored(self, index: int) -> Pixels | Stored:
-        """Return one frame as stored in the file if it is FITS's form of uint16, else the same as `frame`."""
+        """Return one frame: the stored int16 if the file has uint16 with BZERO = 32768, else the same as `frame`."""
         return apply_scaling(self.frames[index], Scaling(self.offset, self.scale, self.blank), self.name)
 
 
@@ -117,7 +117,7 @@ class RawCube:
         return native(self.stored(index))
 
     def stored(self, index: int) -> Pixels | Stored:
-        """Return the same as stored in the file, without a copy, if it is FITS's form of uint16."""
+        """Return one frame in the form of `RawFile.stored`; stored int16 pixels are not copied."""
         if len(self.files) == 1:
             return self.files[0].stored(index)
         return self.files[index].stored(0)

@@ -115,7 +115,7 @@ def exposure_outside(folder: Store, night: str, exposure: str, profile: Profile)
     Raises
     ------
     UnreadableInput
-        No file has a name of raw files, or none is readable.
+        No file name matches the profile, or no file is readable.
     """
     sensors = files_of_sensors(folder, profile)
     if not sensors:
