@@ -147,7 +147,7 @@ def _pass(
 def _pass_stored(
     raw: Any, first: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any, image: Any, mask: Any
 ) -> None:  # pragma: no cover (compiled)
-    """Do the same for uint16 in the stored form of FITS, row by row, to avoid a copy of the frame."""
+    """Calibrate as `_pass` does, but from uint16 stored as int16 (`STORED`), row by row, without a copy of the frame."""
     rows, columns = image.shape
     line = np.empty(columns, np.uint16)
     for y in range(rows):
@@ -161,7 +161,7 @@ def _pass_stored(
 def _pass_wide(
     raw: Any, first: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any, image: Any, mask: Any
 ) -> None:  # pragma: no cover (compiled)
-    """Do the same for float64; the level is subtracted before the conversion to float32."""
+    """Calibrate as `_pass` does, but from float64; the level is subtracted before the conversion to float32."""
     rows, columns = image.shape
     line = np.empty(columns, np.float32)
     for y in range(rows):
