@@ -49,7 +49,7 @@ class Turn:
         return float(np.hypot(2 + self.xx + self.yy, self.yx - self.xy) / 2)
 
     def motion(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return the displacement of positions on the reference, without the shift, pixels."""
+        """Return how far rotation, scale and shear move each position on the reference, without the shift, pixels."""
         u, v = x - self.x0, y - self.y0
         return self.xx * u + self.xy * v, self.yx * u + self.yy * v
 
