@@ -96,8 +96,8 @@ def ades(points: Iterable[dict[str, Any]], station: Station) -> str:
     Parameters
     ----------
     points
-        Rows of ``tables/tracklets``. Cosmic-ray hits are left out. Streaks of unknown direction are left out too,
-        because it is unknown which end belongs to the start of the exposure.
+        Rows of ``tables/tracklets``. Cosmic-ray hits are ignored. Streaks of unknown direction are ignored too, because
+        it is unknown which end belongs to the start of the exposure.
 
     Raises
     ------
