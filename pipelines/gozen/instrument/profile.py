@@ -218,7 +218,7 @@ class Profile(WordPart):
         return rows.stop - rows.start, columns.stop - columns.start
 
     def sensor_of_name(self, frame_id: str) -> str | None:
-        """Return the sensor that a raw file's name (without ending) gives; None if it gives none of this profile."""
+        """Return the sensor that a raw file's name (without ending) gives; None if the profile does not have it."""
         if self.raw_names is None:
             return self.sensors[0].id if len(self.sensors) == 1 else None
         found = re.fullmatch(self.raw_names, frame_id)
@@ -237,7 +237,7 @@ def shipped_profiles() -> list[str]:
 
 
 def load_profile(name: str) -> Profile:
-    """Load a profile by name (from the folder in `FOLDER`, else one that ships with Gozen) or by path.
+    """Load a profile by path, or by name from the folder that ``GOZEN_PROFILES`` names, else from those of Gozen.
 
     Raises
     ------
