@@ -203,8 +203,8 @@ def _fields(wanted: SimulatedNight) -> list[SimulatedExposure]:
 def typical_events(orders: Sequence[SensorExposure]) -> list[Event]:
     """Return events that are visible in the given exposures.
 
-    The first sensor of the first exposure of the sky has a flare, a transient, and a slow, a fast and a streaking
-    mover. Its last sensor has an eclipse. The second exposure, if there is one, has a thin cloud. Flare and eclipse
+    In the first exposure of the sky, the first sensor has a flare, a transient, and a slow, a fast and a streaking
+    mover. The last sensor has an eclipse. The second exposure, if there is one, has a thin cloud. Flare and eclipse
     are on stars without a close neighbour; they are left out if a sensor has no such star.
     """
     seen = [order for order in orders if order.data_type == "OBJECT"]
