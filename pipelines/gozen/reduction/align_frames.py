@@ -65,7 +65,7 @@ class AlignedStack:
     fwhm
         FWHM of the stars on every frame, pixels.
     elongation
-        Length of the stars over their width, for every frame.
+        Ratio of the stars' length to their width, for every frame.
     """
 
     cube: CalibratedCube
