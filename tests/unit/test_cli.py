@@ -444,7 +444,7 @@ def test_the_rule_of_a_bucket_has_days_that_a_bucket_can_count():
 
 def test_no_error_ends_a_command_as_if_all_were_done(monkeypatch, capsys):
     def refuse(args):
-        raise CorruptFile("a.fits: the file is empty")
+        raise CorruptFile("a.fits: the file is empty; copy it again")
 
     monkeypatch.setattr("gozen.cli.call._call", refuse)
     assert run(["exposures"]) == 65

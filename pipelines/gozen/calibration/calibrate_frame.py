@@ -147,7 +147,7 @@ def _pass(
 def _pass_stored(
     raw: Any, first: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any, image: Any, mask: Any
 ) -> None:  # pragma: no cover (compiled)
-    """Calibrate as `_pass` does, but from uint16 stored as int16 (`STORED`), row by row, without a copy of the frame."""
+    """Calibrate as `_pass` does, but from uint16 stored as int16 (`STORED`), row by row, to save a copy."""
     rows, columns = image.shape
     line = np.empty(columns, np.uint16)
     for y in range(rows):

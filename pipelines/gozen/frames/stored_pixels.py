@@ -172,7 +172,7 @@ def _number(words: Mapping[str, Any], word: str, default: float, name: str) -> f
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise CorruptFile(f"{name}: {word} = {value!r} is not a number, so the pixel values are undefined") from error
+        raise CorruptFile(f"{name}: {word} = {value!r} is not a number; correct the header") from error
     if not np.isfinite(number):
-        raise CorruptFile(f"{name}: {word} = {value!r} is not a number, so the pixel values are undefined")
+        raise CorruptFile(f"{name}: {word} = {value!r} is not a number; correct the header")
     return number

@@ -167,7 +167,7 @@ def plan_night(site: Site, wanted: SimulatedNight) -> list[SimulatedExposure]:
     try:
         evening = dt.datetime.strptime(wanted.night, "%Y%m%d").replace(hour=22, tzinfo=ZoneInfo(site.time_zone))
     except ValueError as error:
-        raise BadRequest(f"the night {wanted.night!r} is not a date of the form YYYYMMDD") from error
+        raise BadRequest(f"the night {wanted.night!r} is not a date of the form YYYYMMDD, such as 20260115") from error
     plan, start = [], mjd_of_utc(evening)
     for number, one in enumerate([*_calibrations(wanted), *_fields(wanted)], start=wanted.first_exposure_id):
         plan.append(
