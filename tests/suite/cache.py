@@ -1,8 +1,8 @@
 """Cache, outside the checkout, of files that take long to make, from one test run to the next.
 
-The name of each file contains a digest of its inputs, and a seal contains the digest of its bytes. A file that a full
-disk, a kill or a power failure has left half-written is therefore made again. ``python -m tests.suite.cache`` removes
-the files, but not those that Gozen itself keeps in the same place, such as results of QuickDB.
+The name of each file states what the file was made from, and a seal contains the digest of its bytes. A file that a
+full disk, a kill or a power failure has left half-written is therefore made again. ``python -m tests.suite.cache``
+removes the files, but not those that Gozen itself keeps in the same place, such as results of QuickDB.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``make mutants``: put bugs into a copy of the checkout, one at a time; the unit and property tests must find each.
+"""``make mutants``: put bugs into a copy of the checkout, one at a time; the named tests must find each.
 
 A repeated test must find its bug within a third of its repetitions, for each of five seeds. The seeded bugs of the
 operator are in tests/property, where they need no second installation.

@@ -1,7 +1,7 @@
-"""The command line as a user meets it: exit codes, the one line of an error, groups of verbs, outputs, start-up.
+"""Test the command line: exit codes, one-line errors, groups of commands, output formats, start-up time.
 
-Calls go through `gozen.cli.call.run` in this process where that shows all; where the process itself matters (signals,
-pipes, what is imported) through ``python -m gozen``. Leaves out what the verbs' services decide: they have their tests.
+Most calls go through `gozen.cli.call.run` in this process. Signals, pipes and imports are tested with ``python -m
+gozen``. Not covered: the functions that the commands call, which have their own tests.
 """
 
 import csv
