@@ -73,8 +73,8 @@ def detector_of(
 def reference_level(raw: Pixels | Stored, detector: Detector) -> NDArray[np.float32] | NDArray[np.float64]:
     """Return the bias level of each active row in ADU, shape (rows,): the mean of the row's reference columns.
 
-    For the overscan ``frame``, all rows have the median of these means. The level is 0 without reference columns, and
-    NaN if those of a row have only NaN.
+    With the overscan ``frame``, all rows get the median of these means. The level is 0 without reference columns, and
+    NaN if no reference column of the row (with ``frame``: of any row) has a number.
     """
     rows = detector.active[0]
     if detector.reference is None:

@@ -122,7 +122,7 @@ def frame_step_s(cube: RawCube) -> float:
 
 
 def frame_times(cube: RawCube) -> Floats:
-    """Return the start of each frame after the first, in units of the typical time from frame to frame."""
+    """Return the time from the first frame to each frame, in units of the typical time from frame to frame."""
     return np.asarray((cube.start - cube.start[0]) * 86400 / frame_step_s(cube))
 
 

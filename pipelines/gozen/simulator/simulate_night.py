@@ -239,7 +239,7 @@ def lone_stars(order: SensorExposure, brightest: float, faintest: float) -> Sens
 
 
 def empty_place(order: SensorExposure) -> tuple[Floats, Floats]:
-    """Return the position farthest from any star, of 200 random ones: x and y, 0-based pixels, arrays of shape (1,)."""
+    """Return that of 200 random positions farthest from any star: x and y, 0-based pixels, arrays of shape (1,)."""
     field_ = sensor_field(order)
     rows, columns = order.profile.active_shape
     u, v = stream(order.sky.seed, "empty place", order.exposure).uniform(0.2, 0.8, (2, 200))
