@@ -1,4 +1,4 @@
-"""Small light-curve rows and stores that the catalog's tests share."""
+"""Small light-curve rows and stores that the tests of the catalog share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all tests share: properties not held against the clock, Ctrl-C that is heard, where a repetition failed."""
+"""Settings of all tests: no time limit for Hypothesis examples, Ctrl-C works, a failed test names its repetition."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How often the tests repeat what is random, in each tier.
+"""Numbers of repetitions of random tests, for each tier.
 
-``make test`` takes the small numbers, ``make test-all`` (``GOZEN_TIER=all``) the large ones. A small number is at least
-three times the smallest one at which every seeded bug is found, for each of five seeds; ``make mutants`` shows it.
+``make test`` uses the small numbers, ``make test-all`` (``GOZEN_TIER=all``) the large ones. A small number is at least
+three times the smallest one at which every seeded bug is found, for each of five seeds; ``make mutants`` checks this.
 """
 
 from __future__ import annotations

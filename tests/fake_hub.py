@@ -1,6 +1,7 @@
-"""A hub for the tests of the portal: a small HTTP server that answers what the portal asks of JupyterHub.
+"""A small HTTP server that takes the place of JupyterHub in the tests of the portal.
 
-It exchanges codes for tokens, names the user of a token, and has the page to which the browser is sent for log-in.
+It exchanges codes for tokens, returns the user of a token, and has the page to which a browser is redirected for
+log-in.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ports for servers that the tests start, chosen so that no client takes one before its server listens."""
+"""Free ports for servers that the tests start; no client can take such a port before its server listens."""
 
 from __future__ import annotations
 

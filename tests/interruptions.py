@@ -1,6 +1,7 @@
-"""Lives that are killed or overtaken between any two calls of the outside world, in an order that a test prescribes.
+"""Run several processes' work as greenlets that a test interrupts or kills between any two calls, in a given order.
 
-Each life is a greenlet: before each call of what `Watched` wraps it hands over, and the test says who goes on or dies.
+`Watched` wraps the objects that the code under test calls. Before each call the greenlet pauses, and the test decides
+which greenlet continues or dies.
 """
 
 from __future__ import annotations

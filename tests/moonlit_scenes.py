@@ -1,8 +1,8 @@
-"""Frames of a small camera as the Moon rises: dithered, vignetted, with saturated stars and with trails.
+"""Frames of a small camera while the Moon rises: dithered, vignetted, with saturated stars and with trails.
 
-The light is drawn here on its own. What makes such frames hard: their sky changes from frame to frame, along borders
-otherwise than in the middle; only in the middle is the stack that of all frames; spikes and columns of saturated stars
-change with the seeing.
+The light is computed here, without the simulator. Such frames are difficult for three reasons: the sky changes from
+frame to frame, and differently at the borders than in the middle; only the middle of the stack is covered by all
+frames; spikes and bleeding columns of saturated stars change with the seeing.
 """
 
 from __future__ import annotations

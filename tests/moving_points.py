@@ -1,4 +1,4 @@
-"""Candidates of a cube as the linking sees them: objects on straight lines among distractors, with their truth."""
+"""Input for the linking of tracklets: objects on straight lines among false candidates, with the true lines."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Frames with one moving object among stars, and what `gozen.movers.measure_mover.follow` must be told of them.
+"""Frames with one moving object among stars, and the other arguments of `gozen.movers.measure_mover.follow`.
 
-The light is drawn here on its own: Moffat profiles, finely summed along trails.
+The light is computed here, without the simulator: Moffat profiles, summed in small steps along the trails.
 """
 
 from __future__ import annotations

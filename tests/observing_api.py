@@ -1,8 +1,8 @@
-"""The API server as the observer's connection sees it, on the cluster of `observing_world`, and what may go wrong.
+"""The Kubernetes API as the observer's connection sees it, for the cluster of `observing_world`, with faults.
 
-It takes the place of ``kubernetes.client.ApiClient``: HTTP requests come in, a status, headers and a body go out, and
-refusals are in Kubernetes' words. A fault replaces one call: it may let the call have its effect, and it says what the
-connection gets.
+It takes the place of ``kubernetes.client.ApiClient``: it gets HTTP requests, and returns status, headers and body;
+refusals have the messages of Kubernetes. A fault replaces one call: it determines the answer, and whether the call has
+its effect.
 """
 
 from __future__ import annotations

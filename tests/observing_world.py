@@ -1,8 +1,8 @@
-"""A world for the observer without pixels: a cluster and an archive in memory, and devices that a test can look into.
+"""Surroundings of the observer without pixels: cluster and archive in memory, and devices that a test can inspect.
 
-The cluster keeps what the API server promises: versions that refuse a late write, names that are given once, owners
-with which what they own goes. The devices are a driver like any other; the camera writes a byte for each sensor, and
-then its record.
+The cluster has the properties of the API server that matter here: a late write is refused by its resource version,
+names are unique, and objects are deleted with their owner. The devices are an ordinary driver; the camera writes one
+byte for each sensor, and then the record of the exposure.
 """
 
 from __future__ import annotations

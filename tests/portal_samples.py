@@ -1,7 +1,7 @@
-"""A small archive, a portal and a person who is logged in, for the tests of the portal.
+"""A small archive, a portal and a logged-in user, for the tests of the portal.
 
-Hub and portal run once for each test module; each test gets them without the log-ins of the one before. A module takes
-all fixtures by assignment: ``running_hub, running_portal, hub, client, logged_in = portal_samples.FIXTURES``.
+Hub and portal run once for each test module; the log-ins of a test are removed before the next one. A module gets all
+fixtures by an assignment: ``running_hub, running_portal, hub, client, logged_in = portal_samples.FIXTURES``.
 """
 
 from __future__ import annotations

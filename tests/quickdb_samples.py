@@ -1,4 +1,4 @@
-"""Patches out of memory, for tests of what a function gets: no files, no processes."""
+"""Patches from tables in memory, to test the arguments of users' functions without files and processes."""
 
 from __future__ import annotations
 

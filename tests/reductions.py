@@ -1,4 +1,4 @@
-"""A small simulated camera with its raw files, masters and reference stars, that the tests of the reduction share."""
+"""A small simulated camera with raw files, masters and reference stars, which the tests of the reduction share."""
 
 from __future__ import annotations
 

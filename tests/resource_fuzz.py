@@ -1,6 +1,6 @@
-"""Resources by the thousand, from the schemas that the API server checks: valid, and with one thing that is not.
+"""Random resources from the schemas that the API server checks: valid ones, and ones with exactly one invalid value.
 
-Texts are what people should not write: options, shell words, line ends, JSON, templates, long and strange Unicode.
+The texts are unusual on purpose: options, shell commands, line ends, JSON, templates, long and strange Unicode.
 """
 
 from __future__ import annotations

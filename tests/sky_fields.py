@@ -1,4 +1,4 @@
-"""Star fields as detections and reference stars, distorted or not, that the tests of astrometry share."""
+"""Star fields as detections and reference stars, with or without distortion, which the tests of astrometry share."""
 
 from __future__ import annotations
 

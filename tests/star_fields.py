@@ -1,4 +1,4 @@
-"""Small images with known content that the tests of calibration and photometry share."""
+"""Small images with known content, which the tests of calibration and photometry share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``make cluster`` and ``make platform``: the node of the tests in the foreground, for a developer's hands."""
+"""``make cluster`` and ``make platform``: run the tests' Kubernetes node in the foreground, for developers."""
 
 from __future__ import annotations
 

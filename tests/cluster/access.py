@@ -1,4 +1,4 @@
-"""How a client reaches a cluster: users, kubeconfig files and kubectl."""
+"""Access of clients to a cluster: users, kubeconfig files and kubectl."""
 
 from __future__ import annotations
 

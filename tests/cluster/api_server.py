@@ -1,4 +1,4 @@
-"""A real API server with its etcd on the loopback: resources, CEL, RBAC and tokens, but nothing that runs pods."""
+"""A real API server with its etcd on the loopback interface: resources, CEL, RBAC and tokens, but no pods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pods that read the archive and try to write to it, with volumes, rights and environment of a lab and of a worker."""
+"""Pods that read the archive and try to write to it, with volumes, rights and environment of a lab or a worker."""
 
 from __future__ import annotations
 

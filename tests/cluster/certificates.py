@@ -1,4 +1,4 @@
-"""The certificates of a cluster, made by openssl for one run."""
+"""The certificates of a cluster, made with openssl for one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cluster's fixtures: each starts a real thing once in a session, or once in a module, and ends it."""
+"""Fixtures of the cluster tests: each starts a real component once for a session or module, and stops it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The custom resources of Gozen, which one release after the other brings to a cluster of the tests."""
+"""Give the custom resources in a cluster of the tests to another Helm release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``make platform`` adds to the node: the chart with the simulated telescope and the hub, and data to look at."""
+"""The additions of ``make platform`` to the node: the chart with simulated telescope and hub, and example data."""
 
 from __future__ import annotations
 

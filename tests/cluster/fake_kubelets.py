@@ -1,6 +1,6 @@
-"""Two nodes without machines, on an API server alone: each says of its pods what the tests want it to say.
+"""Two simulated nodes on an API server: each reports the pod states that a test requests.
 
-A node that is lost says nothing any more; what Kubernetes then does is done here as its controllers do it.
+A lost node reports nothing; this module then does what Kubernetes' controllers would do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Gozen installed where NetworkPolicies are enforced, and servers all around that its pods are not to reach.
+"""Gozen installed with enforced NetworkPolicies, and servers around it that its pods must not reach.
 
-What each may reach is in `test_policies`.
+What each pod may reach: `test_policies`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""A real hub in front of an API server without a node: with the chart's rights, and with pages as users see them.
+"""A real hub in front of an API server without a node, with the chart's rights, and with pages as users see them.
 
-The service for namespaces and a scheduler of Kubernetes are real, too. The proxy of the hub and the kubelets are of the
-tests: nothing runs in the pods of labs. The scheduler takes only pods that name it, so it disturbs no other test.
+The service for namespaces and a Kubernetes scheduler are also real. The proxy of the hub and the kubelets are
+simulated: nothing runs in the pods of labs. The scheduler takes only pods that name it, so it does not affect other
+tests.
 """
 
 from __future__ import annotations

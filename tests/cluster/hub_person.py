@@ -1,4 +1,4 @@
-"""A user of a hub with a browser that has no scripts: log-in, pages, the form for a lab, and the API."""
+"""A user of a hub, with a browser without scripts: log-in, pages, the form for a lab, and the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hub needs around it in tests without a node: a proxy that passes nothing on, and a server for all labs."""
+"""Simulated surroundings of a hub in tests without a node: a proxy that forwards nothing, and a server for all labs."""
 
 from __future__ import annotations
 

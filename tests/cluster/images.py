@@ -1,6 +1,6 @@
-"""Container images for the tests, built by buildah on a base that debootstrap makes: none can be pulled.
+"""Container images for the tests, built with buildah on a base from debootstrap, because none can be pulled.
 
-Images live in a store of their own below the cache, so that a second build finds its layers again.
+Images are in a separate store in the cache, so that a second build finds its layers again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""``python -m tests.cluster.images_ahead``: build the images of the node's tests while other tests run.
+"""``python -m tests.cluster.images_ahead``: build the images for the tests on the node while other tests run.
 
-The observer's comes first: the first test on the node needs it.
+The observer's image is built first, because the first test on the node needs it.
 """
 
 from __future__ import annotations

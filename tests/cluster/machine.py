@@ -1,7 +1,7 @@
-"""A machine inside this one: namespaces of its own for processes, mounts and network.
+"""A machine inside this one: separate namespaces for processes, mounts and network.
 
-When its first process ends, the kernel ends all others and undoes their mounts; what they wrote was in memory. What the
-kernel leaves behind, control groups, is removed by `Machine.stop`, or by the next start after a run that was killed.
+When its first process ends, the kernel ends all other processes and removes their mounts; files were only in memory.
+The kernel leaves control groups, which `Machine.stop` removes, or the next start if a run was killed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The names of a cluster: CoreDNS as a pod in kube-system, where and as every Kubernetes has it."""
+"""DNS in a cluster: CoreDNS as a pod in kube-system, as in every Kubernetes."""
 
 from __future__ import annotations
 

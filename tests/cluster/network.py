@@ -1,7 +1,7 @@
-"""The pods' network and what enforces NetworkPolicies in it, Calico: what its programs are told.
+"""Configuration of Calico, which provides the pods' network and enforces NetworkPolicies.
 
-Calico keeps its state in custom resources of the API server. Theirs are written here with their names alone: what is in
-them is checked by Felix, which reads them.
+Calico stores its state in custom resources of the API server. They are defined here by name only; Felix, which reads
+them, checks their content.
 """
 
 from __future__ import annotations

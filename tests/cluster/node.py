@@ -1,4 +1,4 @@
-"""A whole Kubernetes node in a machine of its own: what it starts, in which order, and when it is ready."""
+"""A complete Kubernetes node in a separate machine: the programs that it starts, their order, and when it is ready."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the programs of a node are told: their configuration as text, from plain values."""
+"""Configuration files of the programs of a node, as text from plain values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Gozen's own images, built from this checkout on the tests' base.
 
-Tests that run Gozen on a node take one image for all: the observer's, which holds what the other two hold, under three
-names, each started as its own Dockerfile says. The three as users get them are in `test_images`.
+Tests that run Gozen on a node use one image for all, that of the observer, which contains the content of the other two.
+It has three names, and each is started as its own Dockerfile says. The three published images: `test_images`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Faults of a node with the platform: an image that is gone, no node for pods, a quota that is used up, a full home.
+"""Faults of a node with the platform: a missing image, no node for pods, an exhausted quota, a full home folder.
 
-Each lasts as long as its context. Nothing of it is left on this computer: mounts are those of the machine of the node.
+Each fault ends with its context. It changes nothing on this computer: the mounts are in the node's machine.
 """
 
 from __future__ import annotations

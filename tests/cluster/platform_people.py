@@ -1,4 +1,4 @@
-"""The two users of the platform's release: their browsers, tokens, kernels and homes, and what their jobs must give."""
+"""The two users of the platform's release: browsers, tokens, kernels, homes, and the expected results of jobs."""
 
 from __future__ import annotations
 

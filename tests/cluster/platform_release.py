@@ -1,6 +1,6 @@
-"""The science platform on a node: the chart with its hub, an archive on S3, homes, and a way in from this computer.
+"""The science platform on a node: the chart with its hub, an archive on S3, homes, and access from this computer.
 
-One image runs hub, proxy, portal, labs and workers. It is the lab's image with the hub added.
+One image runs hub, proxy, portal, labs and workers: the lab's image with the hub added.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Processes that tests start: each logs to a file, none outlives who started it, and nothing waits for ever."""
+"""Processes that tests start: each logs to a file and ends with its parent; waits have a time limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated observatory whose camera is small: values of the chart, for a release that observes in minutes."""
+"""Values of the chart for a simulated observatory with a small camera, so that a release observes in minutes."""
 
 from __future__ import annotations
 

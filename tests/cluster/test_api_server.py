@@ -1,8 +1,8 @@
 """The API server that the tests start is a real one.
 
 Covered: its version, namespaces, a custom resource with a CEL rule that accepts and refuses, tokens of service accounts
-and RBAC, the message of a start that fails, what happens where it cannot run, and that nothing is left after the end.
-Not covered: what runs pods, which is in `test_node`.
+and RBAC, the message if a start fails or is impossible, and that nothing is left at the end. Not covered: pods
+(`test_node`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""An archive on a volume on a real node: labs and workers of each user read it, and nobody writes to it.
+"""An archive on a volume on a real node: labs and workers of each user read it, and cannot write to it.
 
 The volume is a folder of the node, whose files everybody could change if the mount allowed it. Here a controller binds
-volume and claim, and deletes the volume after its namespace. Objects and rights are in test_user_volumes.
+volume and claim, and deletes the volume after its namespace. Objects and rights: test_user_volumes.
 """
 
 from __future__ import annotations

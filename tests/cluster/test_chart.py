@@ -1,8 +1,8 @@
-"""The chart on a real API server: installed, upgraded and uninstalled by Helm, with what it may do and may not.
+"""The chart on a real API server: installed, upgraded and uninstalled by Helm; its rights and their limits.
 
-Covered: every manifest is accepted where the `restricted` level is enforced; who may do what, asked of the API server;
-pods of each Deployment and of a Job; upgrades keep the hub's tokens; uninstalling keeps custom resources, Observations
-and volumes, and installing again takes them over. Not here: pods that run (test_story), templates
+Covered: every manifest is accepted with the `restricted` level enforced; rights, as the API server answers; pods of
+each Deployment and of a Job; upgrades keep the hub's tokens; uninstalling keeps custom resources, Observations and
+volumes, and a new installation takes them over. Not covered: running pods (test_story), templates
 (tests/unit/test_chart).
 """
 

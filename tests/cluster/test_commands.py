@@ -1,7 +1,6 @@
-"""``gozen apply``, ``get``, ``describe``, ``logs`` and ``cancel`` before a real API server, for people without kubectl.
+"""``gozen apply``, ``get``, ``describe``, ``logs`` and ``cancel`` with a real API server, for users without kubectl.
 
-Covered: what they print, what they refuse, and a recipe in the form of the observatory. That logs of
-pods come through is in test_story.py.
+Covered: output, refusals, and a recipe in the observatory's format. Logs of pods: test_story.py.
 """
 
 from __future__ import annotations

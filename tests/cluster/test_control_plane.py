@@ -1,7 +1,7 @@
-"""The benchmark of the control plane in its small size: it runs, loses nothing, and says what it found.
+"""The benchmark of the control plane, reduced: it runs, loses nothing, and prints its results.
 
-Covered: each Exposure costs what it may, nothing is made twice, what is held stays held. How fast it is says the
-benchmark itself, on a machine with nothing else to do (docs/performance.md).
+Covered: the number of writes and events per Exposure, nothing is created twice, suspended objects stay suspended.
+The speed is measured by the benchmark itself, on an idle machine (docs/performance.md).
 """
 
 from __future__ import annotations

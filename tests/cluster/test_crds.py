@@ -1,6 +1,6 @@
-"""The custom resources on a real API server: every rule has a manifest that passes and one that is refused.
+"""The custom resources on a real API server: for every rule, one manifest that passes and one that is refused.
 
-Also that people get help from ``kubectl explain``, short names and columns. What the operator does is not here.
+Also tested: ``kubectl explain``, short names and columns. Not covered: the operator.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Exposures that meet trouble on a real node: each ends as if nothing had happened, once, and people see what did.
+"""Exposures with faults on a real node: each is completed once, as without the fault, and its status names the fault.
 
-Covered: data that a gate refuses, a worker killed for want of memory, a pod evicted, a pod deleted by hand, S3 busy for
-half a minute, cut in the middle of writes and full, etcd, API server and kubelet killed, the node gone for a minute;
-the operator is killed again and again during each of these. Not here: random faults of S3 (tests/services), policies.
+Covered: data that a gate rejects, a worker killed for its memory, a pod evicted, a pod deleted by hand, S3 busy for
+half a minute, disconnected during writes and full, etcd, API server and kubelet killed, the node lost for a minute; the
+operator is killed repeatedly during each of these. Not covered: random faults of S3 (tests/services), policies.
 """
 
 from __future__ import annotations

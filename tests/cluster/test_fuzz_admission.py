@@ -1,9 +1,9 @@
-"""Some hundreds of resources of each kind, valid or nearly, before a real API server.
+"""Hundreds of resources of each kind, valid or nearly valid, with a real API server.
 
-Covered: each refusal of the server names the field; what it lets pass our models understand, but for a few moments of
-time that only they refuse, and of those the operator says so; it accepts every Job that we make of what it let pass;
-and until such a thing is mended it waits in words, not in silence; so it does where the server refuses a Job.
-How many of a kind says tests/effort.py. Without a server: tests/property/test_fuzz_resources.py.
+Covered: each refusal of the server names the field. Gozen's models accept what the server accepts, except for a few
+times of day, about which the operator sets a status. The server accepts every Job that is created for an accepted
+resource. A resource that cannot be processed waits, with the reason in its status, also if the server refuses its Job.
+The numbers are in tests/effort.py. Without a server: tests/property/test_fuzz_resources.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The store of the images that tests build: an image under a tag, and what happens to those that have lost theirs.
+"""The store of the images that tests build: an image with a tag, and images that lost their tags.
 
-Covered: a build, a build that fails, old layers. Not covered: our own images, which are in `test_images`.
+Covered: a build, a build that fails, old layers. Not covered: Gozen's own images (`test_images`).
 """
 
 from __future__ import annotations

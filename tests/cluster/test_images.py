@@ -1,10 +1,10 @@
-"""Gozen's own images, built from this checkout: what is in them, and that they work in a pod that may do little.
+"""Gozen's own images, built from this checkout: their content, and that they work in a pod with few rights.
 
-Covered: user, labels, size; a night reduced in a pod under the `restricted` level, with a root file system that is only
-read, without compiling anything; no shell and no program but Python; the bill of materials against its schema and
-against what is there; what the other images start; which layers a new version changes. `make test` runs the tests
-of each image only when its recipe has changed; our code runs in the observer's image in all other tests of the node.
-Not here: lint, which is in tests/unit/test_images.
+Covered: user, labels, size; a night reduced in a pod with the `restricted` level and a read-only root file system,
+without compilation; no shell and no program but Python; the bill of materials, compared with its schema and with the
+image; the start of the other images; the layers that a new version changes. `make test` runs the tests of an image only
+if its Dockerfile has changed; the code is tested in the observer's image by all other tests on the node. Not covered:
+lint (tests/unit/test_images).
 """
 
 from __future__ import annotations

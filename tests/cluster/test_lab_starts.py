@@ -1,8 +1,8 @@
-"""Labs that do not start, and labs on a lost node, in a hub on an API server alone: what its pages say, what is left.
+"""Labs that do not start, and labs on a lost node, with a hub and an API server: the pages, and what remains.
 
-Covered: a quota that is used up, an image that does not exist, a size for which no node has room, a node that is lost
-(the next lab starts on the other one, with its home), a user who is deleted while logged in. Scheduler, hub and service
-for namespaces are real, kubelets are not: what a real one says is in test_platform_faults.py.
+Covered: an exhausted quota, a missing image, a size for which no node has room, a lost node (the next lab starts on the
+other node, with its home), a user who is deleted while logged in. Scheduler, hub and service for namespaces are real,
+kubelets are simulated; for a real one see test_platform_faults.py.
 """
 
 from __future__ import annotations

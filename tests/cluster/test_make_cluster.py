@@ -1,7 +1,7 @@
-"""``make cluster`` as a developer uses it: what it says, kubectl in another terminal, an image, and Ctrl-C.
+"""``make cluster`` as a developer uses it: its output, kubectl in another terminal, an image, and Ctrl-C.
 
-Covered: the commands that it prints, in the order in which the documentation shows them; `ctr images import`; that
-nothing is left. Not covered: building what is missing, which `make test` does before.
+Covered: the commands that it prints, in the order of the documentation; `ctr images import`; nothing is left at the
+end. Not covered: the build of missing programs, which `make test` does before.
 """
 
 from __future__ import annotations

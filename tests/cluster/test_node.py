@@ -1,8 +1,8 @@
 """The node that the tests start runs pods as any Kubernetes does.
 
-Covered: a pod under the `restricted` Pod Security level, names, Services, the API server and a server of this computer
-as seen from it, its log and a command in it; an Indexed Job whose exit codes decide; cleaning up after a stop, a start
-that fails and a run that was killed. Not covered: our own images and chart.
+Covered: a pod with the `restricted` Pod Security level; from it names, Services, the API server and a server of this
+computer; its log and a command in it; an Indexed Job that depends on exit codes; cleaning up after a stop, a failed
+start and a killed run. Not covered: Gozen's own images and chart.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""`gozen-observer` against a real API server, as a process with the simulated observatory.
+"""`gozen-observer` with a real API server, as a process with the simulated observatory.
 
-Covered: what `kubectl` shows of an Observation that is executed; the rights that the observer needs, and that it needs
-no others; kills at any time; two processes at once; SIGTERM; an API server that refuses a late claim or word. Not
-covered: what operator and pods make of it.
+Covered: the output of `kubectl` for an Observation that is executed; the observer needs exactly its rights; kills at
+any time; two processes at once; SIGTERM; an API server that refuses a late claim or status. Not covered: operator and
+pods.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The operator as a process before a real API server: what people read, within seconds, about good and bad requests.
+"""The operator as a process with a real API server: the status that users see within seconds.
 
-Covered: acceptance and refusal, what an Exposure waits for, the Job that it launches (under the ``restricted`` Pod
-Security level), one operator at a time, health and metrics, ending by SIGTERM. Nothing runs pods here: that is
-test_story.py.
+Covered: acceptance and refusal, the reasons for which an Exposure waits, the Job that is created (with the
+``restricted`` Pod Security level), one operator at a time, health and metrics, SIGTERM. No pods run here (test_story).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The science platform on a real node, in a real browser: two people, their labs, and what each cannot reach.
+"""The science platform on a real node, in a real browser: two users, their labs, and what each cannot reach.
 
 Network policies are enforced. Rights of accounts are in test_chart.py and test_user_namespaces.py, the pages in
 tests/services, a hub without Kubernetes in tests/services/test_hub.py.

@@ -1,9 +1,9 @@
-"""What two people of the platform meet on a real node when something is wrong, and what is left of it afterwards.
+"""Faults that two users of the platform meet on a real node, and the state afterwards.
 
-Covered: a quota that is used up (lab, workers), an image that is gone, no node for a lab, a home that is full, memory
-that is used up by a worker and by a kernel, a user who is deleted while logged in. The release is that of
-test_platform.py, whose last test has ended all labs. Not here: that a start is given up, and a second node
-(test_lab_starts.py); a kubelet that is killed (test_platform_outages.py).
+Covered: an exhausted quota (lab, workers), a missing image, no node for a lab, a full home folder, memory exhausted by
+a worker and by a kernel, a user who is deleted while logged in. The release is that of test_platform.py, whose last
+test has ended all labs. Not covered: the end of a start that takes too long, and a second node (test_lab_starts.py); a
+killed kubelet (test_platform_outages.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Two people of the platform at work while programs of their node are killed, and one whose node is lost.
+"""Two users of the platform at work while programs of their node are killed, and a user whose node is lost.
 
-The release is that of test_platform.py. The node is the only one: that a lab starts on another node is shown in
-test_lab_starts.py, on an API server alone.
+The release is that of test_platform.py. There is only one node: that a lab starts on another node is tested in
+test_lab_starts.py, with an API server alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The chart's NetworkPolicies on a network that enforces them, attacked from inside the pods.
 
-Covered: a reduction pod, the operator and the observer reach what they need and nothing else, of the metadata address,
-the node, other pods and namespaces, the API server and an address outside; a pod is guarded from its first moment; who
-is let in; with the policies taken away the same look reaches everything. Not here: templates (tests/unit/test_chart).
+Covered: a reduction pod, the operator and the observer reach what they need and nothing else: not the metadata address,
+the node, other pods and namespaces, the API server or an external address, unless needed; a pod is protected from its
+start; incoming connections; without the policies the same attacks reach everything. Not covered: templates
+(tests/unit/test_chart).
 """
 
 from __future__ import annotations

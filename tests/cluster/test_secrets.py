@@ -1,8 +1,8 @@
-"""The credentials of the object store are where they are needed, and nowhere that people, logs or crashes look.
+"""The credentials of the object store are only where they are needed, and not in output, logs or crash reports.
 
-Covered: a reduction that crashes with its traceback, `gozen config` and `gozen doctor` in a pod, environments and
-command lines of all processes, everything that the API server tells but Secrets, logs of node and pods, /metrics. Not
-here: a change of the credentials while a night runs (the tests of the object store).
+Covered: a reduction that crashes with a traceback, `gozen config` and `gozen doctor` in a pod, environments and command
+lines of all processes, all objects of the API server except Secrets, logs of node and pods, /metrics. Not covered:
+credentials that change while a night runs (the tests of the object store).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The whole story on a real node: ``helm install``, ``kubectl apply`` an Observation, and a flare is in the table.
+"""From ``helm install`` and an applied Observation to a flare in the table, on a real node.
 
-Covered: our images, the chart, the observer with the simulated telescope, the operator, reduction pods, the append, the
-archive on S3 and once more on a mounted volume, what people read meanwhile, and what stays when all is uninstalled.
-Not here: faults (another module), refusals (test_operator.py, test_crds.py).
+Covered: Gozen's images, the chart, the observer with the simulated telescope, the operator, reduction pods, the append,
+the archive on S3 and then on a mounted volume, the status meanwhile, and what remains after uninstalling. Not covered:
+faults (test_faults.py), refusals (test_operator.py, test_crds.py).
 """
 
 from __future__ import annotations

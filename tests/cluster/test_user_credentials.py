@@ -1,8 +1,8 @@
 """The service for labs' credentials on a real API server, with the account and the settings of the chart.
 
-Covered: a new namespace gets its Secret without a wait for the next round; renewal; a namespace made again; what the
-account may not do even if its program is taken over: rights and the admission policy, each asked directly. Not here:
-the object store (tests/services/test_lab_credentials), templates (tests/unit/test_chart_credentials).
+Covered: a new namespace gets its Secret at once; renewal; a namespace that is created again; what the account cannot do
+even if its program is taken over: rights and the admission policy, each tested directly. Not covered: the object store
+(tests/services/test_lab_credentials), templates (tests/unit/test_chart_credentials).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Users' namespaces on a real API server: the service makes them with the account and the settings of the chart.
+"""Users' namespaces on a real API server: the service creates them with the account and the settings of the chart.
 
-Covered: what a namespace has; how long it takes; again and at once; changes by hand; namespaces of others; callers that
-are not the hub; what the account may not do even if its program is taken over: rights and the admission policy, each
-asked directly. Not here: pods and connections in such a namespace (the node), templates (tests/unit/test_chart_hub).
+Covered: the content of a namespace; how long it takes; repeated and concurrent requests; changes by hand; namespaces of
+others; callers that are not the hub; what the account cannot do even if its program is taken over: rights and the
+admission policy, each tested directly. Not covered: pods and connections in such a namespace (the node), templates
+(tests/unit/test_chart_hub).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The archive's volume in users' namespaces on a real API server, with the account and the settings of the chart.
 
-Covered, for each kind of source: a namespace gets a volume and a claim that name each other, and cannot be written to;
-again, for two users, for another source, and in a namespace made again; the pods of labs and workers mount the claim;
-what the account may not do even if its program is taken over. Not here: a node that mounts it (test_archive_on_a_node).
+Covered, for each kind of source: a namespace gets a volume and a claim that name each other, both read-only; repeated,
+for two users, for another source, and in a namespace that is created again; the pods of labs and workers mount the
+claim; what the account cannot do even if its program is taken over. Not covered: a node (test_archive_on_a_node).
 """
 
 from __future__ import annotations

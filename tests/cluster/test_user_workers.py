@@ -1,7 +1,7 @@
-"""Users' workers on a real API server: the service and Dask's controller, each with its account and Dask's resources.
+"""Users' workers on a real API server: the service and Dask's controller, with their accounts and Dask's resources.
 
-Covered: a lab makes, scales and removes its cluster; the controller makes scheduler and workers with the rights of the
-chart; what the account of the service may not do, and that of the controller; another user. Not here: pods, which need
+Covered: a lab creates, scales and removes its cluster; the controller creates scheduler and workers with the rights of
+the chart; what the accounts of the service and of the controller cannot do; another user. Not covered: pods, which need
 a node; an attack on the controller over the network; who may call the service (tests/unit/test_workers_service).
 """
 

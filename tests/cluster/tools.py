@@ -1,6 +1,6 @@
-"""The programs that a real Kubernetes is made of, built from their Go modules once and kept outside the checkout.
+"""The programs of a real Kubernetes, built once from their Go modules and kept outside the checkout.
 
-No package ships them. What starts them is in `api_server` and `node`.
+No package contains them. `api_server` and `node` start them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The Lease in the operator's small world: a process that acts, another one that waits, and a line that is disturbed.
+"""The Lease in the operator's simulated world: an active process, another one that waits, and a faulty connection.
 
-A renewing task that raises is dead and nobody sees it: that is the worst that may become of it.
+A renewing task that raises an exception ends unnoticed: this is the worst case.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A small world for the operator: an API server, its controllers, people, the archive, and an operator in it.
+"""A small simulated world for the operator: an API server, its controllers, users, the archive, and an operator.
 
-Time moves by steps that a test chooses. Events to the operator wait in a list from which they may be dropped, doubled
-or taken in any order; the operator may be killed between any two of its actions, and then knows nothing. People delete
-resources and apply them again, under the same name; what a deleted one owned is collected late, and works on until
-then. What the world may do and the operator may not is here; what the operator decides is the real code.
+A test controls the time. Events for the operator wait in a list, from which they may be dropped, duplicated or taken in
+any order. The operator may be killed between any two actions, and then starts without memory. Users delete resources
+and create them again with the same name; objects of a deleted owner are collected late, and work until then. The
+surroundings are simulated here; the decisions are the operator's real code.
 """
 
 from __future__ import annotations

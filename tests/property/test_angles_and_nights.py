@@ -1,6 +1,6 @@
 """Recipes, headers, tables and the command line read the same angle from a text, and the same night from a moment.
 
-Covers what they have in common. What each accepts or refuses besides is in the tests of each.
+Only what they have in common is tested here; what each accepts or refuses is tested separately.
 """
 
 from __future__ import annotations

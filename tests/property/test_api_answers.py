@@ -1,7 +1,8 @@
-"""What the operator makes of answers that are not an API server's: each verb ends in a named error, or in nothing.
+"""The operator with answers that are not from an API server: each request ends in a named error or without effect.
 
-Covered: empty bodies, HTML, JSON that is not an object and errors of Kubernetes under statuses from 200 to 504, for
-every verb; how long a server asks to wait; the uid of an earlier object. Not here: a real API server (tests/cluster).
+Covered: empty bodies, HTML, JSON that is not an object, and Kubernetes errors, with statuses from 200 to 504, for every
+verb; the time after which a server asks to try again; the uid of an earlier object. Not covered: a real API server
+(tests/cluster).
 """
 
 from __future__ import annotations

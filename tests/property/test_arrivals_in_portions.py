@@ -1,8 +1,8 @@
-"""In which order and in which portions raw files come does not matter: exposures and their names are those of one go.
+"""Exposures and their names do not depend on the order and the portions in which raw files arrive.
 
-Covered: files taken in by commands, and files that a watch sees, in any order and portions, with an archive that fails
-and a watch that is killed now and then. Not here: what belongs together (unit/test_exposure_grouping), and files that
-come when an exposure is reduced, which are the next one.
+Covered: files given to commands and files found by a watch, in any order and portions, with an archive that fails and a
+watch that is killed. Not covered: the grouping rules (unit/test_exposure_grouping), and files that arrive after their
+exposure is reduced, which form the next exposure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Random histories of appends against a model of what the table must hold.
+"""Random histories of appends, compared with a model of the table.
 
-Covered: any order of nights, exposures, sensors and runs; repeats; kills at a random write followed by the same append
-again. After each step our reader and a directory reader see exactly the model's rows, and ids stay with their sources.
+Covered: any order of nights, exposures, sensors and runs; repetitions; kills at a random write, followed by the same
+append. After each step, Gozen and a reader that lists folders see exactly the rows of the model, and ids stay with
+their sources.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Cross-matches against a comparison of all with all.
+"""Compare cross-matches with a comparison of all pairs.
 
-Covered: any place on the sky, the poles and right ascension zero among them, radii of four decades, crowded and sparse
-lists, positions that coincide or are none; the nearest; threads; a table of the archive whose partitions are small.
+Covered: any position on the sky, including the poles and right ascension zero; radii over four decades; crowded and
+sparse lists; equal and invalid positions; the nearest match; threads; a table of the archive with small partitions.
 """
 
 from __future__ import annotations

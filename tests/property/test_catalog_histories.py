@@ -1,9 +1,9 @@
-"""Random histories of a table that is appended to, compacted, released and cleaned, against a model of its rows.
+"""Random histories of a table: appends, compactions, releases and removals, compared with a model of its rows.
 
-Covered: any order of appends (corrections too), compactions with any limits, releases and removals, each of them killed
-at any write or not at all. After a kill our reader sees one whole version and a directory reader no row twice; running
-the same again completes it, no row is lost or doubled, and what was released never changes. How many
-histories says tests/effort.py.
+Covered: any order of appends (including corrections), compactions with any limits, releases and removals, each of them
+killed at any write or not at all. After a kill, Gozen reads one complete version, and a reader that lists folders reads
+no row twice. The same command then completes the change; no row is lost or duplicated, and releases never change. The
+number of histories is in tests/effort.py.
 """
 
 from __future__ import annotations

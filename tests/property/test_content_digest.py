@@ -1,4 +1,4 @@
-"""The digest of a table's rows: the same however they are divided into parts, another for other values."""
+"""The digest of a table's rows is the same for any division into parts, and different for other values."""
 
 from __future__ import annotations
 

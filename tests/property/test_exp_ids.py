@@ -1,8 +1,8 @@
-"""EXP_IDs under crashes between any two calls of the archive, and with several who ask at once.
+"""EXP_IDs with crashes between any two calls of the archive, and with several processes at the same time.
 
-Covered: no number belongs to two attempts; an attempt always gets the same number; a shutter opens once under a number;
-one ending stands; numbers of raw data that came in another way are left alone; a lost hint costs nothing but time; what
-the message on a damaged object advises keeps its number.
+Covered: no number belongs to two attempts; an attempt always gets the same number; a shutter opens once for a number;
+only one outcome is recorded; numbers of raw data from other sources are not used; a lost hint costs only time; the
+advice in the message about a damaged object keeps its number.
 """
 
 from __future__ import annotations

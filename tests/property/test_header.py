@@ -1,6 +1,6 @@
 """Generated headers: reading one gives its quantities or a `CorruptFile`, never another exception.
 
-Covers `read_header`, `check_file` and the FITS header cards behind them.
+Covered: `read_header`, `check_file` and the FITS header cards that they use.
 """
 
 import math

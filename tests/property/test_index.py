@@ -1,8 +1,8 @@
-"""The operator's index: whatever comes in whatever order, its drawers hold what a walk along all objects finds.
+"""The operator's index contains what a search of all objects finds, for events in any order.
 
-Covered: objects put, changed, deleted, forgotten and listed again, events late and twice; the facts of Exposures,
-LightCurveJobs and Observations against a plain walk; whom a change concerns: nobody whose facts it changes is left out,
-and of a long queue only its head is marked.
+Covered: objects that are added, changed, deleted, forgotten and listed again, with late and duplicate events; the facts
+of Exposures, LightCurveJobs and Observations; the objects to reconcile after a change: all objects whose facts change,
+but of a long queue only the first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Exposures get other names while the process that renames them is killed, or fails, before any call of the archive.
+"""Exposures are renamed by a process that is killed, or fails, before any call of the archive.
 
-Covered: no file is lost, none is in two exposures once the next command has come, and names end as those of one go; a
-commit that comes meanwhile; a second process. Not here: what belongs together (unit/test_exposure_grouping).
+Covered: no file is lost, and after the next command none is in two exposures; the names are the same as without a kill;
+a commit that is written meanwhile; a second process. Not covered: the grouping rules (unit/test_exposure_grouping).
 """
 
 from __future__ import annotations

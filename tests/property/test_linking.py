@@ -1,4 +1,4 @@
-"""Linking, whatever the field: no point in two lines, no frame twice in a line, and nothing depends on the order."""
+"""Linking on any field: no point is in two lines, no frame twice in a line, and the order of points does not matter."""
 
 from __future__ import annotations
 

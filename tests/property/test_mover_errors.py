@@ -1,7 +1,7 @@
-"""Errors of movers are what they say: over many objects of several rates and brightnesses, and without a bias.
+"""The errors of movers are correct and without bias, for many objects of several rates and magnitudes.
 
-Each object is drawn among stars on eighteen frames, with a line that is a little wrong, and followed. Slow ones never
-leave their own place. Leaves out whether they are found, which benchmarks/movers.py measures.
+Each object is drawn among stars on eighteen frames, and measured from a slightly wrong line. Slow ones overlap their
+own position on all frames. Not covered: the fraction of movers that is found, which benchmarks/movers.py measures.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The observer under kills between any two calls of cluster and archive, take-overs, races and suspensions.
+"""The observer with kills between any two calls of cluster and archive, take-overs, races and suspensions.
 
-Two ways: one recipe, killed or overtaken at each of its calls in turn; and random recipes with random histories.
+There are two kinds of tests: one recipe, killed or taken over at each of its calls in turn; and random recipes with
+random histories.
 
-Covered: in the end each exposure step has exactly one Exposure, with exactly one complete raw record that counts; no
-EXP_ID opens a shutter twice; each exposure is taken where the recipe says, with its focus; without trouble nothing is
-lost.
-Not here: what is decided in each single case (tests/unit), the real API server (tests/cluster).
+Covered: in the end each exposure step has exactly one Exposure, with exactly one complete raw record; no EXP_ID opens a
+shutter twice; each exposure has the pointing and focus of the recipe; without faults nothing is lost. Not covered:
+single decisions (tests/unit), the real API server (tests/cluster).
 """
 
 from __future__ import annotations

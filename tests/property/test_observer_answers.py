@@ -1,7 +1,7 @@
-"""The observer under whatever its calls of the API server may answer: each fault at each call of a recipe in turn.
+"""The observer with any answer of the API server: each fault at each call of a recipe in turn.
 
-Covered: no fault ends the Observation, aborts the exposure that is running or lets it be taken again, and what was
-taken gets its Exposure; nothing but `ClusterUnavailable` leaves a turn. Not here: faults of the archive and of devices,
+Covered: no fault ends the Observation, aborts the running exposure or repeats it, and every taken exposure gets its
+Exposure; no exception but `ClusterUnavailable` leaves the loop. Not covered: faults of the archive and of devices,
 kills and races (test_observer).
 """
 

@@ -1,8 +1,8 @@
-"""What is published outlives a power cut: every name and every byte that it rests on was written to the disk before it.
+"""Published data survive a power failure: all names and bytes that they refer to were written to the disk before.
 
-Covered: appends, compactions, releases, raw files that are taken in and recorded, commits, and what another process had
-put there without having come to its `fsync`. The calls of the operating system are recorded (`mkdir`, `link`, `rename`,
-`fsync`), not those of Gozen. Not here: whether a disk does what `fsync` promises.
+Covered: appends, compactions, releases, raw files that are copied and recorded, commits, and objects of another process
+that was killed before its `fsync`. The calls of the operating system (`mkdir`, `link`, `rename`, `fsync`) are recorded,
+not those of Gozen. Not covered: whether a disk obeys `fsync`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Patches of real tables: every row in one patch, every star whole.
+"""Patches of real tables: every row is in one patch, and every star is complete.
 
-Covered: light curves of several nights (a star's rows stand in several files) cut at any target, object tables cut
-into any partitions, order of rows in a patch, columns that old files lack, margins of every patch, patches in a region.
+Covered: light curves of several nights (a star has rows in several files) with any patch size, object tables with any
+partitions, the order of rows in a patch, columns that old files lack, margins of every patch, patches in a region.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Regions against brute force, anywhere on the sky.
+"""Compare regions anywhere on the sky with a test of each position.
 
-Covered: ranges cover all that lies inside (cones, boxes, polygons, also at the poles and at ra 0); ``contains`` is
-right; ranges are not much more than the region; what is around a patch is all within the margin and none of the patch.
+Covered: ranges cover the complete region (cones, boxes, polygons, also at the poles and at ra 0); ``contains`` is
+correct; ranges are not much larger than the region; the surroundings of a patch contain everything within the margin,
+and nothing of the patch.
 """
 
 from __future__ import annotations

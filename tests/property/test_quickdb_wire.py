@@ -1,7 +1,7 @@
-"""The wire between a worker and a user's function: every plain value comes back, and no bytes do harm.
+"""The messages between a worker and a user's function: every plain value is preserved, and no bytes do harm.
 
-Random trees with arrays of random dtypes and shapes; bytes at random, and encoded values that were cut, changed and
-mixed, which must be refused by name or give some plain value. How many says tests/effort.py.
+Covered: random trees with arrays of random dtypes and shapes; random bytes; and encoded values that were cut, changed
+and mixed, which must be refused with a named error or give a plain value. The numbers are in tests/effort.py.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Raw files whose bytes went wrong: whatever was cut, flipped, put in or pressed, it is read or a `CorruptFile`."""
+"""Damaged raw files: after any cut, flipped bit, insertion or compression, a file is read or is a `CorruptFile`."""
 
 from __future__ import annotations
 

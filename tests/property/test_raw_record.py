@@ -1,7 +1,8 @@
-"""Records of an exposure that several processes write at once: no file that one has recorded is lost.
+"""Records of an exposure that several processes change at the same time: no recorded file is lost.
 
-Covered: two and three who record, take in, forget or are killed, in any order of their calls of the archive; archives
-of one record. Not here: what a record says (unit/test_take_in), removal of raw files (test_retention).
+Covered: two or three processes that record, copy, forget or are killed, in any order of their calls of the archive;
+archives of a single record. Not covered: the content of a record (unit/test_take_in), removal of raw files
+(test_retention).
 """
 
 from __future__ import annotations

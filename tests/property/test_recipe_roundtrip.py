@@ -1,6 +1,6 @@
 """For all recipes: recipe -> Observation -> recipe -> Observation is equal, and so is every resource through YAML.
 
-And for all text: reading ends in a resource or in a `BadRequest` that names the file, never in another exception.
+For any text, reading gives a resource or a `BadRequest` that names the file, never another exception.
 """
 
 from datetime import UTC, date, timedelta, timezone

@@ -1,11 +1,11 @@
-"""The operator's decisions under histories of trouble: they end in the same state, with nothing made twice.
+"""The operator's decisions in histories with faults: the final state is the same, and nothing is created twice.
 
-Covered: events dropped, doubled and out of order, the operator killed between any two actions, raw data that come late,
-sensors that are rejected or fail, more Exposures than Jobs may run, an exposure that the archive has already, two
-writers to one table, resources that people delete and apply again while what they owned still works, calibration of
-this night and of others that is suspended, a Lease that another operator takes when it is not renewed; ten seeded bugs,
-each of which must be found in a third of the histories, for five seeds. How many there are says tests/effort.py;
-``GOZEN_SEED`` draws others. Not here: the API server itself (tests/cluster).
+Covered: events that are dropped, duplicated and out of order; the operator killed between any two actions; late raw
+data; sensors that are rejected or fail; more Exposures than Jobs may run; an exposure that is in the archive already;
+two writers of one table; resources that users delete and create again while the old objects still work; suspended
+calibration of this night and of others; a Lease that another operator takes if it is not renewed. Each of ten seeded
+bugs must be found in a third of the histories, for five seeds. The number of histories is in tests/effort.py;
+``GOZEN_SEED`` chooses others. Not covered: the API server (tests/cluster).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Raw files that are removed while somebody retains, reduces or removes: whoever is told that files stay has them.
+"""Raw files that one process removes while another retains, reduces or removes them: no promised file is lost.
 
-Covered: `expire`, `forget`, tags, and the moving of files to another exposure, each overtaken before each of its calls
-of the archive by another process as a whole. Not here: what may expire at all (unit/test_raw_expiry), and how a
-bucket removes what bears a tag (services/test_ceph_bucket).
+Covered: `expire`, `forget`, tags, and moving files to another exposure, each interrupted before each of its calls of
+the archive by a complete run of another process. Not covered: which files may expire (unit/test_raw_expiry), and how a
+bucket removes tagged files (services/test_ceph_bucket).
 """
 
 from __future__ import annotations

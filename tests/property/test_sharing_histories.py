@@ -1,12 +1,12 @@
-"""Files that go to and from Nextcloud over a failing line: no file is lost, doubled or half, and none is overwritten.
+"""Transfers to and from Nextcloud over a faulty connection: no file is lost, duplicated, half-written or overwritten.
 
-Each history has a folder that a user sends and fetches, files that the user and another client change, notes that are
-lost, uploads that the server removes, and a process that is killed in the middle of a transfer. Requests meet the
-faults of `tests.services.nextcloud_server.faults`; each transfer is repeated until it succeeds, as a user does. A model
-says what both sides must contain after it; meanwhile each file has its old or its new content.
+Each history has a folder that a user sends and fetches, files that the user and another client change, lost notes,
+uploads that the server removes, and a process that is killed during a transfer. Requests meet the faults of
+`tests.services.nextcloud_server.faults`; each transfer is repeated until it succeeds, as a user does. A model states
+what both sides must contain afterwards; meanwhile each file has its old or its new content.
 
-How many of these there are says tests/effort.py. ``GOZEN_SEED`` replays a failure, whose message names it. Not here:
-errors that stay (tests/services/test_sharing_transfers.py).
+The number of histories is in tests/effort.py. ``GOZEN_SEED`` replays a failure, whose message names it. Not covered:
+permanent errors (tests/services/test_sharing_transfers.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The simulator over its whole range: projections, fluxes, motions and headers hold for any place, colour and time."""
+"""The simulator over its complete range: projections, fluxes, motions and headers for any position, colour and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Circles on the sky: as text and back, one distance for one place and for columns, as QuickDB's cones have it."""
+"""Circles on the sky: to text and back; the same distance for one position, for columns and in QuickDB."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Any table, written in any of the ways that people write tables, is read with every value, or refused by name.
+"""Any table, written in any usual form, is read with every value, or refused with a named error.
 
-Covered: texts with separators, quotes, ends of lines and # in them, integers of any size, numbers, missing values;
-separators, blanks, comments, ends of lines, encodings, packing; any bytes at all. Types and messages one by one are in
-tests/unit/test_text_tables.
+Covered: texts with separators, quotes, line ends and #; integers of any size; numbers; missing values; separators,
+blanks, comments, line ends, encodings, compression; any bytes. Single types and messages: tests/unit/test_text_tables.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Each request for storage that a watch makes fails once, and nothing that it saw is lost.
+"""Each storage request of a watch fails once, and no file that the watch has seen is lost.
 
-Covered: each request to the archive and to the folder in turn, while files come, are sorted, renamed, refused and
-taken in; it fails before anything is done, or after all is done (each third one in ``make test``); workers that take
-every ready cube in the turn in which a renaming fails; records that are damaged. Not here: failures while exposures are
-named in any order (test_arrivals_in_portions), the workers (tests/unit/test_dispatch).
+Covered: each request to the archive and to the folder in turn, while files arrive, are sorted, renamed, refused and
+copied; the request fails before it has any effect, or afterwards (every third request in ``make test``); workers that
+take every ready cube during the turn in which a renaming fails; damaged records. Not covered: failures while exposures
+are named in any order (test_arrivals_in_portions), the workers (tests/unit/test_dispatch).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Without the observed data the tests fail in CI; on other machines they are skipped, and the last lines say which."""
+"""Tests with observed data: without the data they fail in CI, and are skipped and listed on other machines."""
 
 from __future__ import annotations
 

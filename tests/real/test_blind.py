@@ -1,4 +1,4 @@
-"""The same real field solved blind, by an index of its own stars and without a pointing, against the hinted one."""
+"""The same observed field solved blind, with an index of its own stars and without a pointing, and with a hint."""
 
 from __future__ import annotations
 

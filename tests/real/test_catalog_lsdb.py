@@ -1,9 +1,9 @@
-"""Our collections through the doors of others: LSDB unmodified, strict HATS validation, DuckDB.
+"""Gozen's collections in other programs: unmodified LSDB, strict HATS validation, DuckDB.
 
-Covered: two nights and a correction in LSDB and in DuckDB against our own reader; LSDB's cone; a compaction that is
-killed on its way, each time LSDB counts every row once; releases as they are, with their margins; an object table; the
-reference collection cross-matched over its margin. Real stars where the test data are: the field of ATLAS-Refcat2
-around EY UMa.
+Covered: two nights and a correction in LSDB and DuckDB, compared with Gozen's reader; LSDB's cone search; a compaction
+that is killed at each step, after which LSDB counts every row once; releases with their margins; an object table; the
+reference collection, cross-matched across its margin. The stars are observed ones if the test data exist: the field of
+ATLAS-Refcat2 around EY UMa.
 """
 
 from __future__ import annotations

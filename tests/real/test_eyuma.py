@@ -1,7 +1,7 @@
-"""Ninety-four frames of somebody else's aperture photometry, calibrated by our code: their zero point and colour term.
+"""Aperture photometry of ninety-four frames by another program, calibrated by Gozen: zero point and colour term.
 
-The reference result for this field (41 stars in R against the G, BP and RP of ATLAS-Refcat2): match median 0.28 arcsec,
-zero point in G 20.412 in flux per second, colour term 0.117, scatter 0.040.
+The reference result for this field (41 stars in R against the G, BP and RP of ATLAS-Refcat2): median separation 0.28
+arcsec, zero point in G 20.412 in flux per second, colour term 0.117, scatter 0.040.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A transit seen for six hours by a 15 cm telescope: 21 frames that drift and turn, and no calibration frames.
+"""A transit observed for six hours with a 15 cm telescope: 21 frames that drift and rotate, without calibration frames.
 
-When the star is dim follows from the planet's published orbit (Hartman et al. 2011, ApJ 742, 59): transits last for 3.1
-hours, 2.3 of them at full depth, 2.150008 days apart. How deep it is was published, too: 2.2 %.
+The times of the transit follow from the planet's published orbit (Hartman et al. 2011, ApJ 742, 59): transits last 3.1
+hours, 2.3 of them at full depth, every 2.150008 days. The published depth is 2.2 %.
 """
 
 from __future__ import annotations

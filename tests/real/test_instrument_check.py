@@ -1,7 +1,7 @@
-"""What profiles read from real files: single frames with joined times and sexagesimal pointings, Rice and gzip, SIP.
+"""Profiles with real files: single frames with joined times and sexagesimal pointings, Rice and gzip, SIP.
 
-Covers `gozen instrument check` and the profiles of `tests/real/profiles`, against what the files' own headers say in
-another form. Leaves out the pixels: they are reduced in other modules.
+Covered: `gozen instrument check` and the profiles of `tests/real/profiles`, compared with other keywords of the same
+headers. Not covered: the pixels, which other modules reduce.
 """
 
 import json

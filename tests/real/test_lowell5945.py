@@ -1,8 +1,8 @@
-"""Eighteen real frames of one field, reduced as one exposure of one sensor: places and fluxes against others's.
+"""Eighteen observed frames of one field, reduced as one exposure of one sensor: positions and fluxes.
 
-The truth for positions is the WCS in each raw header (tied to Gaia to 0.03 arcsec), whose values are text and speak of
-the raw frame of 1432 columns. The truth for fluxes is what photon, sky and read noise allow, worked out here from the
-sky's level and not from the errors that the reduction states.
+Positions are compared with the WCS in each raw header (tied to Gaia to 0.03 arcsec), whose values are text and refer to
+the raw frame of 1432 columns. Fluxes are compared with the noise of photons, sky and read-out, computed here from the
+sky level and not from the errors of the reduction.
 """
 
 from __future__ import annotations

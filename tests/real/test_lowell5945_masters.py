@@ -1,6 +1,6 @@
-"""``gozen masters`` on real twilight flats and biases: flats of two exposure times, pointings that differ, one master.
+"""``gozen masters`` on observed twilight flats and biases: flats of two exposure times and many pointings, one master.
 
-What the masters do to the sky is in test_lowell5945.
+The effect of the masters on sky frames: test_lowell5945.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Asteroids in eighteen real frames: found without being told, followed, measured, logged and exported.
+"""Asteroids in eighteen observed frames: found without a hint, measured, recorded in the log and exported.
 
-Then the same with twelve more, on which the Moon rises and the seeing gets worse: nothing else is claimed. The truth
-for (5945) and the second mover was measured on each of the eighteen by others, on the frames' own Gaia-tied WCS. Leaves
-out what simulated objects show better: completeness against signal-to-noise.
+Twelve more frames, on which the Moon rises and the seeing gets worse, must give no further objects. The reference
+positions of (5945) and of the second mover were measured by others on each of the eighteen frames, with the frames'
+WCS, which is tied to Gaia. Not covered: completeness as a function of signal-to-noise, for which objects are simulated.
 """
 
 from __future__ import annotations

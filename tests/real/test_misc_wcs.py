@@ -1,4 +1,4 @@
-"""Other people's files with SIP headers, gzip and Rice: pixels, words, and a solution as distorted as theirs."""
+"""Other people's files with SIP headers, gzip and Rice: pixels, keywords, and a solution with the same distortion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of public test data against the data themselves: sizes and checksums."""
+"""Compare the list of public test data with the files: sizes and checksums."""
 
 from __future__ import annotations
 

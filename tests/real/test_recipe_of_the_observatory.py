@@ -1,4 +1,4 @@
-"""The observatory's own recipe: read, planned as four exposures on a rectangle, written and read back equal."""
+"""The observatory's own recipe: read, planned as four exposures on a rectangle, written, and read back equal."""
 
 import math
 from datetime import UTC, date, datetime

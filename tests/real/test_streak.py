@@ -1,6 +1,6 @@
-"""The trail of a satellite on a single real frame: found among the stars, and measured at both its ends.
+"""The trail of a satellite on a single observed frame: found among the stars, and measured at both ends.
 
-The ends were read off the frame by eye, which is good to two pixels. One frame does not tell the direction of flight.
+The ends were measured on the frame by eye, to two pixels. The direction of flight is unknown from one frame.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The two programs of the platform's talk, unchanged, on a simulated survey: what they find is what is there.
+"""The two programs of the platform's talk, unchanged, on a simulated survey: their results are correct.
 
-Covered: the colour-colour diagram against one made of all columns at once; the pairs against the survey's true ones and
-against a tree of all objects, on processes of this machine. The programs lie with the test data.
+Covered: the colour-colour diagram, compared with one made from all columns at once; the pairs, compared with the
+survey's true pairs and with a search tree of all objects, on processes of this machine. The programs are in the test
+data.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A real Tomo-e Gozen light curve of a flare in the same table as all others: appended, looked up, read back equal.
+"""An observed Tomo-e Gozen light curve of a flare in the light-curve table: appended, looked up, and read back equal.
 
-Its fluxes are normalised to the quiet star, so that they stand for ADU only by name. Plots are tested elsewhere.
+Its fluxes are relative to the quiescent star, although the column's unit is ADU. Plots are tested elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The real flare of an M dwarf that Tomo-e Gozen saw at 1 Hz: the picture shows every point, with its peak in place."""
+"""The plot of a flare of an M dwarf that Tomo-e Gozen observed at 1 Hz: it has every point, and the peak in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real Tomo-e Gozen fluxes against Gaia G in two fields: the zero points, with the obvious mismatches clipped."""
+"""Observed Tomo-e Gozen fluxes and Gaia G magnitudes in two fields: the zero points, with mismatches clipped."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Debian's Tycho-2 index, read directly: famous stars are found where they are, cones are complete and clean.
+"""Debian's Tycho-2 index: famous stars are at their positions, and cones contain all stars inside and no others.
 
-Needs the package astrometry-data-tycho2-07, which ``make test`` installs; without it these tests fail.
+These tests need the package astrometry-data-tycho2-07, which ``make test`` installs; without it they fail.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a hostile function tries: each attack returns what it got, so that the same code shows what works unprotected.
+"""The attacks of a hostile function. Each returns what it got, to show that it works without protection.
 
-Run as a program it makes some attacks under the rights of its process, in isolation or (``open``) without, and prints
-what each came to as JSON. It is not imported by the child: the attacks are pickled, as a notebook's functions are.
+Run as a program, this file makes some attacks with the rights of its process, isolated or (``open``) not, and prints
+the results as JSON. The child process does not import it: the attacks are pickled, as functions of a notebook are.
 """
 
 # Attackers take the short way, and a program prints:

@@ -1,6 +1,6 @@
-"""A real Ceph with its RADOS Gateway: one monitor, one OSD in memory, one gateway, on loopback.
+"""A real Ceph with its RADOS Gateway: one monitor, one OSD in memory, one gateway, on the loopback interface.
 
-It does what versitygw (`s3_server`) does not: life cycles that expire, users, bucket policies.
+It has what versitygw (`s3_server`) lacks: life cycles that expire objects, users, bucket policies.
 """
 
 from __future__ import annotations

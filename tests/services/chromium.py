@@ -1,4 +1,4 @@
-"""Debian's chromium for the tests of pages, and what they require of every page."""
+"""Debian's chromium for the tests of pages, and the requirements for every page."""
 
 from __future__ import annotations
 

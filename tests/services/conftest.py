@@ -1,4 +1,4 @@
-"""A small simulated night, made once, that the tests of the command line copy and reduce."""
+"""A small simulated night, made once, which the tests of the command line copy and reduce."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A way to an S3 server that does what networks and overloaded servers do, to requests that the test chooses.
+"""A proxy in front of an S3 server that simulates faults of networks and overloaded servers for chosen requests.
 
-It runs in a thread of its own, on loopback. Which request meets which fault is decided by `Trouble`, from a seed.
+It runs in a separate thread, on the loopback interface. `Trouble` decides from a seed which request has which fault.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Messages of a hostile function, each between two pages that nobody may touch: a program of its own, which may crash.
+"""Messages of a hostile function, each between two protected memory pages; a separate program, which may crash.
 
     python tests/services/fenced.py SEED FIRST LAST
 
-Each message is decoded, checked and used as a worker and its client do, with canaries around it. What is refused must
-be refused by name; what is let through must lie within the message; time and memory have bounds per byte. The number of
-the message at work stands on standard output, that of a message after which something was wrong is the last.
+Each message is decoded, checked and used as a worker and its client do, with canaries around it. Refusals must be named
+errors; accepted values must lie within the message; time and memory are limited per byte. The number of the current
+message is printed on standard output; after an error, the last number is that of the message that caused it.
 """
 
 # ruff: noqa: T201

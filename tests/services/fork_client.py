@@ -1,7 +1,7 @@
-"""Calls of the ``gozen`` command by way of `fork_server`, which the first test process of a run starts.
+"""Calls of the ``gozen`` command through `fork_server`, which the first test process of a run starts.
 
-`ForkServer.run` is like `subprocess.run` of the installed command, and saves its start. Tests of starting, of signals
-and of what the command imports take the installed command instead.
+`ForkServer.run` is like `subprocess.run` of the installed command, but saves its start-up time. Tests of start-up, of
+signals and of imports use the installed command.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A process that has loaded Gozen and forks calls of the ``gozen`` command within milliseconds, for all test processes.
+"""A process that has imported Gozen and forks calls of the ``gozen`` command in milliseconds, for all test processes.
 
-Run as a script; `fork_client` speaks to it. A call gets its own session, folder, environment and channels, and runs
-what the ``gozen`` command runs. One thing differs from a shell's: workers are forked, where the product starts each
-afresh. It ends when no test process holds the lock of its users any more.
+It is run as a script; `fork_client` connects to it. Each call has its own session, folder, environment and output
+streams, and runs what the ``gozen`` command runs. There is one difference: workers are forked, whereas the installed
+command starts new processes. The server ends when no test process holds the lock of its users.
 """
 
 from __future__ import annotations

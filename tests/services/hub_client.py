@@ -1,4 +1,4 @@
-"""A hub as its users see it: log-in in the browser, API with a token, kernels over a WebSocket."""
+"""A client of a hub: log-in in the browser, API with a token, kernels over a WebSocket."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the tests of isolation share: children with limits, and functions of a user that most of them call.
+"""Shared parts of the tests of isolation: children with limits, and functions of a user.
 
-A test module adds functions of its own; hostile ones that need a world to attack are in attacks.py.
+A test module adds its own functions. Hostile functions that attack their surroundings are in attacks.py.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A small night that is reduced under trouble: how a place for it is made, started, and compared with what should come.
+"""A small night that is reduced with faults: prepare its archive, start the reduction, and compare the results.
 
 Used by test_killed.py and test_disturbed.py; the processes come from `fork_server`.
 """

@@ -1,4 +1,4 @@
-"""Folders that take long to make: one of the processes of a test run makes each, all of them read it."""
+"""Folders that take long to make: one process of a test run makes each, and all of them read it."""
 
 from __future__ import annotations
 

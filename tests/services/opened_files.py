@@ -1,4 +1,4 @@
-"""Which files are opened while a test runs: Linux's inotify, asked without a package."""
+"""Record the files that are opened during a test, with Linux's inotify and without a package."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Pages of the documentation as a reader follows them: the files that they show and the commands that they give.
 
-A block with a title is a file (```` ```yaml title="recipe.yaml" ````), a ``console`` block holds commands after ``$``
-and what they print. Running them is here, too; what the pages must say is in `test_docs`.
+A block with a title is a file (```` ```yaml title="recipe.yaml" ````). A ``console`` block contains commands after
+``$`` and their output. This module also runs the commands; `test_docs` checks the pages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A simulated survey and light curves of some nights for QuickDB, made once; not to be changed."""
+"""A simulated survey and light curves of some nights for QuickDB, made once; tests must not change them."""
 
 from __future__ import annotations
 

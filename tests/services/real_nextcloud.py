@@ -1,8 +1,8 @@
-"""A real Nextcloud, on which the tests of sharing run too if the environment names one.
+"""A real Nextcloud server, with which the tests of sharing also run if the environment names one.
 
-``GOZEN_TEST_NEXTCLOUD`` has its address and two users with their app passwords, separated by spaces:
-``https://cloud.example.org/nc ADA:APP-PASSWORD BERT:APP-PASSWORD``. The tests make a folder of their own for the first
-user, share it with the second, and remove it.
+``GOZEN_TEST_NEXTCLOUD`` contains its address and two users with their app passwords, separated by spaces:
+``https://cloud.example.org/nc ADA:APP-PASSWORD BERT:APP-PASSWORD``. The tests create a folder for the first user, share
+it with the second, and remove it.
 """
 
 from __future__ import annotations

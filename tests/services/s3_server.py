@@ -1,4 +1,4 @@
-"""A real S3 server over a folder, and a line to it that can be cut: what the tests of object storage talk to."""
+"""A real S3 server that stores objects in a folder, and a connection to it that a test can cut."""
 
 from __future__ import annotations
 

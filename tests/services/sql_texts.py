@@ -1,4 +1,4 @@
-"""Texts as an attacker, a beginner and a bad copy of a query write them: most of them parse, many name files."""
+"""SQL texts as an attacker or a beginner may write them, or as bad copies: most can be parsed, many name files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""benchmarks/lookup.py in its small form: it runs, and every answer is PostgreSQL's, every pair the tree's.
+"""benchmarks/lookup.py, reduced: it runs, every answer is the same as PostgreSQL's, every pair as the search tree's.
 
-The times that it measures are those of the machine and are not looked at; the bytes of so small a table count the
-footers of small files.
+The measured times depend on the machine and are not checked. For so small a table, the bytes include the footers of
+small files.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""benchmarks/night.py in its small form: it runs, and nothing is lost, out of order or said too late.
+"""benchmarks/night.py, reduced: it runs, and nothing is lost, out of order or reported too late.
 
-The paces and delays that it measures are those of the machine and are not looked at.
+The measured rates and delays depend on the machine and are not checked.
 """
 
 from __future__ import annotations

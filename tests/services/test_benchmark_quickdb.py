@@ -1,7 +1,7 @@
-"""benchmarks/quickdb.py and isolation.py in a small form: they run, and say which goals are kept.
+"""benchmarks/quickdb.py and isolation.py, reduced: they run, and print which goals are reached.
 
-The times that it measures are those of the machine and are not looked at. Left out are the sections `ratios`, whose
-peers alone take half a minute to start, `workers` and `s3`.
+The measured times depend on the machine and are not checked. The sections `ratios`, whose other programs alone take
+half a minute to start, `workers` and `s3` are left out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""benchmarks/reduce.py and benchmarks/movers.py in a short form: they run, and the counts that they rest on are right.
+"""benchmarks/reduce.py and benchmarks/movers.py, reduced: they run, and the counts that they use are correct.
 
-The times that they measure are those of the machine and are not looked at.
+The measured times depend on the machine and are not checked.
 """
 
 from __future__ import annotations

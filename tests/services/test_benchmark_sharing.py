@@ -1,6 +1,6 @@
-"""benchmarks/sharing.py in its small form: it runs, and both clients transfer everything, byte by byte.
+"""benchmarks/sharing.py, reduced: it runs, and both clients transfer every byte.
 
-The times that it measures are those of the machine and of the start of processes, and are not looked at; the memory is.
+The measured times depend on the machine and on the start of processes and are not checked; the memory is.
 """
 
 from __future__ import annotations

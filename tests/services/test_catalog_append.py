@@ -1,8 +1,8 @@
-"""Appending nights and looking them up, as a user sees it.
+"""Append nights and look them up, as a user does.
 
 Covered: the same night twice, corrections, new sensors, further apertures, sources without a reference star, order and
-cuts of the files, memory that spills, two processes at once on a disk and on S3, a kill at every write, bad input. LSDB
-and strict HATS validation are in tests/real; random histories in tests/property.
+cuts of the files, rows beyond the memory limit, two processes at once on a disk and on S3, a kill at every write, bad
+input. LSDB and strict HATS validation are in tests/real; random histories in tests/property.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One table whose files have different columns: cameras of other apertures and filters, and files of an older Gozen.
+"""A table whose files have different columns: cameras with other apertures and filters, files of an older Gozen.
 
-Covered: append, look up, correct, compact and SQL over all of them. LSDB and HATS are in tests/real/test_catalog_lsdb.
+Covered: append, look up, correct, compact and SQL on all of them. LSDB and HATS: tests/real/test_catalog_lsdb.
 """
 
 from __future__ import annotations

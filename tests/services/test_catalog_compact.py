@@ -1,10 +1,9 @@
 """Compaction, releases and removal, as a user sees them, on a disk and on S3.
 
-Covered: fewer files and smaller partitions with the same rows; files that are shared; readers of the old generation; a
-correction of what was merged; a kill at every write; appends and other compactions at the same time, by hand at each
-kind of write and in two processes; releases that exist, do not, or are of other tables; what removal takes and leaves,
-also of what killed releases left; damaged and missing files. Random histories are in tests/property, LSDB is in
-tests/real.
+Covered: fewer files and smaller partitions with the same rows; shared files; readers of the old generation; a
+correction of merged rows; a kill at every write; appends and other compactions at the same time, at each kind of write
+and in two processes; existing, missing and different releases; which generations are removed and which are kept, also
+of killed releases; damaged and missing files. Random histories are in tests/property, LSDB is in tests/real.
 """
 
 from __future__ import annotations

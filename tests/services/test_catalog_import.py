@@ -1,8 +1,8 @@
-"""A user's own file as a table, and the check of tables, as a user sees them.
+"""Import of a user's file as a table, and verification of tables, as a user sees them.
 
-Covered: the five formats with types, units, texts and nulls; columns found and named; ids of Gaia, of other kinds and
-of two rows at one place; rows without a position; files that memory should not hold; what cannot be imported; each
-damage that `verify` has to find. The commands themselves are followed on the pages (test_docs).
+Covered: the five formats with types, units, texts and nulls; recognised and named columns; Gaia ids, other ids, and two
+rows at one position; rows without a position; files larger than the allowed memory; files that cannot be imported; each
+kind of damage that `verify` must find. The documented commands are run by test_docs.
 """
 
 from __future__ import annotations

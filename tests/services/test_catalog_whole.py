@@ -1,8 +1,8 @@
-"""A table written in one go, as a user sees it.
+"""A table written in one step, as a user sees it.
 
-Covered: rows in any order and any chunks give the same bytes; spilled rows too; other rows are refused; columns that a
-chunk lacks; tables of the same objects have the same partitions and row groups; a kill at every write; bad input. Its
-margin is in tests/unit/test_catalog_reference.py, LSDB's view of it in tests/real/test_catalog_lsdb.py.
+Covered: rows in any order and any chunks give the same bytes, also beyond the memory limit; other rows are refused;
+columns that a chunk lacks; the same partitions and row groups for tables of the same objects; a kill at every write;
+bad input. The margin: tests/unit/test_catalog_reference.py. LSDB: tests/real/test_catalog_lsdb.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""What a bucket does and allows by itself, on a real Ceph: life cycles that expire, policies, keys that are revoked.
+"""Rules of a bucket on a real Ceph: life cycles that expire objects, policies, revoked keys.
 
-Covered: only what is reduced and not retained expires, by the rule that `gozen archive lifecycle` sets, whatever was
-killed on the way; what each role may do and may not; what a denied request is called. The rule and the tags on a server
-without life cycles. Not here: `gozen archive expire` (unit tests), keys rotated while a night runs
-(test_rotated_keys).
+Covered: only reduced files that are not retained expire, by the rule that `gozen archive lifecycle` sets, also after
+kills; what each role may do; the error of a denied request; rule and tags on a server without life cycles. Not covered:
+`gozen archive expire` (unit tests), keys that change while a night runs (test_rotated_keys).
 """
 
 from __future__ import annotations

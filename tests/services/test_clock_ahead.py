@@ -1,7 +1,7 @@
-"""A clock two years ahead of the installed tables: barycentric times, twilight and an append work, without network.
+"""A clock two years ahead of the installed tables: barycentric times, twilight and an append work without a network.
 
-A process of its own has the clock (libfaketime) and says what it computed; here it is compared with what astropy makes
-of the same tables. Times of headers are in `tests/unit/test_header_times.py`, which `make test-all` repeats so.
+A separate process has the clock (libfaketime) and prints what it computed; this is compared with astropy's results from
+the same tables. Times of headers: `tests/unit/test_header_times.py`, which `make test-all` repeats with this clock.
 """
 
 from __future__ import annotations

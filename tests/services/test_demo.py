@@ -1,8 +1,7 @@
-"""The demo as a stranger runs it, at its smallest: one sensor, one exposure.
+"""The demo as a new user runs it, at its smallest: one sensor, one exposure.
 
-Covered: exit codes, the report, the commands that it names, what it says of movers, and that it notices when what was
-recovered is not what was injected. The comparison's own numbers are tested in tests/unit; the page in a browser in its
-own module.
+Covered: exit codes, the report, the commands that it names, its text on movers, and its failure if recovered values
+differ from injected ones. The numbers of the comparison are tested in tests/unit, the page in test_report_in_a_browser.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""``gozen run`` and ``gozen watch`` while the storage is in trouble or the input changes under their hands.
+"""``gozen run`` and ``gozen watch`` with failing storage or changing input.
 
-Covered: a disk that is full at a random stage, an archive or a watched folder that cannot be written for a while, raw
-files that are swapped, cut short or written over while they are taken in and reduced. The trouble has a name and the
-exit code 75, or a watch waits for its end; afterwards the archive is the same, bit by bit, and a commit is that of the
-old bytes, of the new ones, or says CorruptFile. Not here: kills (test_killed.py).
+Covered: a disk that is full at a random stage, an archive or a watched folder that cannot be written for some time, raw
+files that are exchanged, truncated or overwritten while they are copied and reduced. The command ends with a named
+error and exit code 75, or the watch waits. Afterwards the archive is the same bit by bit, and a commit is that of the
+old bytes, of the new ones, or says CorruptFile. Not covered: kills (test_killed.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The documentation is true: it builds without a warning, every file it shows and every command it gives is run.
+"""The documentation is correct: it builds without a warning, and every file and command in it is run.
 
-Covered: each page in a fresh folder, in order, as a reader follows it; what a command prints must hold the lines that
-the page shows. A page may begin in the folder that another page leaves behind. Not covered: `pages.EXEMPT`.
+Each page is followed in an empty folder, in order, as a reader does; the output of a command must contain the lines
+that the page shows. A page may begin in the folder that another page leaves behind. Not covered: `pages.EXEMPT`.
 """
 
 from __future__ import annotations

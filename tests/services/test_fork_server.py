@@ -1,6 +1,6 @@
-"""Calls by way of the fork server share nothing, end with who asked for them, and leave nothing.
+"""Calls through the fork server are independent, end with the process that requested them, and leave nothing behind.
 
-That they say what a started command says is in test_start.
+That their output is that of a started command is tested in test_start.
 """
 
 from __future__ import annotations

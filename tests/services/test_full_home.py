@@ -1,7 +1,7 @@
-"""A home that is full, on a small disk of its own: the lab starts, runs code, and lets its user delete files.
+"""A full home folder, on a separate small disk: the lab starts, runs code, and lets its user delete files.
 
-Covered: a home that was used before, and a new one that takes not even a folder; the record of QuickDB's results. The
-same in a pod: tests/cluster/test_platform_faults.py.
+Covered: a home that was used before, and a new one in which not even a folder can be created; the record of QuickDB's
+results. The same in a pod: tests/cluster/test_platform_faults.py.
 """
 
 from __future__ import annotations

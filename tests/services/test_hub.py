@@ -1,4 +1,4 @@
-"""``gozen hub`` on one machine in a real browser: two people log in, and each gets only their own lab with the archive.
+"""``gozen hub`` on one machine in a real browser: two users log in, and each gets only their own lab with the archive.
 
 A second hub has a settings file: it names the members, and soon ends idle labs. The hub of a cluster is in
 tests/cluster/test_platform.py.

@@ -1,6 +1,6 @@
-"""Whole jobs whose functions run apart (``isolate=True``): the same answers, and every way to fail has its name.
+"""Complete jobs with isolated functions (``isolate=True``): the same results, and a named error for every failure.
 
-The child process itself is in the modules test_isolation*.py.
+The child process is tested in the modules test_isolation*.py.
 """
 
 # Functions as users write them, and some as attackers do:

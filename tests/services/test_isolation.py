@@ -1,9 +1,9 @@
-"""A user's function kept apart that attacks: what it tries, and what comes of it.
+"""A hostile function in isolation: its attacks, and their results.
 
-Covers network, credentials, files, processes and its own fetters (attacks.py), under several rights of the worker (as
-the tests run, as nobody, as nobody in a pod that forbids new privileges), each beside the same attack unprotected; what
-the kernel says of the child; machine code. Limits, answers, columns and the life of the process have modules of their
-own beside this one.
+Covered: network, credentials, files, processes and the isolation itself (attacks.py), with several rights of the worker
+(those of the tests, nobody, nobody in a pod that forbids new privileges), each compared with the same attack without
+protection; the state of the child in the kernel; machine code. Limits, answers, columns and the life of the process are
+tested in the other modules test_isolation*.py.
 """
 
 import ast

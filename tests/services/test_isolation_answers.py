@@ -1,7 +1,8 @@
-"""What a function kept apart says that is not an answer, and how it fails: what its user is told.
+"""Invalid answers and failures of an isolated function, and the messages to its user.
 
-Covers bytes of its own on the connection, too many, halves and floods; objects; exceptions, also those that cannot be
-shown; programs that are none. What passes on the wire is in tests/unit/test_quickdb_wire.py.
+Covered: bytes that the function itself writes to the connection; messages that are too long, incomplete or endless;
+objects; exceptions, also those that cannot be shown; invalid programs. The valid messages:
+tests/unit/test_quickdb_wire.py.
 """
 
 import contextlib

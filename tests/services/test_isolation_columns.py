@@ -1,7 +1,6 @@
-"""What goes to a function kept apart and comes back: columns by shared memory, values, errors of the worker.
+"""Data that an isolated function gets and returns: columns in shared memory, values, errors of the worker.
 
-Covers that columns are not copied and cannot be changed, that what is kept stays as it is, that results are the
-worker's own.
+Covered: columns are not copied and cannot be changed, cached ones stay the same, and results belong to the worker.
 """
 
 import numpy as np

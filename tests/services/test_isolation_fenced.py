@@ -1,7 +1,7 @@
-"""Messages of every kind between pages that nobody may touch: none is read or written beyond, none crashes the reader.
+"""Messages of every kind between protected memory pages: no access beyond their ends, and no crash of the reader.
 
-Covers dtypes, Arrow data of every allowed type, changed bytes, and what a process says in a call in any order, under
-PYTHONMALLOC=debug and MALLOC_PERTURB_; time and memory per byte. The messages are made in fenced.py, by their numbers.
+Covered: dtypes, Arrow data of every allowed type, changed bytes, and messages of a call in any order, with
+PYTHONMALLOC=debug and MALLOC_PERTURB_; time and memory per byte. fenced.py makes the messages from their numbers.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""Functions kept apart that want too much, or break: what comes of each, and that the next call works.
+"""Isolated functions that exceed limits or crash: the result of each, and that the next call works.
 
-Covers limits of memory, time, threads, questions and results, the worker's own time and bytes; crashes; memory that no
-limit counts; that a process without a call stands still; and what counts as none of these.
+Covered: limits of memory, time, threads, requests and results, of the worker's own time and bytes; crashes; memory that
+no limit counts; a process is stopped while it has no call; what does not count as exceeding a limit.
 """
 
 import os

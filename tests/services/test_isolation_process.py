@@ -1,6 +1,7 @@
-"""The process in which a function is kept apart: when it starts, what works in it, and that none is left behind.
+"""The process of an isolated function: when it starts, what works in it, and that none is left behind.
 
-Covers programs that stay, children that were lost, workers that are killed, and machines that cannot keep it apart.
+Covered: programs that continue to run, children that were lost, workers that are killed, and machines that cannot
+isolate a process.
 """
 
 import os

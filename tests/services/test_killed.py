@@ -1,12 +1,12 @@
-"""``gozen run`` and ``gozen watch`` killed at every stage: started again they end in the same archive, bit by bit.
+"""``gozen run`` and ``gozen watch`` killed at every stage: started again, they end in the same archive bit by bit.
 
-Covered: SIGKILL of the whole process group, of the main process alone, and of a worker, in rotation over the stages
-(intake, masters, reduction, commit, table, log), and at moments drawn over the length of an undisturbed life; nothing
-that was committed is written again; nothing is left behind. The archive that counts was made by the installed command;
-the lives that are killed come from `fork_server`, which saves the seconds of each start.
+Covered: SIGKILL of the process group, of the main process, and of a worker, in rotation over the stages (intake,
+masters, reduction, commit, table, log), and at random moments of an undisturbed run's duration; no commit is written
+twice; nothing is left behind. The expected archive was made by the installed command; the killed processes come from
+`fork_server`, which saves the seconds of each start.
 
-How many histories of kills at random moments there are says tests/effort.py. ``GOZEN_SEED`` replays a failure, whose
-message names it. Not here: storage in trouble and inputs that change (test_disturbed.py).
+The number of histories with kills at random moments is in tests/effort.py. ``GOZEN_SEED`` replays a failure, whose
+message names it. Not covered: failing storage and changing input (test_disturbed.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What the credentials of labs allow on a real Ceph: short-lived ones by STS, and static keys with the bucket policy.
+"""The rights of labs' credentials on a real Ceph: short-lived ones by STS, and static keys with the bucket policy.
 
-Covered: what each level reads, lists and may not; no writes; no roles of others; expiry; a running process that reads
-on with renewed keys, by Gozen, s3fs, DuckDB and LSDB; the release of a table while its rows are withheld. Not here: the
-Secret in Kubernetes (tests/cluster/test_user_credentials), the decisions (unit tests).
+Covered: what each level may and may not read and list; no writes; no roles of others; expiry; a running process that
+continues to read with renewed keys, by Gozen, s3fs, DuckDB and LSDB; the release of a table whose rows are withheld.
+Not covered: the Secret in Kubernetes (tests/cluster/test_user_credentials), the decisions (unit tests).
 """
 
 from __future__ import annotations

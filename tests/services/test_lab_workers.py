@@ -1,8 +1,8 @@
 """QuickDB in a lab: functions run on the user's own Dask workers, which the hub's service starts and ends.
 
-The service is one of the tests; scheduler and workers are real processes. Covered: nothing starts before the first
-job; the same bits as without workers; more and fewer workers, by hand and by the work; two notebooks; what is awaited;
-a cluster that ended; a scheduler that is killed; a worker whose memory is used up; no service; refusals. Not here: the
+The service is simulated; scheduler and workers are real processes. Covered: nothing starts before the first job; the
+same bits as without workers; more and fewer workers, by hand and by the amount of work; two notebooks; waits and their
+end; a cluster that ended; a scheduler that is killed; a worker without memory; no service; refusals. Not covered: the
 service itself (tests/unit/test_workers_service), pods.
 """
 

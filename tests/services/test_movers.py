@@ -1,7 +1,7 @@
-"""A simulated film with objects that move and one that flashes: found, measured, kept in the log and in the table.
+"""A simulated film with moving objects and a flash: found, measured, and recorded in the log and in the table.
 
-Covers the pipeline `neo` from raw frames to tables. Leaves out completeness on whole sensors, which
-benchmarks/movers.py measures, and real asteroids, which tests/real has.
+Covered: the pipeline `neo` from raw frames to tables. Not covered: completeness on complete sensors, which
+benchmarks/movers.py measures, and observed asteroids (tests/real).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A night from recipe to table by the command line, as an observer types it.
+"""A night from recipe to table on the command line, as an observer types it.
 
-Covered: the whole corridor; that nothing is done twice; that killed, interrupted and starved runs end in the same
-archive, bit by bit; what a person reads when data or requests are bad, and the exit codes. Not here: the pixels
-(tests/unit), the accuracy (tests/real), look-ups and the demo (their own modules).
+Covered: all commands of a night; nothing is done twice; after a kill, an interrupt or a full disk the archive ends the
+same, bit by bit; messages about bad data and requests, and the exit codes. Not covered: pixels (tests/unit), accuracy
+(tests/real), look-ups and the demo (their own modules).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The notebooks that users start from: each runs and draws; one says the same on Dask, in ``make test-all`` all do.
+"""The example notebooks: each runs and draws; one gives the same results on Dask, and all do in ``make test-all``.
 
-One kernel for each engine runs them one after another, emptied in between: starting one is most of what a notebook
-costs. Their data: a small simulated survey and the table of a demo.
+One kernel for each engine runs them one after another and is cleared in between, because starting a kernel takes most
+of the time. The data are a small simulated survey and the table of a demo.
 """
 
 from __future__ import annotations

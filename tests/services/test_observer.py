@@ -1,8 +1,8 @@
-"""A night that the observer takes with the simulated observatory, and what the pipelines make of it.
+"""A night that the observer takes with the simulated observatory, and its reduction.
 
 Covered: dark, flat and two fields from Observations to raw data, masters, reductions and the table, in which the
-injected flare is found; `gozen run` with the same Observation; a process that dies in the middle of an exposure. The
-cluster is in memory; the real API server is in tests/cluster.
+injected flare is found; `gozen run` with the same Observation; a process that ends during an exposure. The cluster is
+in memory; the real API server is in tests/cluster.
 """
 
 from __future__ import annotations

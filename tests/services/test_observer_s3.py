@@ -1,6 +1,6 @@
-"""The observer's archive on S3: numbers that several ask for at once, and exposures that the simulated camera writes.
+"""The observer's archive on S3: concurrent reservation of numbers, and exposures that the simulated camera writes.
 
-What is made of the exposures is in test_observer and test_s3_night.
+The reduction of the exposures: test_observer and test_s3_night.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Log-in with an OpenID provider, in a real browser: hub, provider and portal are processes of this computer.
+"""Log-in with an OpenID provider in a real browser; hub, provider and portal are processes of this machine.
 
-Covered: the way to the provider and back, groups, who may not log in, log-out, forged answers. Not here: labs, which
-need a cluster (tests/cluster/test_platform), and the other ways to log in (test_hub).
+Covered: the redirects to the provider and back, groups, users who may not log in, log-out, forged answers. Not covered:
+labs, which need a cluster (tests/cluster/test_platform), and the other kinds of log-in (test_hub).
 """
 
 from __future__ import annotations

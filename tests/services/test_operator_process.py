@@ -1,7 +1,7 @@
-"""The operator as a process, on an API server in memory: its health, and what acts still when it ends.
+"""The operator as a process with an API server in memory: its health, and unfinished work at its end.
 
-Covered: a look that hangs in a stalled archive is seen, and holds the Lease until it has ended; a renewing task that
-dies ends the process. Not here: watching, which kopf does (tests/cluster).
+Covered: a reconciliation that hangs in a stalled archive is reported, and keeps the Lease until it ends; a renewing
+task that fails ends the process. Not covered: watching, which kopf does (tests/cluster).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The pool of workers: results as they come, errors by name, workers that die.
+"""The pool of workers: results as they come, named errors, workers that die.
 
-Covered with real processes and real signals. Not here: what the workers do with sensors (tests of reduction).
+The processes and signals are real. Not covered: the reduction of sensors in the workers.
 """
 
 from __future__ import annotations

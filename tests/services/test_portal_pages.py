@@ -1,7 +1,8 @@
-"""The portal as a process of its own, in a real browser, behind a fake hub.
+"""The portal as a separate process, in a real browser, with a fake hub.
 
-Covered: start and end of the process, log-in, both languages, light and dark, narrow screens, contrast, the keyboard,
-and pages of other origins that attack it. What the pages say is tested in tests/unit; a real hub has its own tests.
+Covered: start and end of the process, log-in, both languages, light and dark mode, narrow screens, contrast, the
+keyboard, and attacks by pages of other origins. The content of the pages is tested in tests/unit; a real hub has its
+own tests.
 """
 
 from __future__ import annotations

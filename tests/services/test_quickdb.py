@@ -1,9 +1,9 @@
 """QuickDB as an astronomer uses it, on a simulated survey and on light curves of some nights.
 
-Covered: both programs of the platform's talk, unchanged, against plain PyArrow and NumPy and against the true pairs;
-the same bits from every engine; functions as notebooks have them; shared values, finalize, streams, regions, samples,
-margins, single patches; look-ups and SQL; what is kept of earlier runs, and appends between and during runs.
-Bad input: test_quickdb_bad_input.py.
+Covered: both programs of the platform's talk, unchanged, compared with plain PyArrow and NumPy and with the true pairs;
+the same bits from every engine; functions as in notebooks; shared values, finalize, streams, regions, samples, margins,
+single patches; look-ups and SQL; cached results of earlier runs, and appends between and during runs. Bad input:
+test_quickdb_bad_input.py.
 """
 
 from __future__ import annotations

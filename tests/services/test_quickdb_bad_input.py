@@ -1,10 +1,10 @@
-"""What goes wrong in a job says so in plain words, nothing hangs, and nothing is left behind.
+"""Errors in a QuickDB job: plain messages, no hanging, and nothing left behind.
 
-Covered: functions that raise, and whose exceptions cannot be pickled, shown or read again, or would end a worker;
-results that cannot be pickled, or not be read; functions that cannot be pickled, name what there is not, a reduce that
-is none, or depends on grouping, wherever three patches lie; empty regions, unknown reruns and tables; damaged and
-missing files; storage that goes away; workers that are killed, on this machine and on Dask, Ctrl-C, a script that is
-killed or ends early.
+Covered: functions that raise exceptions, including those that cannot be pickled, shown or unpickled, or would end a
+worker; results that cannot be pickled or unpickled; functions that cannot be pickled or use undefined names; a reduce
+that is invalid or depends on grouping, for any order of three patches; empty regions, unknown reruns and tables;
+damaged and missing files; storage that fails; workers that are killed, on this machine and on Dask; Ctrl-C; a script
+that is killed or ends early.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What QuickDB keeps of earlier runs: never what a function would not give again, as anything that it reads may change.
+"""Cached results of QuickDB: never one that the function would not return again, because its input may have changed.
 
-Covered: files by each library that astronomers read with, what processes and modules say, clocks and chance; map and
-reduce, samples; every engine; the site of the camera; workers with other software; that somebody who looks is told.
-Which functions are kept at all: tests/unit/test_quickdb_why_not_kept.py.
+Covered: files read with each library that astronomers use; results of processes and modules; clocks and random numbers;
+map and reduce, samples; every engine; the camera's site; workers with other software; the message why a result is not
+cached. Which functions are cached: tests/unit/test_quickdb_why_not_kept.
 """
 
 # Functions as users write them:

@@ -1,7 +1,7 @@
-"""QuickDB on object storage: what it gives on disk, in few requests, and a clear end where the server is gone.
+"""QuickDB on object storage: the results as on disk, few requests, and a clear error if the server fails.
 
-Covered: the same bits from map, mapreduce, SQL and look-ups as on disk; how often the server is asked; a file
-that is missing; requests that fail; a server that stops before a job or in its middle, on each engine.
+Covered: the same bits from map, mapreduce, SQL and look-ups as on disk; the number of requests; a missing file; failing
+requests; a server that stops before or during a job, on each engine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The demo's report in a real browser: complete, quiet, readable in light and dark, on wide and narrow screens.
+"""The demo's report in a real browser: complete, without errors, readable in light and dark, on any screen.
 
 Covered: pictures, films that play and stop, tables that sort, requests, the console, contrast, overflow, the keyboard,
-print. Which numbers stand there is tested in tests/unit.
+print. The numbers on the page are tested in tests/unit.
 """
 
 from __future__ import annotations

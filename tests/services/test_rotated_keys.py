@@ -1,8 +1,8 @@
-"""Keys of the object store that change while a night is reduced: nothing is lost, and the run comes to its end.
+"""Keys of the object store that change while a night is reduced: nothing is lost, and the run is completed.
 
-Real processes against Ceph, with the rights of a pipeline pod and no more. Covered: keys in a file, as a mounted Secret
-is, changed under a run and a look-up that go on; a key in the environment that is revoked under a run, which ends with
-75 and is made up for by the next one. What the policies allow is in test_ceph_bucket.
+Real processes with Ceph, with the rights of a pipeline pod. Covered: keys in a file, such as a mounted Secret, that
+change during a run and a look-up, which continue; a key in the environment that is revoked during a run, which ends
+with exit code 75 and is completed by the next run. What the policies allow: test_ceph_bucket.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The store on a real S3 server: what it promises, what it asks for, and what trouble is called.
+"""The store on a real S3 server: its guarantees, its requests, and the names of its errors.
 
-Covered: the promises of every store; exclusive creation among racing threads and processes, in one request and in
-parts; writers that are killed; lines that break; wrong credentials, buckets, addresses; forks; how many requests a
-look-up takes. Not here: a night on S3 by the command line (test_s3_night), life cycles of buckets.
+Covered: the guarantees of every store; exclusive creation among concurrent threads and processes, in one request and in
+parts; killed writers; broken connections; wrong credentials, buckets and addresses; forks; the number of requests of a
+look-up. Not covered: a night on S3 (test_s3_night), life cycles of buckets.
 """
 
 from __future__ import annotations

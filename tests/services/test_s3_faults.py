@@ -1,11 +1,12 @@
-"""Commits, appends and look-ups through a line that fails at random: nothing half, lost or doubled, readers see whole.
+"""Commits, appends and look-ups with random S3 faults: nothing half-written, lost or duplicated.
 
-Each history has two pods that reduce one sensor, one or two appends to one table, in some two observers that reserve
-numbers, and a reader, all at once, through `tests.services.fault_proxy`. Each tries again after `StorageUnavailable`,
-as Kubernetes does after exit code 75; any other error fails the test. Then the line is quiet, and everything is
-compared with what must be there. In some histories each fault befalls each verb once; in the others a seed decides.
+Each history has, at the same time, two pods that reduce one sensor, one or two appends to one table, sometimes two
+observers that reserve numbers, and a reader, all through `tests.services.fault_proxy`. Each tries again after
+`StorageUnavailable`, as Kubernetes does after exit code 75; any other error fails the test. Then the faults end, and
+everything is compared with the expected content. In some histories each fault happens once to each verb; in the others
+a seed decides.
 
-How many of these there are says tests/effort.py. ``GOZEN_SEED`` replays a failure, whose message names it. Not here:
+The number of histories is in tests/effort.py. ``GOZEN_SEED`` replays a failure, whose message names it. Not covered:
 processes that are killed (test_killed).
 """
 

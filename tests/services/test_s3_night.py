@@ -1,8 +1,8 @@
-"""A night whose archive lies on S3, by the command line: the same commands end in the same objects as in a directory.
+"""A night with an archive on S3, on the command line: the same commands give the same objects as in a directory.
 
-Covered: simulate, masters, run, reduce, night append, watch, look-ups and the archive's own verbs with worker
-processes; a server that goes away and a run that is killed; wrong credentials and buckets with their exit codes. Not
-here: the store itself (test_s3).
+Covered: simulate, masters, run, reduce, night append, watch, look-ups and the commands of the archive, with worker
+processes; a server that stops and a run that is killed; wrong credentials and buckets with their exit codes. Not
+covered: the store itself (test_s3).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Keys and region that change under a session, for each client that asks S3: botocore, obstore, DuckDB, workers.
+"""Keys and region that change during a session, for each S3 client: botocore, obstore, DuckDB, workers.
 
-A real server gets another key, and so does what the keys come from: the environment, either file of Amazon's clients,
-the service that gives a machine its role, a token in a mounted file. The fast client is asked again a minute after it
-failed. Keys that are rotated under a night's run are in test_rotated_keys.
+A real server gets another key, and so does the source of the keys: the environment, either of Amazon's files, the
+service that gives a machine its role, a token in a mounted file. The fast client is tried again a minute after it
+failed. Keys that change during a run of a night: test_rotated_keys.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An S3 server whose certificate is signed by an authority of its site: every client trusts it, or refuses it by name.
+"""An S3 server with a certificate of the site's own authority: every client trusts it, or names it in an error.
 
 Covered: botocore, the client of ranges and DuckDB, each with AWS_CA_BUNDLE, without it, and with a wrong file; workers.
 """

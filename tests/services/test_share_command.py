@@ -1,7 +1,7 @@
 """``gozen share`` with people and for the account, as a user at a terminal sees it.
 
-Covered: what each verb prints, its exit code, and the one line of an error; the log-in with a page that is printed, and
-where the app password is kept; the environment of a lab. Not here: put and get; what shares do
+Covered: output, exit code and one-line error of each command; the log-in with a printed page, and where the app
+password is stored; the environment of a lab. Not covered: put and get; the effect of shares
 (services/test_sharing_shares.py).
 """
 

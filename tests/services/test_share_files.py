@@ -1,7 +1,7 @@
 """``gozen share put``, ``get`` and ``ls``, as a user at a terminal sees them.
 
-Covered: what each verb prints, its exit code, the line of an error, Ctrl-C, and that the same command continues. Not
-here: what transfers do (services/test_sharing_transfers.py), the account (services/test_share_command.py).
+Covered: output, exit code and one-line error of each command, Ctrl-C, and that the same command then continues. Not
+covered: transfers (services/test_sharing_transfers.py), the account (services/test_share_command.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""``gozen share`` in a lab: the app password is with the hub's service, over HTTP, and never in the home.
+"""``gozen share`` in a lab: the hub's service keeps the app password, over HTTP; it is never in the home folder.
 
-Covered: log in, share and log out with the real service, a hub and an API server of the tests; another lab; a token
-that the hub does not know. Not here: the rights of the service (unit/test_chart_nextcloud.py).
+Covered: log in, share and log out with the real service, and a simulated hub and API server; another lab; a token that
+the hub does not know. Not covered: the rights of the service (unit/test_chart_nextcloud.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Shares and the log-in at a Nextcloud: the server of the tests, and a real one if the environment names it.
+"""Shares and the log-in with Nextcloud: on the server of the tests, and on a real one if the environment names it.
 
-Covered: shares with users and groups, links, who sees what, withdrawal; the log-in flow to its app password, and its
-end; each refusal of the server as a sentence; other hosts, certificates, a server under a path, old and new servers.
-Not here: transfers; answers without a server (unit/test_sharing_shares.py); the command
+Covered: shares with users and groups, links, who sees what, withdrawal; the log-in flow up to its app password, and the
+log-out; a message for each refusal of the server; other hosts, certificates, a server under a path, old and new
+servers. Not covered: transfers; answers without a server (unit/test_sharing_shares.py); the command
 (services/test_share_command.py).
 """
 

@@ -1,8 +1,8 @@
-"""Transfers to and from Nextcloud: what succeeds, and that every trouble ends in a sentence and can be continued.
+"""Transfers to and from Nextcloud: successful ones, and failures that end in a message and can be continued.
 
-The first part runs on the server of the tests, and on a real one too if ``GOZEN_TEST_NEXTCLOUD`` names it
-(`real_nextcloud`). The second part is trouble that only the server of the tests can make. `rclone` is a second opinion
-on that server. Not here: random sequences of trouble (tests/property/test_sharing_histories.py).
+The first part runs on the server of the tests, and also on a real one if ``GOZEN_TEST_NEXTCLOUD`` names it
+(`real_nextcloud`). The second part has failures that only the server of the tests can produce. `rclone` checks that
+server independently. Not covered: random sequences of failures (tests/property/test_sharing_histories.py).
 """
 
 from __future__ import annotations

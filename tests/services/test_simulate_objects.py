@@ -1,8 +1,8 @@
-"""``gozen simulate objects`` and the release that it writes, as a user meets them.
+"""``gozen simulate objects`` and the release that it writes, as a user sees them.
 
 Covered: tables with the same partitions and patches, a valid collection, the same bytes for the same seed, a second
-run, another seed under the same name, a kill at every write, `gozen simulate` without a verb. What the objects are
-like is tested in tests/unit/test_simulator_objects.py.
+run, another seed with the same name, a kill at every write, `gozen simulate` without a subcommand. The objects
+themselves: tests/unit/test_simulator_objects.py.
 """
 
 from __future__ import annotations

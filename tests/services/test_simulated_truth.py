@@ -1,7 +1,7 @@
-"""A simulated exposure of a whole Tomo-e sensor, reduced, against the truth that was put in.
+"""A simulated exposure of a complete Tomo-e sensor, reduced, and compared with its true values.
 
-Magnitudes, their scatter against what star, sky and read-out allow, times by row, positions, and a flare; then the same
-sensor while the telescope drifts by 40 pixels over the sequence. Leaves out clouds and movers.
+Covered: magnitudes, their scatter compared with the noise of star, sky and read-out, times by row, positions, and a
+flare; then the same sensor while the telescope drifts by 40 pixels over the sequence. Not covered: clouds and movers.
 """
 
 from __future__ import annotations

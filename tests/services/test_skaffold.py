@@ -1,6 +1,6 @@
-"""``skaffold.yaml`` is what Skaffold understands, and names files, images and values that there are.
+"""``skaffold.yaml`` is valid for Skaffold, and names existing files, images and values.
 
-Its schema comes from Skaffold's own Go module, kept in the cache. Skaffold itself is not run: no package has it.
+Its schema is that of Skaffold's Go module, kept in the cache. Skaffold itself is not run, because no package has it.
 """
 
 from __future__ import annotations

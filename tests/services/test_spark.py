@@ -1,7 +1,7 @@
-"""Spark, unmodified, reads our tables: every row once, with the values that our own reader gives.
+"""Unmodified Spark reads Gozen's tables: every row once, with the values that Gozen's own reader returns.
 
 Covered: the list of files of a live light-curve table after a correction; the list and the directory of a release, also
-after the live table went on; object tables with null bands; the program of docs/how-to/spark.md, with a join.
+after the live table changed; object tables with null bands; the program of docs/how-to/spark.md, with a join.
 """
 
 from __future__ import annotations

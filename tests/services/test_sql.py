@@ -1,8 +1,8 @@
-"""Answers in SQL, as a notebook and the command give them: every column of every query, in every form.
+"""Results of SQL queries in a notebook and on the command line: every column of every query, in every form.
 
-Covered: names that differ in case only, with dots, and two of one name; values of every type in each output; joins of
-light curves, exposures and nights; circles in joins and on columns that no index is of; tables whose files have
-different columns; samples and aliases of columns. What a query may not do is in test_sql_locked.
+Covered: names that differ only in case, have dots, or occur twice; values of every type in each output; joins of light
+curves, exposures and nights; circles in joins and on columns without an index; tables whose files have different
+columns; samples and aliases of columns. What a query must not do: test_sql_locked.
 """
 
 from __future__ import annotations

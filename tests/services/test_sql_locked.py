@@ -1,8 +1,8 @@
-"""A query reads the tables that it names and nothing else, and ends when it is told to.
+"""A query reads only the tables that it names, and ends at its limits or when it is interrupted.
 
-Covered: generated texts with files inside and outside of the archive that are watched; each way to a file with and
-without `trusted`; DuckDB's own lock behind the allow-list; limits of time, memory and rows; Ctrl-C in a notebook and in
-the command; long steps that DuckDB does not interrupt.
+Covered: generated queries, with monitored files inside and outside of the archive; each way to a file with and without
+`trusted`; DuckDB's own lock in addition to the allow-list; limits of time, memory and rows; Ctrl-C in a notebook and on
+the command line; long steps that DuckDB does not interrupt.
 """
 
 from __future__ import annotations

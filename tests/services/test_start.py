@@ -1,8 +1,8 @@
-"""Each verb of ``gozen`` started as users start it, once: it says what a call by way of the fork server says.
+"""Each ``gozen`` command started once as users start it: its output is the same as through the fork server.
 
-Other tests save the start of the command; this one shows that nothing depends on it: exit codes, both channels, and
-that a fresh interpreter finds what the verb imports. `demo` and `simulate` are started by the fixtures of that name.
-Not here: signals (test_night_by_command, test_watch).
+Other tests skip the start of the command. This module shows that nothing depends on this: exit codes, both output
+streams, and the imports of a new interpreter. `demo` and `simulate` are started by the fixtures of these names. Not
+covered: signals (test_night_by_command, test_watch).
 """
 
 from __future__ import annotations

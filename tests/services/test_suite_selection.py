@@ -1,6 +1,6 @@
-"""Which tests a run leaves out: those of ``make test-all``, and those that passed for the same files.
+"""Which tests a run leaves out: those of ``make test-all``, and those that passed with the same files.
 
-Covered: real runs of pytest on a small module, and what a resumed ``make test-all`` runs again.
+Covered: real runs of pytest on a small module, and the tests that a resumed ``make test-all`` runs again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The stages of a run: their order, what follows when one fails, and that nothing outlives them.
+"""The stages of a run: their order, the effect of a failure, and that no process outlives them.
 
-Covered: real processes, one of which has left its parent and its session; Ctrl-C. Not here: what the stages are.
+Covered: real processes, one of which has left its parent and its session; Ctrl-C. Not covered: the list of stages.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Versions of real checkouts and builds: what git, an installation, archives and wheels of one commit say.
+"""Versions of real checkouts and builds of one commit: by git, an installation, archives and wheels.
 
 Covered: an untagged shallow clone, an editable installation after a commit, an edit and a tag, a worktree, a wheel, a
-source distribution, `git archive`, a build without git, a version that is given; an import that starts no process.
-The checkout has the code of versions alone. Not here: made-up repositories, which are in tests/unit/test_version.
+source distribution, `git archive`, a build without git, a version that is given; an import that starts no process. The
+checkout contains only the code of versions. Made-up repositories are in tests/unit/test_version.
 """
 
 from __future__ import annotations

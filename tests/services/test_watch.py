@@ -1,8 +1,8 @@
-"""``gozen watch`` as an observatory runs it: real processes, real files that come, are half-written, broken or killed.
+"""``gozen watch`` as an observatory runs it: real processes, and files that are complete, half-written or broken.
 
-Covered: the whole way from a folder to the table; that it ends as `gozen run` does and, killed, bit by bit the same;
-half-written files, express, a full queue, broken files, storage that is away for a while, Ctrl-C, and two watches at
-once. Not here: the decisions (tests/unit/test_watch_*), the pace (benchmarks/night.py).
+Covered: the way from a folder to the table; the same result as `gozen run`, bit by bit also after a kill; half-written
+files, express cubes, a full queue, broken files, storage that fails for some time, Ctrl-C, and two watches at the same
+time. Not covered: the decisions (tests/unit/test_watch_*), the speed (benchmarks/night.py).
 """
 
 from __future__ import annotations

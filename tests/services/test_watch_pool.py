@@ -1,6 +1,6 @@
-"""A pool to which tasks come one by one, as a watch has it: results as they come, errors by name, workers that die.
+"""A pool that gets tasks one by one, as in a watch: results as they come, named errors, workers that die.
 
-Covered with real processes and real signals.
+The processes and signals are real.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Processes that a test watches end: which there are, whether one is gone, and a wait that does not last for ever."""
+"""List the processes whose end a test awaits, tell whether one has ended, and wait with a time limit."""
 
 from __future__ import annotations
 

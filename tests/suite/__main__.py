@@ -1,6 +1,6 @@
-"""``python -m tests.suite``: the stages of ``make test``, and of ``make test-all`` with the word ``all``.
+"""``python -m tests.suite``: the stages of ``make test``; with the argument ``all``, those of ``make test-all``.
 
-Builds, lint and tests run beside each other; a test that needs a program which is being built waits for it.
+Builds, lint and tests run at the same time. A test waits if it needs a program that is not built yet.
 """
 
 from __future__ import annotations

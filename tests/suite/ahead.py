@@ -1,8 +1,8 @@
-"""``python -m tests.suite.ahead``: the unit, property and real tests with a clock two years ahead and without network.
+"""``python -m tests.suite.ahead``: run the unit, property and real tests with a clock two years ahead, and offline.
 
-No installed table of leap seconds or of the Earth's rotation counts as new then. libfaketime sets the clock of all
-processes; a network namespace of their own leaves them the loopback interface alone. The tests of the suite itself are
-left out: they sleep, which libfaketime 0.9.10 makes fail, and they are no part of what users install.
+The installed tables of leap seconds and of the Earth's rotation are then outdated. libfaketime sets the clock of all
+processes, and a network namespace leaves them only the loopback interface. The tests of the suite itself are left out,
+because libfaketime 0.9.10 breaks their sleeps, and because users do not install the suite.
 """
 
 from __future__ import annotations

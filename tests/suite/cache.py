@@ -1,8 +1,8 @@
-"""Files that take long to make, kept from one test run to the next, outside the checkout.
+"""Cache, outside the checkout, of files that take long to make, from one test run to the next.
 
-Each has a name that says what it was made of, and a seal with the digest of its bytes: one that a full disk, a kill or
-a power cut has left half-written is made again. ``python -m tests.suite.cache`` removes them; what users of Gozen keep
-in the same place, as the results of QuickDB, stays.
+The name of each file states what the file was made from, and a seal contains the digest of its bytes. A file that a
+full disk, a kill or a power failure has left half-written is therefore made again. ``python -m tests.suite.cache``
+removes the files, but not those that Gozen itself keeps in the same place, such as results of QuickDB.
 """
 
 from __future__ import annotations

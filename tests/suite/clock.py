@@ -1,4 +1,4 @@
-"""Lines of progress with the time since the whole run began, the same in every process of a run."""
+"""Print lines of progress with the time since the start of the run, which all processes of a run share."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What each test, fixture and build took: seconds and processor seconds, a JSON line each; a pytest plugin.
+"""A pytest plugin that records the seconds and processor seconds of each test, fixture and build as JSON lines.
 
-Lines go to the folder that ``GOZEN_COSTS`` names, a file for each process; without it nothing is measured. What is
-made of them is in `times`.
+The lines are written to the folder in ``GOZEN_COSTS``, one file for each process; without this variable nothing is
+recorded. `times` evaluates them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""``make mutants``: bugs are put into a copy of the checkout, one at a time, and the small tests must find each.
+"""``make mutants``: put bugs into a copy of the checkout, one at a time; the named tests must find each.
 
-What is repeated must find its bugs in a third of its repetitions, for each of five seeds. The operator's own seeded
-bugs are in tests/property, where they cost no second installation.
+A repeated test must find its bug within a third of its repetitions, for each of five seeds. The seeded bugs of the
+operator are in tests/property, where they need no second installation.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which tests a long run has passed already, so that ``make test-all`` continues where it was stopped.
+"""A pytest plugin that records passed tests, so that an interrupted ``make test-all`` continues where it stopped.
 
-A pytest plugin: ``GOZEN_PASSED`` is a file of test names. The plugin leaves out the tests that the file names, and adds
-those that pass. The file belongs to one state of the checkout; any change of a file begins a new one.
+``GOZEN_PASSED`` is a file of test names. The plugin leaves out the tests that the file names, and adds those that pass.
+The file belongs to one state of the checkout; after any change of a file, a new one is begun.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Processor seconds of a process with everything that it started and that still runs, read from /proc."""
+"""Processor seconds of a process and its running descendants, read from /proc."""
 
 from __future__ import annotations
 

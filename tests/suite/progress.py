@@ -1,4 +1,4 @@
-"""A pytest plugin that says in lines, not in dots, how far a run of the suite is; also where its output is a file."""
+"""A pytest plugin that prints the progress of a run as lines instead of dots, also if the output is a file."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""``make test-data``: download the observed test data that are public, and check each file against its checksum.
+"""``make test-data``: download the public part of the observed test data, and check each file against its checksum.
 
-`tests/real/public_files.csv` lists them: the name that the tests use, the repository, commit and path of the original,
-and the size and SHA-256 of its bytes before compression. A file appears under its name only after its checksum was
-right, so an interrupted download can be started again. Files that are already there are checked and kept.
+`tests/real/public_files.csv` lists the files: the name that the tests use; the repository, commit and path of the
+original; and the size and SHA-256 of its bytes before compression. A file gets its name only after its checksum is
+verified, so an interrupted download can be started again. Existing files are checked and kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A pytest plugin that chooses and orders the tests in a run of the suite; other calls of pytest run what they name.
+"""A pytest plugin that selects and orders the tests in a run of the suite; other calls of pytest are not affected.
 
-``make test`` leaves out tests with ``@pytest.mark.test_all``, which states a reason, and tests with the mark
-``proved_for`` while the files that it names are the same as when the tests passed. Groups that mostly wait start
-first, then the modules that cost most.
+``make test`` leaves out tests with ``@pytest.mark.test_all``, which states a reason. It also leaves out tests with the
+mark ``proved_for`` if the files that the mark names have not changed since the tests passed. Groups that mostly wait
+start first, then the modules that take longest.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Runs the stages of a test run side by side, and stops every process that they have started at the end.
+"""Run the stages of a test run at the same time, and stop all processes that they started at the end.
 
-Which stages there are is in `__main__`. This module starts them, says when each begins and ends, and handles Ctrl-C.
+`__main__` defines the stages. This module starts them, prints when each begins and ends, and handles Ctrl-C.
 """
 
 from __future__ import annotations

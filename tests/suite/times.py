@@ -1,6 +1,6 @@
-"""What the last run of the suite cost: ``make times`` prints sums by module, builds, and the most expensive tests.
+"""``make times``: print what the last run of the suite cost: sums by module, builds, and the most expensive tests.
 
-Budgets are in tests/effort.py: a module that takes more than twice its own is named at the end of each run.
+The budgets are in tests/effort.py. At the end of each run, modules that took more than twice their budget are named.
 """
 
 from __future__ import annotations

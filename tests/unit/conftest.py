@@ -1,4 +1,4 @@
-"""What all unit tests share: no file is forced to the disk, which is most of the time of a test that writes some."""
+"""Fixture of all unit tests: files are not forced to the disk, which would take most of the time of such tests."""
 
 from __future__ import annotations
 

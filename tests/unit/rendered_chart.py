@@ -1,4 +1,4 @@
-"""The chart as Helm renders it, without a cluster: manifests, and how tests find one among them."""
+"""The chart as rendered by Helm, without a cluster: its manifests, and functions to find one of them."""
 
 from __future__ import annotations
 

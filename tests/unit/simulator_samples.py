@@ -1,4 +1,4 @@
-"""A small camera of the profile `tomoe` and orders for it, so that the tests of the simulator are quick."""
+"""A small camera of the profile `tomoe`, and orders for it, to make the tests of the simulator fast."""
 
 from __future__ import annotations
 

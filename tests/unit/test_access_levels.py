@@ -1,7 +1,7 @@
-"""Who is a member, and which keys of an archive each level may read.
+"""Test which users are members, and which keys of an archive each level may read.
 
-Covered: users, groups, everyone; every key that a real archive with a table and a release has; the size of a policy;
-the same patterns in the bucket policy. What a real gateway makes of them is in services/test_lab_credentials.
+Covered: users, groups, everyone; every key of a real archive with a table and a release; the size of a policy; the same
+patterns in the bucket policy. How a real gateway applies the policies: services/test_lab_credentials.
 """
 
 from __future__ import annotations

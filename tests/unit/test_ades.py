@@ -1,6 +1,6 @@
-"""The form of the Minor Planet Center: header, columns and values, their limits, and what may not be sent.
+"""Test reports for the Minor Planet Center: header, columns, values and their limits, and what is refused.
 
-The limits are those of the official schema ``submit.xsd`` of 2022; a file was held against the schema itself by hand.
+The limits are those of the official schema ``submit.xsd`` of 2022. One file was checked against the schema by hand.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which apertures an exposure is measured with: named ones as they are, one by the seeing in whole pixels.
+"""Test the choice of apertures: the diameters of the profile, or one from the seeing in whole pixels.
 
-Few stars and hot pixels are seen by the stack's own measurement of the seeing.
+Also with few stars and with hot pixels, for which the seeing is that of the stack.
 """
 
 from __future__ import annotations

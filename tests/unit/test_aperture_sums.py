@@ -1,4 +1,4 @@
-"""Aperture sums against Source Extractor's exact circles: fractions of pixels, edges, places off the image, masks."""
+"""Compare aperture sums with Source Extractor's exact circles: fractions of pixels, edges, masks, positions off it."""
 
 from __future__ import annotations
 

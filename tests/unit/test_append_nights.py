@@ -1,6 +1,6 @@
-"""Nights into a table as one step: which nights and commits, what each gave, and the log of each.
+"""Test the append of several nights as one step: which nights and commits, the result of each, and the log of each.
 
-What an append does to a table has its own tests (services/test_catalog_append); the log's rule is tested here, too.
+What an append does to a table is tested in services/test_catalog_append.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The architecture page has every package, names first files and tests that exist, and shows the picture of its script.
+"""Test the architecture page: it names every package, its first files and tests exist, its picture is up to date.
 
-That each path and link on the page leads somewhere is in test_citations.
+That the paths and links of the page exist is tested in test_citations.
 """
 
 from __future__ import annotations

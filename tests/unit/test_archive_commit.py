@@ -1,4 +1,4 @@
-"""Commits and provenance: written once, same bytes each time, and what the headers of products say of their origin."""
+"""Test commits and provenance: written once, the same bytes each time, and provenance in the headers of products."""
 
 import json
 from pathlib import Path

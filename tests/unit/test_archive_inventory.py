@@ -1,4 +1,4 @@
-"""What the archive holds, and whether every product is what its commit says."""
+"""Test the list of an archive's contents, and the comparison of every product with its commit."""
 
 import pytest
 

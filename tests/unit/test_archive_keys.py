@@ -1,4 +1,4 @@
-"""The key layout: names as the documentation has them, what cannot be a name, and which run the tables hold."""
+"""Test the key layout: keys as documented, invalid names, and the choice of the run whose rows are in the tables."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""The store: atomic puts, exclusive creation, keys that stay inside, and what a full or unwritable disk does.
+"""Test the store in a directory: atomic writes, exclusive creation, keys outside the root, full and read-only disks.
 
 The failures are real ones in child processes: a limit on file size, `/dev/full`, a folder of another owner, a kill.
-Leaves out object storage, which has its own tests with a real server.
+Stores on S3 have their own tests with a real server.
 """
 
 import errno

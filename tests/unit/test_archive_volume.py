@@ -1,7 +1,7 @@
-"""The archive's volume in users' namespaces: volumes, claims, and when they are made.
+"""Test the archive's volume in users' namespaces: the volumes and claims, and when they are created.
 
-What the API server and the chart's policy make of them is in cluster/test_user_volumes, the pods that mount them in
-test_lab_and_worker_pods, a node in cluster/test_archive_on_a_node.
+With an API server and the chart's policy: cluster/test_user_volumes. Pods that mount the volume:
+test_lab_and_worker_pods. On a node: cluster/test_archive_on_a_node.
 """
 
 from __future__ import annotations

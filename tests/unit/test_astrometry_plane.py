@@ -1,4 +1,4 @@
-"""The tangent plane and linear projections against astropy, everywhere on the sky; orientation, parity, sensors."""
+"""Compare the tangent plane and linear projections with astropy anywhere on the sky: orientation, parity, sensors."""
 
 from __future__ import annotations
 

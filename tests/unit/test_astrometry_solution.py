@@ -1,4 +1,4 @@
-"""A solution's FITS cards open in astropy and agree to 1e-3 pixel both ways, with distortion, anywhere on the sky."""
+"""Test the FITS cards of a solution: astropy agrees to 1e-3 pixel both ways, with distortion, anywhere on the sky."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Solving a field: from a hint that is off and turned, among distractors, never by chance; refusals with their numbers.
+"""Test the astrometric solution with a wrong and rotated hint, among false detections; refusals state value and limit.
 
-Also the refinement, with distortion only where there is some. Blind solutions are tested on a real index in tests/real.
+Also tested: no solution by chance, and refinement, with distortion only if there is any. Blind solutions are tested
+with a real index in tests/real.
 """
 
 from __future__ import annotations

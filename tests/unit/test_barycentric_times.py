@@ -1,6 +1,6 @@
-"""Barycentric times: against astropy's own light travel time, over nights, over the sky, unknown times, uncertainty.
+"""Compare barycentric times with astropy's light travel time, over nights and over the sky; unknown times, uncertainty.
 
-A clock that is ahead of the installed tables is in `tests/services/test_clock_ahead.py`.
+A clock ahead of the installed tables: `tests/services/test_clock_ahead.py`.
 """
 
 from __future__ import annotations

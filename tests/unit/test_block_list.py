@@ -1,4 +1,4 @@
-"""The block list: what an entry covers, and what is no list."""
+"""Test the block list: which data an entry covers, and which files are refused."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Calibration of a frame against a plain numpy reference: masters, reference columns, dead pixels, saturation, NaN."""
+"""Compare the calibration of a frame with plain NumPy: masters, reference columns, dead pixels, saturation, NaN."""
 
 from __future__ import annotations
 

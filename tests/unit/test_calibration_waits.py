@@ -1,4 +1,4 @@
-"""What an Exposure waits for before it is reduced: calibration of its night that may serve it, and not for ever."""
+"""Test how long an Exposure waits for calibration exposures of its night that may match it, and when the wait ends."""
 
 from __future__ import annotations
 

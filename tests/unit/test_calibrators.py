@@ -1,4 +1,4 @@
-"""Which stars calibrate: judged frame by frame, every rule counted, blended ones before none at all."""
+"""Test the choice of calibrators: flags on each frame, counts for every rule, blended stars only if too few others."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The reference catalogue: files as people have them, proper motion, cones, and the HATS collection made from it.
+"""Test the reference catalogue: users' files, proper motion, cones, and the HATS collection made from it.
 
-Covered: names of the Gaia archive, VizieR and plain tables; explicit names; ids that are no ids; epochs; unreadable
-files; motion across the pole and across ra 0; cones; writing, reading back and refusing to overwrite. LSDB's own
-cross-match over the margin is in tests/real.
+Covered: column names of the Gaia archive, VizieR and plain tables; names that the user gives; invalid ids; epochs;
+unreadable files; motion across the pole and across ra 0; cones; writing, reading back, and refusal to overwrite. LSDB's
+cross-match with the margin: tests/real.
 """
 
 from __future__ import annotations

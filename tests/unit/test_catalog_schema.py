@@ -1,8 +1,7 @@
-"""The light-curve columns, flag bits and our own ids.
+"""Test the light-curve columns, the flag bits and Gozen's own ids.
 
-Covered: the columns of the light-curve table in order with types and units; further apertures; flag bits in the
-metadata; building rows from arrays (NaN, masked values, texts); ids of ours against Gaia's; the documentation lists the
-same columns.
+Covered: order, types and units of the columns; further apertures; flag bits in the metadata; rows from arrays (NaN,
+masked values, texts); Gozen's ids compared with Gaia's; the same columns in the documentation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Windowed centroids and the width of stars: every sub-pixel phase, the search for a moved star, places without one."""
+"""Test windowed centroids and the width of stars: every sub-pixel phase, search for a moved star, no star."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The chart as Helm renders it: what it makes of values, what it refuses, and that its parts fit the operator's.
+"""Test the chart as rendered by Helm: its output for given values, refused values, and names shared with the operator.
 
-Covered: the schema; that settings reach the pods under names that Gozen reads; rights, each verb of them; pod security;
-policies; storage on S3 or on a volume; several namespaces; custom resources that stay. Not here: an API server
-(tests/cluster/test_chart), the hub (test_chart_hub).
+Covered: the schema of the values; settings in the pods under names that Gozen reads; every verb of the rights; pod
+security; policies; storage on S3 or on a volume; several namespaces; custom resources that are kept. Not covered: an
+API server (tests/cluster/test_chart), the hub (test_chart_hub).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The service for labs' credentials in the chart: off by default, its rights, its pod, and whom it reaches.
+"""Test the service for labs' credentials in the chart: off by default, its rights, its pod, and its connections.
 
-Covered: rights and admission policy; the pod and its Secrets by method; the token for the hub only where groups decide;
-connections; refused values. Not here: an API server (tests/cluster/test_user_credentials), the program itself.
+Covered: rights and admission policy; the pod and its Secrets for each method; the token for the hub only if groups are
+needed; connections; refused values. Not covered: an API server (tests/cluster/test_user_credentials), the program.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The hub in the chart as Helm renders it: its settings, rights, pods, connections and ways in.
+"""Test the hub in the chart as rendered by Helm: settings, rights, pods, connections and ingress.
 
-Covered: the hub reads the file of settings; rights, each verb of them; tokens; restricted pods; allowed connections,
-also in users' namespaces; the portal's environment; Ingress and Gateway; refused values; warnings. Not here: an API
-server (tests/cluster/test_chart, tests/cluster/test_user_namespaces), the programs themselves.
+Covered: the hub reads the file of settings; every verb of the rights; tokens; restricted pods; allowed connections,
+also in users' namespaces; the portal's environment; Ingress and Gateway; refused values; warnings. Not covered: an API
+server (tests/cluster/test_chart, tests/cluster/test_user_namespaces), the programs.
 """
 
 from __future__ import annotations

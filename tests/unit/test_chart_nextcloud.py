@@ -1,7 +1,7 @@
-"""Nextcloud in the chart as Helm renders it: the service for accounts, its rights, its Secret, and connections.
+"""Test Nextcloud in the chart as rendered by Helm: the service for accounts, its rights, its Secret, and connections.
 
-Covered: nothing of it by default; the one Secret that it reads and changes; connections of the service and of labs;
-where labs find it. Not here: the service itself (unit/test_nextcloud_accounts_service.py).
+Covered: off by default; the only Secret that the service may read and change; connections of the service and of labs;
+the address that labs get. Not covered: the service itself (unit/test_nextcloud_accounts_service.py).
 """
 
 from __future__ import annotations

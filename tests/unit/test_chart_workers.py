@@ -1,8 +1,8 @@
-"""Users' workers in the chart as Helm renders it: rights, connections, pods, and Dask's resources.
+"""Test users' workers in the chart as rendered by Helm: rights, connections, pods, and Dask's resources.
 
-Covered: nothing of it by default; rights, each verb; connections of the service and of Dask's controller, which never
-reaches the port of Dask's protocol; where labs find the service; a chart without Dask's resources. Not here: the API
-server (tests/cluster/test_user_workers), and an attack on connections, which needs a node that enforces policies.
+Covered: off by default; every verb of the rights; connections of the service and of Dask's controller, which cannot
+reach the port of Dask's protocol; the address that labs get; a chart without Dask's resources. Not covered: an API
+server (tests/cluster/test_user_workers), and attacks, which need a node that enforces policies.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What docs, docstrings and comments cite exists in the repository: pages, decisions, links, modules, source files.
+"""Test that everything that docs, docstrings and comments cite exists: pages, decisions, links, modules, source files.
 
 Not covered: anchors of links, which ``mkdocs build --strict`` checks, and addresses of other sites.
 """

@@ -1,7 +1,7 @@
-"""The command line as a user meets it: exit codes, the one line of an error, groups of verbs, outputs, start-up.
+"""Test the command line: exit codes, one-line errors, groups of commands, output formats, start-up time.
 
-Calls go through `gozen.cli.call.run` in this process where that shows all; where the process itself matters (signals,
-pipes, what is imported) through ``python -m gozen``. Leaves out what the verbs' services decide: they have their tests.
+Most calls go through `gozen.cli.call.run` in this process. Signals, pipes and imports are tested with ``python -m
+gozen``. Not covered: the functions that the commands call, which have their own tests.
 """
 
 import csv
@@ -444,7 +444,7 @@ def test_the_rule_of_a_bucket_has_days_that_a_bucket_can_count():
 
 def test_no_error_ends_a_command_as_if_all_were_done(monkeypatch, capsys):
     def refuse(args):
-        raise CorruptFile("a.fits: the file is empty")
+        raise CorruptFile("a.fits: the file is empty; copy it again")
 
     monkeypatch.setattr("gozen.cli.call._call", refuse)
     assert run(["exposures"]) == 65

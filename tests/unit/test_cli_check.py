@@ -1,6 +1,6 @@
-"""``gozen instrument check`` on whole files: what it finds in the pixels and images, and how it says so.
+"""Test ``gozen instrument check`` on complete files: its findings in pixels and images, and their messages.
 
-What it reads from headers is in `test_instrument.py` and `test_readout.py`.
+What it reads from headers: `test_instrument.py` and `test_readout.py`.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""``gozen lightcurve``: what it prints and writes, and what it says when nothing is there or the request is wrong."""
+"""Test ``gozen lightcurve``: output, files, and messages for empty results and wrong requests."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What `gozen run`, `reduce`, `masters` and `archive forget` say of raw files; what belongs together has its own tests.
+"""Test the messages of `gozen run`, `reduce`, `masters` and `archive forget` about raw files.
 
-The reduction itself is left out: commits that stand already take its place.
+Not covered: the grouping of raw files, and the reduction, which existing commits replace here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Wrong input of a new user: what is not there, what is misspelt, what cannot be written, what is not on the sky.
+"""Test wrong input on the command line: missing objects, misspelt words, unwritable outputs, positions off the sky.
 
-Each is one line with its name and exit code 64, before any work. The messages name what was given and what is valid.
-Covered: archives, nights, tables and sensors that do not exist, words, paths of outputs, empty arguments, ranges of
-positions, and searches that find nothing. Leaves out what a library parses: see test_cli.py.
+Each gives one line with the name of the error, and exit code 64, before any work. The message names the given value and
+the valid ones. Covered: missing archives, nights, tables and sensors; words; paths of outputs; empty arguments; ranges
+of positions; searches without results. Not covered: arguments that a library parses (test_cli.py).
 """
 
 import errno

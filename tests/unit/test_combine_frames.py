@@ -1,4 +1,4 @@
-"""Masters: clipped outliers, dark and bias levels, flats, dead and hot pixels, flats that saturate."""
+"""Test masters: clipped outliers, dark and bias levels, flats, dead and hot pixels, saturated flats."""
 
 from __future__ import annotations
 

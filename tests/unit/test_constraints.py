@@ -1,4 +1,4 @@
-"""The versions in constraints.txt: every Python that the README names can install them."""
+"""Test the versions in constraints.txt: every Python version that the README names can install them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files for contributors: forms, workflow, hooks and citation are valid, and name targets and files that exist."""
+"""Test the files for contributors: valid forms, workflow, hooks and citation; existing targets and files."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Many looks at once: no more Jobs are asked for than may run, also while the API server takes its time.
+"""Test concurrent reconciliations: never more Jobs than allowed, even if the API server is slow.
 
-Covered: a turn counts from the moment at which it is decided, a second look waits in words, a turn that came to
-nothing is free again, one whose Job may have been made is not, and what was deleted is not deleted again before the
-server has told so. Histories of one look after the other are in tests/property/test_reconcile.py.
+Covered: a place for a Job is taken when the decision is made; a second reconciliation waits and says so; a place is
+free again if no Job was created, but not if one may have been; a deletion is not repeated before the server has
+confirmed it. Sequential reconciliations: tests/property/test_reconcile.py.
 """
 
 import threading

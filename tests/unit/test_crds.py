@@ -1,6 +1,6 @@
-"""The CustomResourceDefinitions: that the files in the chart are those of the models, and what their schemas hold.
+"""Test the CustomResourceDefinitions: the chart's files are those of the models, and the schemas are complete.
 
-What the API server makes of them is in tests/cluster.
+How the API server applies them: tests/cluster.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whose credentials are due: decisions of the service for labs' credentials, with the time as an argument."""
+"""Test which users' credentials must be renewed: decisions of the service for labs' credentials, with a given time."""
 
 from __future__ import annotations
 

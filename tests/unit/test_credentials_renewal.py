@@ -1,8 +1,8 @@
-"""Rounds of the service for labs' credentials, with a cluster and a source of the tests' own.
+"""Test rounds of the service for labs' credentials, with a simulated cluster and source of credentials.
 
-Covered: Secrets and their content; renewal at half of the life; changed members, groups and keys; failures of one user,
-of all, of the hub, of the API server; metrics and health. Not here: a real API server (tests/cluster), a real gateway
-(tests/services/test_lab_credentials).
+Covered: Secrets and their content; renewal at half of the lifetime; changed members, groups and keys; failures for one
+user, for all, of the hub, of the API server; metrics and health. Not covered: a real API server (tests/cluster), a real
+gateway (tests/services/test_lab_credentials).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Dask's controller as the chart runs it: a hostile scheduler makes it neither speak Dask's protocol nor act elsewhere.
+"""Test Dask's controller as in the chart: a hostile scheduler cannot make it speak Dask's protocol or act elsewhere.
 
-Each test runs the functions of the installed controller against a server of this test. Not here: the NetworkPolicy on
-a node that enforces it.
+Each test runs functions of the installed controller against a server of the test. Not covered: the NetworkPolicy on a
+node that enforces it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The connection to a Dask scheduler that sends more than one message at its start."""
+"""Test the connection to a Dask scheduler that sends more than one message at its start."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Recovered against injected: the checks pass for what was injected and go red for each thing that can be wrong.
+"""Test the comparison of recovered with injected values: correct values pass, and each kind of error fails a check.
 
-A night of one sensor is made up here, exact but for its noise; the demo itself is tested in tests/services.
+The night of one sensor is made up here, exact except for noise. The demo itself is tested in tests/services.
 """
 
 from __future__ import annotations

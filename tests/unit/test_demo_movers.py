@@ -1,7 +1,7 @@
-"""Tracklets against injected movers: what was found passes, and each thing that can be wrong goes red.
+"""Test the comparison of tracklets with injected movers: correct ones pass, and each kind of error fails a check.
 
-Covered: pairing, false and second tracklets, what cannot be found, the seven numbers, and how they are said. A camera
-is made up here.
+Covered: pairing, false and duplicate tracklets, movers that cannot be found, the seven numbers and their texts. The
+camera is made up here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Detection on a stack: complete to its threshold, positions, background, weights, blends, nothing on an empty sky."""
+"""Test detection on a stack: completeness at the threshold, positions, background, weights, blends, an empty sky."""
 
 from __future__ import annotations
 

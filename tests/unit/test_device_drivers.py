@@ -1,4 +1,4 @@
-"""Drivers: found by entry point; what is said when one is unknown, broken or makes something else."""
+"""Test drivers of devices: found by entry point; errors for unknown, broken and unsuitable ones."""
 
 import pytest
 

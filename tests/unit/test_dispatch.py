@@ -1,7 +1,7 @@
-"""Which cubes a watch gives to its workers, and when it tries again, with workers that a test plays.
+"""Test which cubes a watch gives to its workers, and when it tries again, with simulated workers.
 
-Covered: storage that fails in some workers or when a cube's recipe is looked up; damaged records. Not here: the order
-of cubes (test_waiting_cubes), files on their way into the archive (test_watch_storage_failures), real workers
+Covered: storage that fails in some workers or during the search for a cube's recipe; damaged records. Not covered: the
+order of cubes (test_waiting_cubes), the copy of files into the archive (test_watch_storage_failures), real workers
 (services/test_watch).
 """
 

@@ -1,7 +1,7 @@
-"""What belongs together, on files of a few pixels through the same door as `gozen masters` and `gozen run --raw`.
+"""Test the grouping of raw files into exposures, with small files, as `gozen masters` and `gozen run --raw` do it.
 
-Covered: words, pointings, numbers, names, doubles, what comes later. Not here: order and portions in general
-(property/test_arrivals_in_portions), the watched folder (test_watch_folder), the reduction.
+Covered: keywords, pointings, numbers, names, duplicates, late files. Not covered: any order and portions
+(property/test_arrivals_in_portions), the watched folder (test_scan_folder), the reduction.
 """
 
 from __future__ import annotations

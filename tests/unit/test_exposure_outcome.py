@@ -1,4 +1,4 @@
-"""What people read of an Exposure whose pods fail: while its Job tries again, and when it is over."""
+"""Test the status of an Exposure whose pods fail: while its Job tries again, and after the last failure."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Raw data outside the archive: what a URL may be, and whose files lie there."""
+"""Test raw data outside the archive: allowed URLs, and the sensors of the files."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Parquet, Arrow, FITS and VOTable files: types of columns, where units stand, and which of several tables is meant."""
+"""Test Parquet, Arrow, FITS and VOTable files: types of columns, places of units, choice among several tables."""
 
 from __future__ import annotations
 

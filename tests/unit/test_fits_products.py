@@ -1,4 +1,4 @@
-"""FITS products: scaled int16 with Rice, its noise, blanks and tables, the same bytes at any time, checksums, cards."""
+"""Test FITS products: Rice-compressed int16, its noise, blanks, tables, bytes independent of time, checksums, cards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forced photometry on one frame: fluxes, errors, limits and flags of every source; blends, neighbours' light."""
+"""Test forced photometry on one frame: fluxes, errors, limits and flags of every source; blends, neighbours' light."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw files that are taken out of the archive again: which may go, what stays of them, and that they may come back."""
+"""Test the removal of raw files from the archive: which may be removed, what is recorded, and how they come back."""
 
 from datetime import UTC, datetime
 

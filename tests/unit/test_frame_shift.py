@@ -1,4 +1,4 @@
-"""Registration: sub-pixel shifts, drifts of tens of pixels over a sequence, jumps, dancing stars, clouds."""
+"""Test the registration of frames: sub-pixel shifts, long drifts, jumps, image motion by seeing, clouds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of a long sequence turn: the turn is measured and used for the stack, the sky and the places of stars."""
+"""Test frames that rotate: the rotation is measured, and used for the stack, the sky and the positions of stars."""
 
 from __future__ import annotations
 

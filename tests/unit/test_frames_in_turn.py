@@ -1,6 +1,7 @@
-"""A watch beside a camera that takes long frames of several targets in turn, with the settings as they come.
+"""Test a watch while a camera takes long frames of several targets in turn, with the default settings.
 
-Files are real, time is a number. Not here: the order in which files come (property/test_arrivals_in_portions).
+Files are real, the time is simulated. Not covered: the order in which files arrive
+(property/test_arrivals_in_portions).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Each gate passes just inside its limit and refuses just outside, with the value and the limit in number and words."""
+"""Test each quality gate: it passes just inside its limit and rejects just outside; messages have value and limit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Times as headers have them: forms of a text, offsets, clocks at the site, time scales, the moment that they give.
+"""Test times in headers: forms of text, offsets, local clocks, time scales, and the resulting moment.
 
-Covers `read_header` and `check_file` against dates written out by hand, and against astropy in every time scale.
-Leaves out the other quantities (`test_instrument.py`) and real headers (`tests/real/test_instrument_check.py`).
+`read_header` and `check_file` are compared with dates written by hand, and with astropy in every time scale. Not
+covered: other quantities (`test_instrument.py`), real headers (`tests/real/test_instrument_check.py`).
 """
 
 from __future__ import annotations

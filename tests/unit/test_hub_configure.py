@@ -1,4 +1,4 @@
-"""The configuration of JupyterHub: log-in, services and roles, labs in pods and on one machine."""
+"""Test the configuration of JupyterHub: log-in, services and roles, labs in pods and on one machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command of the hub's pod: it becomes JupyterHub with Gozen's configuration, or says in one line why it cannot."""
+"""Test the command of the hub's pod: it starts JupyterHub with Gozen's configuration, or prints a one-line error."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The pages about the platform say what the code does: settings, metrics, values, a test for each row of security.
+"""Test the pages about the platform against the code: settings, metrics, values, a test for each row on security.
 
-Covered: each setting of the hub with its default and meaning; which of them the chart sets; metrics of the portal; the
-files that the pages show; that the tests exist which the table of security names. Not here: whether these tests pass.
+Covered: each setting of the hub with default and meaning; the settings that the chart sets; metrics of the portal; the
+files that the pages show; the tests that the security table names exist. Not covered: whether these tests pass.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The settings of the hub: what a site may write, and what is refused with the name of the setting."""
+"""Test the settings of the hub: valid values, and errors that name the setting."""
 
 from __future__ import annotations
 

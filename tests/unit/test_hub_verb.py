@@ -1,4 +1,4 @@
-"""``gozen hub`` before it becomes JupyterHub: the settings that its options stand for, and what JupyterHub finds."""
+"""Test ``gozen hub`` before it starts JupyterHub: the settings from its options, and the files that JupyterHub gets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The recipes of the images, as far as they show without a build: lint, and what the operator imports.
+"""Test the Dockerfiles as far as possible without a build: lint, and the imports of the operator.
 
-Not here: the images themselves (tests/cluster/test_images). The verbs for people and the observer are in other images.
+Not covered: the images (tests/cluster/test_images). The commands for people and the observer are in other images.
 """
 
 from __future__ import annotations

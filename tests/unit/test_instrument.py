@@ -1,6 +1,6 @@
-"""Instrument profiles and headers: what a faulty profile is told, and how header values are taken.
+"""Test instrument profiles and headers: errors of wrong profiles, and conversion of header values.
 
-Covers the model's own rules, each kind of conversion, the night rule, and `check_file`. Real headers are in
+Covered: the rules of the model, each kind of conversion, the night, and `check_file`. Real headers are in
 `tests/real/test_instrument_check.py`, generated ones in `tests/property/test_header.py`.
 """
 

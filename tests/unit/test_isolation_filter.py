@@ -1,7 +1,7 @@
-"""The filter of system calls, run as the kernel runs it, for both architectures: also for that of another machine.
+"""Test the filter of system calls, run as the kernel runs it, for both architectures.
 
-Covers what is allowed and refused by number and by argument, and the numbers against the kernel's own headers. What
-the kernel makes of it is in tests/services/test_isolation.py.
+Covered: calls that are allowed and refused by number and by argument, and the numbers in the kernel's own headers. The
+filter in the kernel: tests/services/test_isolation.py.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""The shared memory of a child: what it takes of the worker, whatever the child keeps."""
+"""Test the shared memory of a child process: how much memory the worker uses for it, whatever the child keeps."""
 
 import contextlib
 from collections.abc import Iterator

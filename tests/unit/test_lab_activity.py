@@ -1,4 +1,4 @@
-"""Work without requests counts as activity: a silent cell, a script in a terminal; an idle shell does not."""
+"""Test the activity of labs without requests: a silent cell or a script in a terminal counts, an idle shell not."""
 
 from __future__ import annotations
 

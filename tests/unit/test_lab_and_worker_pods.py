@@ -1,8 +1,8 @@
-"""Labs and workers of one user read the archive alike, and the chart lets both services act in users' namespaces.
+"""Test that labs and workers of one user read the archive in the same way, and that the chart allows both services.
 
 Covered: the Secret with the user's credentials, where it is mounted, its permissions and the environment, in the pods
-that the chart's settings lead to; the scheduler has none of it; rights and connections of a chart with both services.
-Not here: what the credentials allow (tests/services/test_lab_credentials), an API server (tests/cluster).
+that result from the chart's settings; the scheduler gets no credentials; rights and connections of a chart with both
+services. Not covered: what the credentials allow (tests/services/test_lab_credentials), an API server (tests/cluster).
 """
 
 from __future__ import annotations

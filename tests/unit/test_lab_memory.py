@@ -1,4 +1,4 @@
-"""A notebook says that the memory of the lab was used up: once, in the first cell after a process was killed."""
+"""Test the message that a lab ran out of memory: shown once, in the first cell after a process was killed."""
 
 from __future__ import annotations
 

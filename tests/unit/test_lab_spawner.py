@@ -1,6 +1,6 @@
-"""What the user sees if a lab does not start, and how a lab on a lost node ends.
+"""Test what the user sees if a lab does not start, and how a lab on a lost node ends.
 
-The same in a hub that runs, with an API server: tests/cluster/test_lab_starts.py.
+The same with a running hub and an API server: tests/cluster/test_lab_starts.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The layout of the source tree: small folders, and names that stand for one thing only."""
+"""Test the layout of the source tree: small folders, and names that are used for one thing only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Lease as a process holds it: waited for, given back, and an end when nobody says that it is still its own."""
+"""Test the Lease of a process: waiting for it, giving it back, and the end of the process if it cannot be renewed."""
 
 import asyncio
 import os

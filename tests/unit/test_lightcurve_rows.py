@@ -1,4 +1,4 @@
-"""The rows of one sensor's exposure: schema, nulls, calibrated values, flags, times by row and frame."""
+"""Test the rows of one sensor's exposure: schema, nulls, calibrated values, flags, times by row and frame."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Linking: objects are found whole among distractors, chance makes no lines, and slow and fast ones count alike.
+"""Test linking: slow and fast objects are found completely among false candidates, and chance makes no lines.
 
-Also flares: what stays where it is is grouped, what appears once is not.
+Also flares: points at one position are grouped, a single point is not.
 """
 
 from __future__ import annotations

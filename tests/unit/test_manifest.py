@@ -1,4 +1,4 @@
-"""Manifests and releases next to objects that are neither, and manifests that are not valid."""
+"""Test manifests and releases next to other objects, and invalid manifests."""
 
 from __future__ import annotations
 

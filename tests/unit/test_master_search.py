@@ -1,7 +1,7 @@
-"""Which master frames get: gain, filter, exposure time, binning, window, camera, age; and what is said of none.
+"""Test which master frames get by gain, filter, exposure time, binning, window, camera and age; messages if none fits.
 
-What a profile's `dark_mismatch` does, and masters of old archives, which say less. The way from raw frames to masters
-and to a commit that names them is in `test_night_masters`.
+Also the effect of a profile's `dark_mismatch`, and masters of old archives, whose headers have fewer keywords. From raw
+frames to masters and commits: `test_night_masters`.
 """
 
 from __future__ import annotations

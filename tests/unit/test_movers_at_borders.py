@@ -1,7 +1,7 @@
-"""The search on frames whose sky changes: nothing false along borders and at saturated stars, and no real trail lost.
+"""Test the search for movers on frames whose sky changes: no false ones at borders and saturated stars, no trail lost.
 
-Covers moonlight with a gradient, dithers, vignetting and saturated stars, alone and together, and trails that cross the
-border. Leaves out real frames, which tests/real has.
+Covered: moonlight with a gradient, dithers, vignetting and saturated stars, alone and together, and trails that cross a
+border. Real frames: tests/real.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The objects of a user's namespace, and which names and owners are refused."""
+"""Test the objects of a user's namespace, and which names and owners are refused."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The service that keeps users' app passwords: who may call it, and what it changes in its Secret.
+"""Test the service that stores users' app passwords: who may call it, and what it changes in its Secret.
 
-Covered: tokens; each user's own entry and nobody else's; invalid accounts; a missing Secret, a hub that does not
-answer; the client of labs. Not here: the rights of the account (unit/test_chart_nextcloud.py).
+Covered: tokens; access only to one's own entry; invalid accounts; a missing Secret; a hub that does not answer; the
+client in labs. Not covered: the rights of the service account (unit/test_chart_nextcloud.py).
 """
 
 from __future__ import annotations

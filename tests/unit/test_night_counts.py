@@ -1,4 +1,4 @@
-"""The numbers of a night in the observation log, also while its table is rewritten, and if it is damaged."""
+"""Test the counts of a night in the observation log, also while its table is rewritten, and if it is damaged."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Which night, exposures and sensors a command works on, and files on their way into the archive, without the command.
+"""Test which night, exposures and sensors a command selects, and the copy of raw files into the archive.
 
-Not here: what the files belong to (test_exposure_grouping), raw data outside the archive (test_external_raw).
+Not covered: the grouping of files (test_exposure_grouping), raw data outside the archive (test_external_raw).
 """
 
 from __future__ import annotations

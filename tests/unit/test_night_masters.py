@@ -1,7 +1,7 @@
-"""From raw calibration frames to masters, and which of them a commit of the sky names: small frames without stars.
+"""Test the way from raw calibration frames to masters, and which masters a commit names: small frames without stars.
 
-Every frame goes through intake, masters and reduction as the commands do it; what the sky's own frames give is not
-looked at. The rules by which a master is chosen are in `test_master_search`.
+Every frame goes through intake, masters and reduction, as in the commands; the results of sky frames are not checked.
+The rules for the choice of a master: `test_master_search`.
 """
 
 from __future__ import annotations

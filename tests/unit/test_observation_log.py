@@ -1,4 +1,4 @@
-"""The observation log: tables made from commits, the same from any order of events, and the searches in them."""
+"""Test the observation log: tables made from commits, the same for any order of events, and the searches in them."""
 
 import hashlib
 

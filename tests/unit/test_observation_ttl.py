@@ -1,4 +1,4 @@
-"""How long an Observation that is complete stays in the API server. What its status says is in tests/cluster."""
+"""Test how long a complete Observation stays in the API server. Its status is tested in tests/cluster."""
 
 from datetime import timedelta
 

@@ -1,7 +1,7 @@
-"""The observer at work in a world without pixels: what a user reads in the Observation, and what is left behind.
+"""Test the observer with simulated devices without pixels: the status that a user reads, and what remains at the end.
 
 Covered: the condition Executed and its times; claims; errors of devices, archive and cluster; suspension, deletion, the
-end of the process; an Exposure in the way. Kills and races are in tests/property.
+end of the process; an existing Exposure of the same name. Kills and races are in tests/property.
 """
 
 from datetime import datetime, timedelta

@@ -1,7 +1,7 @@
-"""What the observer asks the API server for, and what it makes of the answers.
+"""Test the requests of the observer to the API server, and how it interprets the answers.
 
-Covered: Observations that are over are not listed again, also after an update and with an older schema; pages; what a
-refusal is, and what only looks like one. That no answer costs an exposure is in tests/property.
+Covered: finished Observations are not listed again, also after an update and with an older schema; pages of a list;
+which answers are refusals. That no answer loses an exposure is tested in tests/property.
 """
 
 import pytest

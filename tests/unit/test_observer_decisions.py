@@ -1,6 +1,6 @@
-"""What the observer decides in each single case: which Observation, which step, which action. Pure.
+"""Test single decisions of the observer: which Observation, which step, which action. No I/O.
 
-The whole, with kills and races, is in tests/property/test_observer.py.
+The complete observer with kills and races: tests/property/test_observer.py.
 """
 
 from dataclasses import replace

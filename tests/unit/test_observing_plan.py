@@ -1,4 +1,4 @@
-"""What an Observation will expose: pointing and dithers, parameters and pipelines step by step, names, and refusals."""
+"""Test the plan of an Observation: pointing and dithers, parameters and pipelines of each step, names, and refusals."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The operator's pages say what the code does: every setting and every reason has an entry, and the examples hold."""
+"""Test the operator's pages against the code: an entry for every setting and reason, and valid examples."""
 
 import re
 from pathlib import Path

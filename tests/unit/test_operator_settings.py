@@ -1,4 +1,4 @@
-"""What the operator reads of its environment, and which variables it refuses; the chart's are in test_chart."""
+"""Test the environment variables of the operator: values and refusals. The chart's are in test_chart."""
 
 import sys
 

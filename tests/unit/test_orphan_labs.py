@@ -1,4 +1,4 @@
-"""Labs that the hub does not know end after two rounds; homes and labs of other hubs stay."""
+"""Test that labs that the hub does not know end after two rounds; homes and labs of other hubs are kept."""
 
 from __future__ import annotations
 

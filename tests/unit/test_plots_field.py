@@ -1,6 +1,6 @@
-"""What the map of a field and a film's strip contain, by the artists of the figure and the pixels of the picture.
+"""Test the content of field maps and of film strips, by the artists of the figure and the pixels of the image.
 
-How they look on a page is seen in a browser, in tests/services.
+How they look on a page is tested in a browser, in tests/services.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a light curve's picture contains, by the artists of the figure, and that its bytes are always the same.
+"""Test the content of a light-curve plot by the artists of the figure, and that its bytes are always the same.
 
-Covered: marks for matched and unmatched sources, flags, limits, the injected curve, panels and their cap, visits and
-units of time, suffixes, names of errors. How it looks is for people to judge.
+Covered: marks for matched and unmatched sources, flags, limits, the injected curve, panels and their largest number,
+visits and units of time, suffixes, names of errors. Not covered: how the plot looks.
 """
 
 from __future__ import annotations

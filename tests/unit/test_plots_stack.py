@@ -1,4 +1,4 @@
-"""What the pictures of stacks, frames and comparisons contain, by the artists of the figure."""
+"""Test the content of plots of stacks, frames and comparisons, by the artists of the figure."""
 
 from __future__ import annotations
 

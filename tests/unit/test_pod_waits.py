@@ -1,4 +1,4 @@
-"""What a pod waits for, and when its node counts as lost: from the words of Kubernetes about the pod alone."""
+"""Test the reason for which a pod waits, and when its node counts as lost, from the pod's status alone."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The portal's first page: what it says about an archive, and what it says when there is nothing or no archive.
+"""Test the portal's first page: its content for an archive, for an empty archive, and without an archive.
 
-Names in the archive and of users are hostile here. How the page looks is in tests/services.
+Names in the archive and of users are hostile here. How the page looks is tested in tests/services.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What holds for every page of the portal: headers, errors in the same frame, probes, metrics, static files."""
+"""Test what all pages of the portal have in common: headers, error pages, probes, metrics, static files."""
 
 from __future__ import annotations
 

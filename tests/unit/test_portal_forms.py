@@ -1,4 +1,4 @@
-"""Forms of the portal: language, theme, log-out; and forms that other pages send in a user's name."""
+"""Test the forms of the portal: language, theme, log-out; and forms that another site sends in a user's name."""
 
 from __future__ import annotations
 

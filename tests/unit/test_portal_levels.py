@@ -1,7 +1,7 @@
-"""What the portal shows to members and to all other users: names, sizes, nights and notebooks that it withholds.
+"""Test what the portal shows to members and to other users: names, sizes, nights and notebooks that it withholds.
 
-Members are named, or belong to a group that the hub tells with the user. Also the settings that say who they are. What
-keys each level may read is in test_access_levels, a real hub in tests/services/test_hub.py.
+Members are named, or belong to a group that the hub gives with the user; the settings for both are tested too. The keys
+that each level may read: test_access_levels. A real hub: tests/services/test_hub.py.
 """
 
 from __future__ import annotations

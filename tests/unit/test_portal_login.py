@@ -1,7 +1,7 @@
-"""The portal's log-in at the hub: who gets in, and who does not.
+"""Test the portal's log-in with the hub: who can log in, and who cannot.
 
-A fake hub answers over HTTP. Attacks are log-ins that somebody else began, codes that were used, cookies that were made
-up, and tokens that the hub does not know any more. A real hub is in tests/services.
+A fake hub answers over HTTP. Attacks: log-ins that somebody else began, used codes, forged cookies, and tokens that the
+hub no longer knows. A real hub is in tests/services.
 """
 
 from __future__ import annotations

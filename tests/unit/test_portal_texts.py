@@ -1,4 +1,4 @@
-"""Texts of the portal and of the hub's pages: each is there in both languages, and is used."""
+"""Test the texts of the portal and of the hub's pages: each exists in both languages, and is used."""
 
 from __future__ import annotations
 

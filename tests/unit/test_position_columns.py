@@ -1,6 +1,6 @@
-"""Positions of files as degrees: units in every spelling, sexagesimal texts, what looks wrong; ids, each exact.
+"""Test the conversion of positions in files to degrees: units, sexagesimal text, suspicious values; exact ids.
 
-What a file is and where its units stand is in test_text_tables and test_file_tables.
+File formats and the places of units: test_text_tables and test_file_tables.
 """
 
 from __future__ import annotations

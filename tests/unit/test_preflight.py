@@ -1,4 +1,4 @@
-"""Checks of the machine: what is there, what is missing, and how to get it. The command that prints them: test_cli."""
+"""Test the checks of the machine: what exists, what is missing, and how to get it. The command: test_cli."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The cache of results: bounded, and nothing in it can spoil a run.
+"""Test the cache of results: its size is limited, and its content cannot corrupt a run.
 
-Covered: what comes back and that it can be changed, the size, large values, values of other kinds, damaged entries,
-two processes at once, a folder that cannot be written to, keys.
+Covered: cached results, which the caller may change; the size; large values; other kinds of values; damaged entries;
+two processes at once; a read-only folder; keys.
 """
 
 from __future__ import annotations

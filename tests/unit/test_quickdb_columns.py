@@ -1,7 +1,7 @@
-"""Names of columns, as a user writes them.
+"""Test names of columns as a user writes them.
 
-Covered: columns of objects and of bands, derived magnitudes and their errors, places, a band that is missing as nulls,
-as absent columns of a file and as absent columns of the table, text, integers with nulls, names that do not exist.
+Covered: columns of objects and of bands; derived magnitudes and their errors; coordinates; a missing band as nulls, as
+absent columns of a file, and as absent columns of the table; text; integers with nulls; names that do not exist.
 """
 
 from __future__ import annotations

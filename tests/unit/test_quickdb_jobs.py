@@ -1,7 +1,8 @@
-"""How patches are grouped into runs, blocks and tasks.
+"""Test how patches are grouped into runs, blocks and tasks.
 
-Covered: every patch once and in order, blocks that do not depend on workers, blocks of one partition, the most values
-that travel, few tasks however many and small the patches, what is left of a job that is half in the cache.
+Covered: every patch once and in order; blocks that do not depend on the number of workers; blocks of one partition; the
+largest number of values that are sent; few tasks for any number and size of patches; the rest of a job that is half in
+the cache.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Which results of a job stay: none of a job whose functions are seen to change what outlives a call, in any task.
+"""Test which results of a job are cached: none if a function, in any task, changes objects that outlive a call.
 
-What a worker sees of it: test_quickdb_program. What is kept at all: test_quickdb_why_not_kept, test_quickdb_cache.
+How a worker notices such changes: test_quickdb_program. Which results can be cached at all: test_quickdb_why_not_kept,
+test_quickdb_cache.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Views of a patch: lazy, nested, and never other rows than NumPy would pick.
+"""Test views of a patch: lazy, nested, with exactly the rows that NumPy would select.
 
 Covered: masks, indices (negative, every integer type), slices, nesting, empty views, wrong masks, the last axis of
-``coord``, what is read and when, columns that nobody can change by accident, margins that make no sense.
+``coord``, which columns are read and when, columns that cannot be changed by accident, invalid margins.
 """
 
 from __future__ import annotations

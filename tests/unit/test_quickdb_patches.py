@@ -1,7 +1,7 @@
-"""Patches out of the row-group index, without files.
+"""Test patches from the row-group index, without files.
 
 Covered: row groups of objects, a partition with several files, tables with the same cuts or not, empty tables, patches
-that a region touches. Light curves and real files: tests/property/test_quickdb_patches.py.
+that a region overlaps. Light curves and real files: tests/property/test_quickdb_patches.py.
 """
 
 from __future__ import annotations

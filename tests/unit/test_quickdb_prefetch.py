@@ -1,7 +1,7 @@
-"""What is fetched before it is asked for.
+"""Test which columns are fetched before they are needed.
 
 Covered: the window and how it moves, neighbours of one file in one call, columns that become known late, subsets of
-them, pieces that were passed over, a call that fails. Not here: files and requests, which tests/services has.
+columns, skipped pieces, a call that fails. Not covered: files and requests (tests/services).
 """
 
 from __future__ import annotations

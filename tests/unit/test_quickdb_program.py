@@ -1,8 +1,7 @@
-"""A user's function as it runs on a block: a failed read is not a result, a change of what it holds is seen.
+"""Test a user's function on a block: a failed read is not a result, and a change of captured objects is noticed.
 
-Covered: failures of storage that a function catches or asks again about; columns that are not there; exceptions that
-tell nothing; changes of what outlives a call that the code does not show by name. Those that it shows:
-test_quickdb_why_not_kept.py.
+Covered: storage failures that a function catches or retries; missing columns; exceptions without text; changes of
+lasting objects that the code does not show by name. Those that it shows: test_quickdb_why_not_kept.py.
 """
 
 from __future__ import annotations

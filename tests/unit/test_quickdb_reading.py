@@ -1,7 +1,7 @@
-"""Columns of patches out of files that are not on this machine: what is asked for, and that it is let go of.
+"""Test columns of patches from remote files: which ranges are requested, and that memory is released.
 
-Covered: the rows that come, columns that a file lacks, few ranges, memory that is free again without a search for
-cycles. Not here: real servers, damaged and missing files, which tests/services has.
+Covered: the rows, columns that a file lacks, few ranges, memory that is free without a garbage collection. Not covered:
+real servers, damaged and missing files (tests/services).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""In which order values are reduced, and what is said of a reduce that cannot work.
+"""Test the order in which values are reduced, and the errors of a reduce function that cannot work.
 
-Covered: the same grouping for any order of arrival and any split into tasks, patches without a value, a reduce without
-return, a reduce that is not associative, on which values it is tried, results of many kinds that are alike or not but
-for rounding and with unknown values, a reduce that works in place.
+Covered: the same grouping for any order of arrival and any split into tasks; patches without a value; a reduce without
+a return value; a reduce that is not associative, and the values with which this is tested; results of many kinds that
+are equal, equal except for rounding, different or unknown; a reduce that works in place.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Pieces of sky as a user gives them: what is refused, and in which words. What lies inside anywhere: tests/property.
+"""Test regions of sky that a user gives: which are refused, with which messages. Rows inside: tests/property.
 
-Covered: cones, boxes, polygons and MOCs that make no sense, a MOC as text and of mocpy, a region that is empty; the
-edges of boxes, and boxes that reach or surround a pole.
+Covered: invalid cones, boxes, polygons and MOCs; a MOC as text and from mocpy; an empty region; the edges of boxes, and
+boxes that reach or surround a pole.
 """
 
 from __future__ import annotations

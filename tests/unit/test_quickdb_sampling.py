@@ -1,7 +1,7 @@
-"""A quick look at a part of the patches: what is a sum is scaled and has an error, the rest is left alone.
+"""Test jobs on a sample of the patches: sums are scaled and get an error, other results are unchanged.
 
-Covered: which patches, the same each time; sums within their error, numbers, histograms with edges, dicts; what is no
-sum: maxima, lists, arrays put together; patches without a value.
+Covered: the choice of patches, always the same; sums within their error; numbers, histograms with edges, dicts; results
+that are not sums: maxima, lists, joined arrays; patches without a value.
 """
 
 from __future__ import annotations

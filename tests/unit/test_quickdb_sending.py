@@ -1,6 +1,6 @@
-"""What a task gave, on its way from a worker: values and errors that come out as they went in, and those that cannot.
+"""Test the results of a task on their way from a worker: unchanged values and errors, and those that cannot be sent.
 
-What engines make of it is in services/test_quickdb_bad_input.
+How the engines treat them: services/test_quickdb_bad_input.
 """
 
 from __future__ import annotations

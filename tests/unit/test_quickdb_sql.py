@@ -1,4 +1,4 @@
-"""What a query asks: its tables, names of its own, circles, and what is not a SELECT. Answers are in tests/services."""
+"""Test the analysis of a query: tables, aliases, circles, statements other than SELECT. Answers: tests/services."""
 
 from __future__ import annotations
 

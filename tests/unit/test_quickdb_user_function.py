@@ -1,7 +1,7 @@
-"""The digest of a user's function: the same for the same work, another one as soon as anything is other.
+"""Test the digest of a user's function: the same for the same computation, different after any change.
 
 Covered: a cell that is run again elsewhere, changed code, closures, globals, defaults, called functions, base classes,
-shared values, modules of the user's own, chance and clocks, names of columns, functions that cannot be pickled.
+shared values, the user's own modules, random numbers and clocks, names of columns, functions that cannot be pickled.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the engine believes of a function that runs apart: its questions, its results, its failures, its standing.
+"""Test how the engine validates the messages of an isolated function: requests, results, failures, state.
 
-Each of them may be anything that passes on the wire. What a hostile process does with the connection itself is in
+Each message may be anything that the wire format allows. What a hostile process does with the connection itself is in
 tests/services/test_isolated_jobs.py.
 """
 

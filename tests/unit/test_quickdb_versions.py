@@ -1,6 +1,6 @@
-"""QuickDB's process and its workers may have different code: which results are then kept, and what is said.
+"""Test workers with other code than QuickDB's process: which results are cached then, and which messages appear.
 
-Not here: what a version is made of (test_version).
+The versions themselves are tested in test_version.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Of which functions results are kept: those that compute from their arguments alone, as far as their code can reach.
+"""Test which functions' results are cached: of those that depend only on their arguments, as far as the code shows.
 
-Covered: what people write with NumPy, dataclasses, closures and SciPy is kept; nothing is that reads a file, the
-environment, a clock or chance, by any library and by any way to it, that depends on hashes or addresses, or that
-changes what outlives a call; the reason is said. What the digest has of a kept function: test_quickdb_usercode.py.
+Covered: functions with NumPy, dataclasses, closures and SciPy are cached. Not cached are functions that read files, the
+environment, a clock or random numbers, by any library and in any way; that depend on hashes or addresses; or that
+change objects that outlive a call; the message gives the reason. The digest of a cached function:
+test_quickdb_user_function.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What may pass between a worker and a user's function: types and bits are kept, everything else is named.
+"""Test the values that may pass between a worker and a user's function: types and bits are kept, others are refused.
 
-Covers the round trip of each kind of value, views and orders of arrays, what cannot be encoded and how that is said,
-and bytes made by hand to do harm. Random and mutated bytes are in tests/property/test_quickdb_wire.py.
+Covered: the round trip of each kind of value, views and orders of arrays, values that cannot be encoded and their
+messages, and malicious bytes made by hand. Random and mutated bytes are in tests/property/test_quickdb_wire.py.
 """
 
 import collections

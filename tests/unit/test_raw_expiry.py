@@ -1,4 +1,4 @@
-"""The ring buffer: what of the raw data may go and when, and that nothing else goes."""
+"""Test the expiry of raw data: which files may be deleted and when, and that no others are."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Every verb that counts raw files takes the same objects for raw files, whatever a camera calls them."""
+"""Test that all commands that count raw files agree on which objects are raw files, for any names of a camera."""
 
 from __future__ import annotations
 

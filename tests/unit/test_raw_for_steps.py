@@ -1,4 +1,4 @@
-"""Which raw exposure answers which step of a recipe, and the work that follows. Pure; not here: planning itself."""
+"""Test which raw exposures match which step of a recipe, and the resulting work. Not covered: the plan of a recipe."""
 
 from __future__ import annotations
 

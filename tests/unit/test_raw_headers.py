@@ -1,6 +1,6 @@
-"""Header cards as cameras and people write them, in the bytes of a file: which word has which value.
+"""Test non-standard header cards, in the bytes of a file: the value of each keyword.
 
-Values that a rule then converts are in `test_instrument.py`.
+Values that a rule then converts: `test_instrument.py`.
 """
 
 from __future__ import annotations

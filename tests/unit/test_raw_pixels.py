@@ -1,7 +1,7 @@
-"""Pixels as FITS files store them: every kind of number comes back as it was written, undefined ones as NaN.
+"""Test stored pixels in FITS files: every number type is read exactly, undefined pixels as NaN.
 
-Also which of several images is read, files that end too early, and integers that ran over. Damaged bytes are in
-`tests/property/test_raw_bytes.py`; what the frames are for is not looked at.
+Also the choice of one of several images, truncated files, and overflowed integers. Damaged bytes:
+`tests/property/test_raw_bytes.py`.
 """
 
 from __future__ import annotations

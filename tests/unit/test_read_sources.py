@@ -1,4 +1,4 @@
-"""What the operator keeps of instrument profiles: those that could be read, as long as their file is the same."""
+"""Test the operator's cache of instrument profiles: it has the readable ones, until their file changes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Binning and window as headers say them, and the part of a profile that is left for such frames.
+"""Test binning and window in headers, and the profile adapted to such frames.
 
-How such frames are reduced is in `test_reduce_window.py`.
+How such frames are reduced: `test_reduce_window.py`.
 """
 
 import pytest

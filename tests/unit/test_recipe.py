@@ -1,6 +1,6 @@
-"""The observatory's own recipe form: every operation, the bare comment, times, coordinates, names, and what is refused.
+"""Test the observatory's recipe format: every operation, comments, times, coordinates, names, and refusals.
 
-That a recipe comes back equal for all recipes is in tests/property; the observatory's own one is in tests/real.
+The round trip of all recipes is in tests/property; the observatory's own recipe is in tests/real.
 """
 
 import re

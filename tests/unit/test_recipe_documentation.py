@@ -1,4 +1,4 @@
-"""What the reference pages of recipes and resources show is what the software does: examples, a name, refusals."""
+"""Test the reference pages of recipes and resources against the code: examples, a name, refusals."""
 
 from datetime import date
 from pathlib import Path

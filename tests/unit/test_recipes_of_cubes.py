@@ -1,4 +1,4 @@
-"""What a watch makes of an exposure by recipes that name its target more than once. Not here: reading recipes."""
+"""Test how a watch treats an exposure whose target is in several recipes, or several times in one."""
 
 from __future__ import annotations
 

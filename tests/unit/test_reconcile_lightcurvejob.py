@@ -1,4 +1,4 @@
-"""What becomes of a LightCurveJob by the aperture that it asks for, and by what the site's instrument measures."""
+"""Test the status of a LightCurveJob, which depends on the requested aperture and on those of the site's instrument."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Resources that are deleted and applied again under their name: what was their predecessor's is not theirs.
+"""Test resources that are deleted and created again with the same name: nothing of the old one belongs to the new one.
 
-The decisions under random histories are in tests/property; here the requests, on an API server in memory.
+The requests are tested here, with an API server in memory; the decisions in random histories are in tests/property.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Masters and reductions as steps of a night: which work is asked for, each result as it comes, and whose log it is.
+"""Test masters and reductions as steps of a night: the requested work, results as they come, and the updated logs.
 
-Commits that stand already take the place of a reduction; masters are tried in this process.
+Existing commits replace the reductions; masters are made in this process.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One sensor from raw files to its commit: what a good exposure leaves, every bad input as a named refusal or error.
+"""Test the reduction of one sensor from raw files to its commit: a good exposure; a named error for every bad input.
 
-Bad files, headers, pixels, frames, catalogues, masters and blocks; a refused frame beside good ones; the same bytes in
-another archive; a second attempt that changes nothing. Leaves out how true the numbers are: tests/services compares
-them with a simulated truth, tests/real with other people's.
+Covered: bad files, headers, pixels, frames, catalogues, masters and block lists; a rejected frame among good ones; the
+same bytes in another archive; a second attempt that changes nothing. Not covered: the accuracy of the results, which
+tests/services compares with a simulated truth, and tests/real with other people's results.
 """
 
 from __future__ import annotations

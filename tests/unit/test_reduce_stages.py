@@ -1,7 +1,7 @@
-"""What stands in the commit of a sensor that a gate refuses, stage by stage; and a pipeline that is added as a step.
+"""Test the commit of a sensor that a gate rejects, for each stage; and a pipeline that is added as a step.
 
-The names of gates, fields and products were read from commits of the code before there were stages. Leaves out their
-values, which tests of the single steps compare.
+The names of gates, fields and products were taken from commits before the stages were introduced. Their values are
+covered by the tests of the single steps.
 """
 
 from __future__ import annotations

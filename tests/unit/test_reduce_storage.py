@@ -1,6 +1,6 @@
-"""One sensor while its storage fails: a disk that is full, raw files that somebody still writes.
+"""Test the reduction of one sensor while its storage fails: a full disk, raw files that are still being written.
 
-What is in the files is the matter of test_reduce_sensor, storage that goes away under whole commands of tests/services.
+The content of files is tested in test_reduce_sensor; storage that fails during complete commands, in tests/services.
 """
 
 from __future__ import annotations

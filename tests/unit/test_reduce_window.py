@@ -1,6 +1,6 @@
-"""Frames of which a window was read, or whose pixels were joined: reduced at the places that the full frame gives.
+"""Test frames with a window or binned pixels: their stars are at the same positions as on the full frame.
 
-Leaves out which masters fit such frames; how words are read as binning and window is in `test_readout.py`.
+Which masters match such frames is tested elsewhere; binning and window in headers, in `test_readout.py`.
 """
 
 from __future__ import annotations

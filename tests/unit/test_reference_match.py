@@ -1,4 +1,4 @@
-"""Matching sources to stars: one to one, by nearest, after proper motion, over the meridian and at the pole."""
+"""Test the match of sources with stars: one to one, nearest first, after proper motion, across ra 0 and at the pole."""
 
 from __future__ import annotations
 

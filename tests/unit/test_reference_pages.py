@@ -1,6 +1,6 @@
-"""The reference pages say what the code does: every error and verb is there, and the examples are valid.
+"""Test the reference pages against the code: every error and command is there, and the examples are valid.
 
-The pages of settings and of instrument profiles are checked beside their code.
+The pages of settings and of instrument profiles are tested with their code.
 """
 
 import inspect

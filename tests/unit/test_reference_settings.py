@@ -1,4 +1,4 @@
-"""The settings of a reference file: the options of an import, what they do to a reduction's stars, and refusals."""
+"""Test the settings of a reference file: import options, their effect on a reduction's stars, and refusals."""
 
 from __future__ import annotations
 

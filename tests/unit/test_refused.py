@@ -1,4 +1,4 @@
-"""What is said of a resource that this version does not understand. Random ones are in tests/property."""
+"""Test the message about a resource that this version does not understand. Random ones are in tests/property."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,7 +1,6 @@
-"""The page that a report becomes: what it says, that it is self-contained, well-formed and the same every time.
+"""Test the page of a report: its content, and that it is self-contained, well-formed and always the same.
 
-Covered: verdicts, tables, pictures, escaping, what is left out when there is nothing. What a browser makes of it is
-tested in tests/services.
+Covered: verdicts, tables, pictures, escaping, empty sections. The page in a browser is tested in tests/services.
 """
 
 from __future__ import annotations

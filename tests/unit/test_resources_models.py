@@ -1,6 +1,6 @@
-"""The fields of Observation, Exposure and LightCurveJob: what each accepts and refuses.
+"""Test the fields of Observation, Exposure and LightCurveJob: which values each accepts and refuses.
 
-And what a schema for Kubernetes needs of every field: a description, a word in camelCase, a limit on lists and text.
+Also what a Kubernetes schema needs for every field: a description, a camelCase name, limits of lists and text.
 """
 
 import re

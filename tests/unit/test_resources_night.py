@@ -1,4 +1,4 @@
-"""Nights from noon to noon: windows before, after and across UTC midnight, sites east and west, summer time."""
+"""Test nights from noon to noon: windows before, after and across UTC midnight, sites east and west, summer time."""
 
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""YAML in and out: YAML 1.2 scalars, what strict reading refuses and on which line, several resources in one file.
+"""Test reading and writing YAML: YAML 1.2 scalars, refusals of strict reading with their line, several resources.
 
 The fields of each resource are in test_resources_models.
 """

@@ -1,6 +1,6 @@
-"""A recipe against a night: its plan, its exit code, and that nothing is reduced without the masters that it asks for.
+"""Test a recipe and the data of a night: plan, exit code, and no reduction without the masters that it requests.
 
-Which exposure answers which step has its own tests (test_raw_for_steps); what is printed, too (test_cli_run).
+Which exposure matches which step: test_raw_for_steps. The printed messages: test_cli_run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which region and keys every S3 client takes, and when the fast one is asked again after failures.
+"""Test the region and credentials of every S3 client, and when the fast client is used again after failures.
 
-Covered: the order of what says a region; keys in the environment, in both files of Amazon's clients, made later,
-changed and half written; other spellings of s3://; the rest of a client that failed. No request leaves: what servers
-make of it is in services/test_s3_rotation.
+Covered: precedence of the sources of a region; credentials in the environment and in both of Amazon's files, created
+later, changed and half-written; other spellings of s3://; the pause of a failed client. No request is sent here: see
+services/test_s3_rotation.
 """
 
 from __future__ import annotations

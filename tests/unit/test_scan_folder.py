@@ -1,6 +1,6 @@
-"""A look into the watched folder: what counts as a file, when it is whole, and the way into the archive and back.
+"""Test a scan of the watched folder: which files count, when a file is complete, and its copy into the archive.
 
-Files are real; time is a number.
+Files are real, the time is simulated.
 """
 
 from __future__ import annotations

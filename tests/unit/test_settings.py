@@ -1,4 +1,4 @@
-"""Settings: who wins over whom, what a mistake is told, and that each one is explained."""
+"""Test the settings: precedence of their sources, messages about errors, and a description for each."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Answers of Nextcloud: the named error with the server's words and advice, what is tried again, and listings."""
+"""Test answers of Nextcloud: named errors with the server's message and advice, repeated requests, and listings."""
 
 from __future__ import annotations
 

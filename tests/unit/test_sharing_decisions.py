@@ -1,4 +1,4 @@
-"""What a transfer decides: the chunks of a file, which files are transferred, and what is said at the end."""
+"""Test the decisions of a transfer: the chunks of a file, which files are transferred, and the summary."""
 
 from __future__ import annotations
 

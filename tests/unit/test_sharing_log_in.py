@@ -1,7 +1,7 @@
-"""The log-in at a Nextcloud: what the server's answers begin, and where the app password is kept.
+"""Test the log-in to a Nextcloud server: how its answers are interpreted, and where the app password is stored.
 
-Covered: answers of the log-in flow; the keyring, the file and its mode, the hub's service, and which of them is used.
-Not here: a whole log-in at a server, and the log-out (services/test_sharing_shares.py).
+Covered: answers of the log-in flow; the keyring, the file and its mode, the hub's service, and the choice between them.
+Not covered: a complete log-in, and the log-out (services/test_sharing_shares.py).
 """
 
 from __future__ import annotations

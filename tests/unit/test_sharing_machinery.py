@@ -1,4 +1,4 @@
-"""The parts below transfers: notes, files that change while they are read, partial downloads, threads with tasks."""
+"""Test the parts of transfers: notes, files that change while they are read, partial downloads, threads with tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of Nextcloud servers, and names of files there: which are accepted, and how they are sent."""
+"""Test addresses of Nextcloud servers, and names of files there: which are accepted, and how they are sent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Shares: what answers of OCS mean, what is asked for, which sentences refusals become, and how tables look.
+"""Test shares: interpretation of OCS answers, requests, messages about refusals, and tables.
 
-Covered: answers of both versions of OCS, with lists and without; capabilities of old and new servers; forms; days;
-passwords; HTML. Not here: a server (services/test_sharing_shares.py), the log-in (unit/test_sharing_log_in.py).
+Covered: answers of both OCS versions, with lists and without; capabilities of old and new servers; forms; days;
+passwords; HTML. Not covered: a server (services/test_sharing_shares.py), the log-in (unit/test_sharing_log_in.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The simulated camera and night in an archive: keys, truth, reference catalogue, parallel work, refusals."""
+"""Test the simulated camera and night in an archive: keys, true values, reference catalogue, parallelism, refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sensor's electronics: noise as gain and read noise say, saturation, reference columns, fixed patterns."""
+"""Test the simulated detector: noise by gain and read noise, saturation, reference columns, fixed patterns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens on the sky as functions of time, and the times of the rows of a rolling shutter."""
+"""Test simulated events as functions of time, and the times of the rows of a rolling shutter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw files of the simulated camera: what their header says to a reader, the same bytes for the same order, pixels."""
+"""Test raw files of the simulated camera: their headers, the same bytes for the same order, pixels."""
 
 from __future__ import annotations
 

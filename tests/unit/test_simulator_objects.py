@@ -1,7 +1,7 @@
-"""The simulated survey's objects and what is measured of them: places, ids, counts, colours, pairs, fluxes, flags.
+"""Test the simulated survey: positions, ids, counts, colours, pairs, fluxes and flags of its objects.
 
-Covered: the same objects however the work is cut, the stellar locus, errors that grow with the magnitude, flags that
-bands share, missing bands, and that a brute-force search over the rows finds the true pairs. Writing is tested in
+Covered: the same objects for any split of the work, the stellar locus, errors that grow with magnitude, flags common to
+several bands, missing bands, and a brute-force search that finds the true pairs in the rows. Writing the tables:
 `tests/services/test_simulate_objects.py`.
 """
 

@@ -1,7 +1,8 @@
-"""The simulated observatory as the observer drives it, on a clock that only the test moves.
+"""Test the simulated observatory as the observer uses it, with a clock that the test controls.
 
-Covered: devices take their time and say so; faults; raw files and then the record, the same bytes for the same order; a
-dark before any pointing; events and their truth; an aborted exposure leaves no record. The pixels are tested elsewhere.
+Covered: the duration and state of movements; faults; raw files written before their record, with the same bytes for the
+same order; a dark before any pointing; events and their true values; an aborted exposure without a record. The pixels
+are tested elsewhere.
 """
 
 import json

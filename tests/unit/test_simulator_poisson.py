@@ -1,4 +1,4 @@
-"""The quick Poisson numbers have the distribution of Poisson numbers, inside and beyond the range of their tables."""
+"""Test that the fast Poisson numbers have a Poisson distribution, inside and beyond the range of their tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seeded stars: overlapping pointings see the same ones, ids have Gaia's form, numbers are plausible."""
+"""Test the simulated stars: the same ones in overlapping pointings, ids in Gaia's form, plausible numbers."""
 
 from __future__ import annotations
 

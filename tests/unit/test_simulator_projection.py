@@ -1,4 +1,4 @@
-"""Where the sky falls on a sensor: against astropy's TAN, the profile's orientation, the lean of far sensors."""
+"""Compare the simulated projection with astropy's TAN; the profile's orientation, the rotation of distant sensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Light on pixels: flux is conserved, centres are where they were asked, each row gets its own share."""
+"""Test rendered stars and trails: flux is conserved, centres are correct, each row has its own factor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Positions whose hours, degrees, minutes and seconds stand in columns of their own: every format, sign and refusal."""
+"""Test positions with hours, degrees, minutes and seconds in separate columns: every format, sign and refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stack of drifting frames, its weight and mask; the sky of a frame on a mesh, under gradients, stars and drift."""
+"""Test the stack of drifting frames, its weight and mask; a frame's sky on a mesh, with gradients, stars, drift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames on which the mount jumped or drifted: how long their stars are, the gate, and a cube without them."""
+"""Test the elongation of stars on frames on which the mount jumped or drifted, its gate, and the stack without them."""
 
 from __future__ import annotations
 

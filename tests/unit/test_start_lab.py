@@ -1,4 +1,4 @@
-"""The home of a user gets the notebooks once, and keeps what the user made of them."""
+"""Test that the home of a user gets the notebooks once, and that the user's changes are kept."""
 
 from __future__ import annotations
 

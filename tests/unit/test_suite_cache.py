@@ -1,4 +1,4 @@
-"""What tests keep from run to run: made once, never half, and removed without what users keep."""
+"""Test the cache of the tests: files are made once, never half-written, and users' files are not removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bugs that ``make mutants`` seeds: each changes a text that is there, once, and names tests that there are."""
+"""Test the bugs of ``make mutants``: the text to change exists exactly once, and so do the named tests."""
 
 from __future__ import annotations
 

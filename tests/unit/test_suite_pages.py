@@ -1,4 +1,4 @@
-"""What the page for contributors says of the suite is what the suite does: repetitions, and tests that are left out."""
+"""Test the contributors' page against the suite: repetitions, and tests that are left out."""
 
 from __future__ import annotations
 

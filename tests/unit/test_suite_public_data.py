@@ -1,4 +1,4 @@
-"""Downloading the public test data: right files, wrong bytes, a broken line, and files that are there already."""
+"""Test the download of the public test data: correct files, wrong bytes, a broken connection, existing files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run: its environment, what it has cost by module, budgets, and repetitions that a failed test names."""
+"""Test the records of a run: its environment, costs by module, budgets, and repetitions that a failed test names."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Raw files on their way into the archive: grouping into exposures, names, records.
+"""Test the copy of raw files into the archive: grouping into exposures, names, records.
 
-Covered with real FITS files of a few pixels. Not here: what a header says (test_instrument), pixels (frames).
+The FITS files are real, with a few pixels. Not covered: the content of headers (test_instrument), pixels.
 """
 
 from __future__ import annotations

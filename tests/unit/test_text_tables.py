@@ -1,8 +1,8 @@
-"""Text tables as people write them: what is read, and what a refusal says.
+"""Test text tables: every usual form is read, and refusals say why.
 
-Covered: separators, blanks, comments, rows of units and dashes, decimal commas, ends of lines, encodings, compression,
-missing values, numbers as Fortran writes them, wide integers, names of every kind, ragged rows by their line. How
-positions become degrees is in test_positions; random tables are in tests/property.
+Covered: separators, blanks, comments, rows of units and dashes, decimal commas, line ends, encodings, compression,
+missing values, Fortran numbers, wide integers, names of every kind, ragged rows with their line. The conversion of
+positions to degrees: test_position_columns. Random tables: tests/property.
 """
 
 from __future__ import annotations

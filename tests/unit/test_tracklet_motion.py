@@ -1,4 +1,4 @@
-"""The straight line on the sky that a tracklet's record holds: rate, place and angle in the middle of its times."""
+"""Test the straight line on the sky in a tracklet's record: rate, position and angle at the middle of its times."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What moves is found on frames that turn, and nothing else: stars that the turn carries along are no movers.
+"""Test that movers are found on rotating frames, and that stars moved by the rotation are not taken for movers.
 
-Leaves out flares where only some frames reach: the template is noisier there.
+Not covered: flares in parts that only some frames cover, where the template has more noise.
 """
 
 from __future__ import annotations

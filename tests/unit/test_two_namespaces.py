@@ -1,6 +1,6 @@
-"""Two namespaces that work on one archive: which promises hold across them, and which within each only.
+"""Test two namespaces with one archive: which guarantees apply to both together, and which only within each.
 
-Not here: two processes that append to one table (test_catalog_append), two workers at one sensor (test_two_workers).
+Not covered: two processes that append to one table (test_catalog_append), two workers at one sensor (test_two_workers).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two workers of different versions reduce one sensor at once: what is committed is whole, whoever is first."""
+"""Test two workers of different versions that reduce one sensor at the same time: the commit is complete."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Versions from the files of a repository, an archive and an installation: made-up ones, without a git process.
+"""Test versions from the files of a repository, an archive and an installation, all made up here, without running git.
 
-Covered: forms of a version and its order, branches, detached heads, worktrees, submodules, packed references, tags, a
-first commit that is yet to come, references in a form that is not read, edits, archives, somebody else's repository,
-what each command says. Not here: real git, builds, an import that costs nothing (tests/services/test_version).
+Covered: forms and order of versions, branches, detached heads, worktrees, submodules, packed references, tags, a
+repository without a commit, references in an unsupported form, edits, archives, another project's repository, the
+output of each command. Not covered: real git, builds, the cost of the import (tests/services/test_version).
 """
 
 from __future__ import annotations

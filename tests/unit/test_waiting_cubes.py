@@ -1,4 +1,4 @@
-"""The decisions of a watch: what goes first, what waits for what, what may be published, and in which portions."""
+"""Test the decisions of a watch: what is reduced first, what waits for what, what is published, in which portions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pressure on a watch: paces, how long the room lasts, which warnings come and in which order, and backing off."""
+"""Test the load of a watch: rates, how long the free space lasts, warnings and their order, and backing off."""
 
 from __future__ import annotations
 

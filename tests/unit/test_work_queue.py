@@ -1,4 +1,4 @@
-"""Keys that wait for a look: each once, changes before the round along everything, later ones when they are due."""
+"""Test the queue of keys to reconcile: each once, changes before the periodic resync, later ones when they are due."""
 
 import asyncio
 

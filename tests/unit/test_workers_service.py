@@ -1,8 +1,8 @@
-"""The service for users' workers: who may call it, what a request can change, and what it tells the lab.
+"""Test the service for users' workers: who may call it, what a request can change, and its answers to the lab.
 
-Covered: tokens of labs, of other users, of services, of administrators, revoked ones, and a hub that does not answer;
-numbers of workers and everything else that a request may contain; the manifest; states and what is awaited. Not here:
-the rights of the account (tests/cluster/test_user_workers), a hub and a cluster that run.
+Covered: tokens of labs, of other users, of services and administrators, revoked tokens, and a hub that does not answer;
+numbers of workers and everything else that a request may contain; the manifest; states and their causes. Not covered:
+the rights of the account (tests/cluster/test_user_workers), a running hub and cluster.
 """
 
 from __future__ import annotations

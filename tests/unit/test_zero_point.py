@@ -1,4 +1,4 @@
-"""The zero point and colour term: recovered among mismatches, without colours, with too few stars, not settling."""
+"""Test the fit of zero point and colour term: mismatches, no colours, too few stars, no convergence."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Members:
     users, groups
         Names of users, and of groups whose users are all members.
     everyone
-        All users are members.
+        Whether all users are members.
     """
 
     users: Set[str] = frozenset()

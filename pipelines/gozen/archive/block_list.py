@@ -99,7 +99,7 @@ class Observed:
 
 
 def blocked_by(entries: Sequence[BlockRule], observed: Observed) -> str | None:
-    """Return the reason of the first entry that covers these data, or None."""
+    """Return the reason of the first entry in the list that covers these data, or None."""
     return next((entry.reason for entry in entries if _covers(entry, observed)), None)
 
 

@@ -37,7 +37,7 @@ class _CommitPart(BaseModel):
 
 
 class Product(_CommitPart):
-    """An object in the archive that this processing has made."""
+    """An object in the archive that this processing made: its key, SHA-256 and size."""
 
     key: str
     sha256: str = Field(pattern=SHA256)
@@ -216,7 +216,7 @@ def put_new_product(store: Store, key: str, data: bytes, version: str) -> Produc
 
 
 def _made_by(version: str, product: bytes) -> bool:
-    """Tell whether a product contains this version, not just as part of a longer version."""
+    """Tell whether a product contains this version as a complete word, not as part of a longer version."""
     return re.search(rb"(?<![\w.+])" + re.escape(version.encode()) + rb"(?![\w.+])", product) is not None
 
 
@@ -228,7 +228,7 @@ def _present(store: Store, key: str) -> bytes:
 
 
 def write_commit(store: Store, processing: Processing, commit: SensorCommit) -> Outcome:
-    """Store the commit of one sensor, unless it has one already: a commit is never overwritten.
+    """Store the commit of one sensor, unless the sensor has a commit already: commits are never overwritten.
 
     Returns
     -------

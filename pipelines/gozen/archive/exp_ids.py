@@ -8,8 +8,8 @@ Each of these objects is created once and never changed, except the hint:
     expid/closed/{EXP_ID:08d}.json                                the outcome: taken, or lost with the reason
     expid/latest.json                                             a hint: the number that was reserved last
 
-A crash between two of these writes may leave a number unused; no number is used twice. If one of the first four is
-damaged, it must not be removed: without it, a shutter would be opened again under its number, or for its exposure.
+A crash between two of these writes may leave a number unused; no number is used twice. Do not remove an object of the
+first four kinds, even if it is damaged: a shutter could then be opened again for the same number or the same exposure.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def purpose_given(store: Store, exposure_id: int) -> Purpose:
 
 
 def is_reserved(store: Store, night: str, exposure: str) -> bool:
-    """Tell whether this registry reserved an exposure's number for this night: the exposure is recorded or lost."""
+    """Tell whether the name of an exposure is a number that this registry reserved for this night."""
     purpose = read_purpose(store, int(exposure)) if re.fullmatch("[0-9]{8}", exposure) else None
     return purpose is not None and purpose.night == night
 
@@ -174,7 +174,7 @@ def read_opening(store: Store, exposure_id: int) -> Opening | None:
 
 
 def last_taken(store: Store, before: int) -> Opening | None:
-    """Return the opening of the last exposure that has data, among those with a smaller number; None without any.
+    """Return the opening of the exposure with the highest number below ``before`` that has data; None if there is none.
 
     An exposure that was lost, or has no record by the camera, did not use its planned time.
     """

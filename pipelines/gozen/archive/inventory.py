@@ -123,7 +123,7 @@ def require_commits(store: Store, nights: Sequence[str]) -> None:
 
 
 def require_objects(store: Store) -> None:
-    """Check that the archive is not empty; an empty one is mostly a wrong path or prefix. Raises `BadRequest`."""
+    """Check that the archive is not empty, which usually means a wrong path or prefix; raises `BadRequest`."""
     if not any(store.list(folder) for folder in FOLDERS):
         raise BadRequest(f"the archive {store.url} is empty, so there is nothing to verify; check the path")
 
@@ -140,7 +140,7 @@ def in_words(nights: Sequence[str]) -> str:
 
 
 def sweep(store: Store) -> int:
-    """Remove half-written files of killed writers from a directory; return their number, 0 for other stores."""
+    """Remove half-written files of killed writers from an archive in a directory; return their number (0 for S3)."""
     return store.sweep() if isinstance(store, DirectoryStore) else 0
 
 

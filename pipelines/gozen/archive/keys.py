@@ -118,7 +118,7 @@ def staging(processing: Processing, sensor: str) -> str:
 
 
 def beside(key: str, digest: str) -> str:
-    """Return the key for a product if its usual key has other bytes: the digest is added to the name."""
+    """Return the key for a product whose usual key has other bytes: the usual name with the digest added."""
     ending = next((one for one in _PRODUCT_ENDINGS if key.endswith(one)), "")
     return f"{key.removesuffix(ending)}-{digest[:12]}{ending}"
 

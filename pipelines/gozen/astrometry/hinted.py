@@ -187,7 +187,7 @@ def tree_of(x: Floats, y: Floats) -> cKDTree:
 def pair(detections: cKDTree, px: Floats, py: Floats, tolerance: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pair stars with detections, one to one, within a tolerance in pixels.
 
-    Each star is paired with its nearest detection; if that is nearest to several stars, only the nearest star gets it.
+    Each star is paired with its nearest detection; if several stars have the same one, only the nearest star gets it.
 
     Parameters
     ----------
@@ -212,7 +212,8 @@ def _better_than_chance(match: Match, field: FieldStars, minimum: int) -> bool:
     """Return whether a match has far more pairs than by chance, and at least a fifth of the expected ones.
 
     By chance, a detection has a star within 2 pixels with a probability of 4 pi times the density of stars per square
-    pixel. The limit is 5 sigma above that number, because vote and fit select the best of many chance offsets.
+    pixel. The limit is 5 sigma above the number of pairs by chance, because vote and fit select the best of many
+    offsets.
     """
     x, y = field.x, field.y
     px, py = match.projection.pixel(field.ra, field.dec)

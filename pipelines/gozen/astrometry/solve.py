@@ -70,7 +70,7 @@ class SensorPointing:
 
 
 def sensor_pointing(profile: Profile, sensor_id: str, ra: float | None, dec: float | None) -> SensorPointing | None:
-    """Return the pointing of a sensor if the telescope points at (ra, dec), degrees; None if that is not known."""
+    """Return the pointing of a sensor if the telescope points at (ra, dec), degrees; None if these are not known."""
     sensor = profile.sensor(sensor_id)
     if ra is None or dec is None or sensor is None:
         return None

@@ -73,8 +73,8 @@ def detector_of(
 def reference_level(raw: Pixels | Stored, detector: Detector) -> NDArray[np.float32] | NDArray[np.float64]:
     """Return the bias level of each active row in ADU, shape (rows,): the mean of the row's reference columns.
 
-    For the overscan ``frame``, all rows have the median of these means. The level is 0 without reference columns, and
-    NaN if those of a row have only NaN.
+    With the overscan ``frame``, all rows get the median of these means. The level is 0 without reference columns, and
+    NaN if no reference column of the row (with ``frame``: of any row) has a number.
     """
     rows = detector.active[0]
     if detector.reference is None:
@@ -147,7 +147,7 @@ def _pass(
 def _pass_stored(
     raw: Any, first: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any, image: Any, mask: Any
 ) -> None:  # pragma: no cover (compiled)
-    """Do the same for uint16 in the stored form of FITS, row by row, to avoid a copy of the frame."""
+    """Calibrate as `_pass` does, but from uint16 stored as int16 (`STORED`), row by row, to save a copy."""
     rows, columns = image.shape
     line = np.empty(columns, np.uint16)
     for y in range(rows):
@@ -161,7 +161,7 @@ def _pass_stored(
 def _pass_wide(
     raw: Any, first: Any, level: Any, dark: Any, inverse_flat: Any, saturation: Any, image: Any, mask: Any
 ) -> None:  # pragma: no cover (compiled)
-    """Do the same for float64; the level is subtracted before the conversion to float32."""
+    """Calibrate as `_pass` does, but from float64; the level is subtracted before the conversion to float32."""
     rows, columns = image.shape
     line = np.empty(columns, np.float32)
     for y in range(rows):

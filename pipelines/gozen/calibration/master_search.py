@@ -42,7 +42,7 @@ class Master:
     mjd
         Start of the exposure from which the master was made, MJD (UTC).
     age_days
-        Days from that time to the exposure that uses the master.
+        Days from `mjd` to the exposure that uses the master.
     used
         Record of its use, for the commit.
     """
@@ -103,7 +103,7 @@ def warnings_of(
     wanted
         Setup of the frames.
     read
-        Profile of the pixels that were read, if only a window of the sensor was.
+        Profile of the pixels that were read; None leaves out the warning about the bias level.
     """
     asked = f"masters: [{', '.join(profile.masters)}] in the profile {profile.name}"
     found = []
@@ -136,8 +136,8 @@ def check_level(
     """Raise an error if the bias level of frames would not be subtracted.
 
     Dividing by a flat would then imprint the flat on the bias level. The level is subtracted with the reference
-    columns. If the frames were read without these columns, a dark or bias of the same window also subtracts it: its
-    frames were read without them too, so the master contains the level.
+    columns. If the frames were read without these columns, a dark or bias of the same window subtracts the level: its
+    own frames were read without the columns too, so the master contains the level.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ class ArchivedExposures:
         return list(self._night(night).values())
 
     def remember(self, fresh: RawExposure) -> None:
-        """Add files that will be recorded in an exposure to the cache; the oldest entries are dropped from it."""
+        """Add to the cache the files that will be recorded in an exposure; drop the oldest entries of the cache."""
         whole, name = self._whole.get(fresh.night), (fresh.night, fresh.exposure)
         if whole is not None:
             whole[fresh.exposure] = merge_records(whole.get(fresh.exposure), fresh)

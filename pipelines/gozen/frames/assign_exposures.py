@@ -50,7 +50,7 @@ class Sorted:
 
 
 def sort_arrivals(held: ArchivedExposures, arrivals: Iterable[Arrival], closed: Closed | None = None) -> Sorted:
-    """Assign raw files to exposures; if they are earlier than archived files, those are assigned again.
+    """Assign raw files to exposures; archived files that are later than the new ones are assigned again.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ class _Night:
             return False  # expired, and cannot be compared any more
 
     def _free_key(self, one: Arrival, exposure: str) -> str:
-        """Return the key of a file; if it is taken, add a number, or refuse a file whose header names it."""
+        """Return a free key for a file; add a number to its name if needed, but refuse a file whose header names it."""
         key = keys.raw(self._night, exposure, one.frame_id)
         if one.header.frame_id is not None and key in self._used:
             # Refused here, not when it is copied: it must not be remembered, or later files would be compared with it.

@@ -68,7 +68,7 @@ class _Exposure:
 
     @property
     def pause_days(self) -> float:
-        """Longest time between the exposure and a further file of it, days; after more, a new exposure begins."""
+        """Longest pause before a further file of the exposure, days; after a longer pause a new exposure begins."""
         if self.cube_s is not None:
             # Cubes of one exposure start together.
             return self.cube_s / 2 / _DAY_S
@@ -252,7 +252,7 @@ def _series(frame: FrameFacts) -> tuple[str, ...]:
 
 
 def _apart(frame: FrameFacts, one: _Exposure) -> float | None:
-    """Return the distance of a file's pointing from the first one of its sensor, degrees; None if one is unknown."""
+    """Return the angle (degrees) from the sensor's first pointing to that of a file; None if unknown or not OBJECT."""
     first, taken = one.first.get(frame.sensor), frame.taken
     if frame.data_type != "OBJECT" or first is None or first.ra is None or first.dec is None:
         return None

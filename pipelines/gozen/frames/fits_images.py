@@ -71,7 +71,7 @@ def unpacked(data: bytes | memoryview, name: str) -> bytes | memoryview:
         The file is empty or cannot be decompressed.
     """
     if len(data) == 0:
-        raise CorruptFile(f"{name}: the file is empty")
+        raise CorruptFile(f"{name}: the file is empty; copy it again")
     if data[:2] != _GZIP_MAGIC:
         return data
     try:
@@ -105,7 +105,8 @@ def find_image(data: bytes | memoryview, name: str, hdu: int | str | None) -> Im
     if not seen:
         raise CorruptFile(f"{name}: the file contains no image; give a raw file of the camera")
     raise CorruptFile(
-        f"{name}: the profile has `hdu: {hdu}`, but the file has no such image; its images are {', '.join(seen)}"
+        f"{name}: the profile has `hdu: {hdu}`, but the file has no such image; its images are {', '.join(seen)}; "
+        "give `hdu` one of these numbers or names"
     )
 
 
@@ -125,7 +126,9 @@ def opened(data: bytes | memoryview, name: str, **options: Any) -> fits.HDUList:
     try:
         return fits.open(io.BufferedReader(file), do_not_scale_image_data=True, memmap=False, **options)
     except (OSError, EOFError, ValueError, TypeError, LookupError) as error:
-        raise CorruptFile(f"{name}: it is not a FITS file, or it is damaged ({reason_in_file(error)})") from error
+        raise CorruptFile(
+            f"{name}: it is not a FITS file, or it is damaged ({reason_in_file(error)}); copy it again, or leave it out"
+        ) from error
 
 
 def reason_in_file(error: BaseException) -> str:
@@ -187,7 +190,9 @@ def _images(hdus: fits.HDUList, data: bytes | memoryview, name: str) -> Iterator
             if unit is not None:
                 yield unit if number == 0 or words.get("INHERIT") is False else _inheriting(unit, primary)
     except (OSError, ValueError, TypeError, LookupError, fits.VerifyError) as error:
-        raise CorruptFile(f"{name}: the header cannot be read ({reason_in_file(error)})") from error
+        raise CorruptFile(
+            f"{name}: the header cannot be read ({reason_in_file(error)}); it is probably damaged, so copy it again"
+        ) from error
 
 
 def _image(number: int, hdu: Any, words: Words, begin: int) -> ImageUnit | None:

@@ -62,7 +62,7 @@ def fits_files(paths: Iterable[Path]) -> list[Path]:
         elif path.is_file():
             found.append(path)
         else:
-            raise BadRequest(f"there is no file or folder {path}")
+            raise BadRequest(f"there is no file or folder {path}; check the path")
     if not found:
         places, endings = ", ".join(map(str, listed)), ", ".join(RAW_ENDINGS)
         raise BadRequest(f"no FITS files in {places}; the name of a FITS file must end in one of {endings}")

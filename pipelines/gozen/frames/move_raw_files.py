@@ -36,7 +36,7 @@ class Renaming:
     Parameters
     ----------
     keys
-        The new key of each file, by its old one.
+        The new key of each file, by its old key.
     changes
         The change of each exposure's record, by exposure.
     """

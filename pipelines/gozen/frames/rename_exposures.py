@@ -15,7 +15,7 @@ from gozen.frames.move_raw_files import Renaming, rename
 
 @dataclass(frozen=True)
 class Loose:
-    """A raw file in the archive that may still change to another exposure."""
+    """A raw file in the archive that may still be moved to another exposure."""
 
     key: str
     exposure: str

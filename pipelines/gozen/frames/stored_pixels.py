@@ -46,7 +46,7 @@ class Scaling:
 
     @property
     def is_of_uint16(self) -> bool:
-        """Whether stored int16 values are FITS's form of uint16."""
+        """Whether the scaling is that of uint16 stored as int16: BZERO = 32768 and BSCALE = 1."""
         return self.offset == 32768 and self.scale == 1
 
 
@@ -69,7 +69,7 @@ def scaling_of(words: Mapping[str, Any], name: str) -> Scaling:
 
 
 def native(pixels: Pixels | Stored) -> Pixels:
-    """Return pixels in native byte order; FITS's form of uint16 is converted to uint16."""
+    """Return pixels in native byte order; int16 that FITS stores in place of uint16 is converted to uint16."""
     if pixels.dtype != STORED:
         return cast("Pixels", pixels)
     # Adding 32768 to a two's complement number flips its highest bit.
@@ -81,8 +81,8 @@ def native(pixels: Pixels | Stored) -> Pixels:
 def apply_scaling(stored: NDArray[Any], scaling: Scaling, name: str) -> Pixels | Stored:
     """Return the values of a frame; undefined pixels are NaN.
 
-    FITS's form of uint16 is returned as stored, unless a pixel is undefined, and unscaled uint16 as uint16. All others
-    become float32 if that is exact for every value, else float64.
+    Pixels of uint16 that FITS stores as int16 (BZERO = 32768) are returned as stored, unless one is undefined.
+    Unscaled uint16 is returned as uint16. All others become float32 if that is exact for every value, else float64.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def _number(words: Mapping[str, Any], word: str, default: float, name: str) -> f
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise CorruptFile(f"{name}: {word} = {value!r} is not a number, so the pixel values are undefined") from error
+        raise CorruptFile(f"{name}: {word} = {value!r} is not a number; correct the header") from error
     if not np.isfinite(number):
-        raise CorruptFile(f"{name}: {word} = {value!r} is not a number, so the pixel values are undefined")
+        raise CorruptFile(f"{name}: {word} = {value!r} is not a number; correct the header")
     return number

@@ -115,12 +115,15 @@ def exposure_outside(folder: Store, night: str, exposure: str, profile: Profile)
     Raises
     ------
     UnreadableInput
-        No file has a name of raw files, or none is readable.
+        No file name matches the profile, or no file is readable.
     """
     sensors = files_of_sensors(folder, profile)
     if not sensors:
         pattern = profile.raw_names or "*"
-        raise UnreadableInput(f"{folder.url} has no raw files of {profile.name}: no file name matches {pattern}")
+        raise UnreadableInput(
+            f"{folder.url} has no raw files of {profile.name}: no file name matches {pattern}; check the folder, and "
+            "`raw_names` of the profile"
+        )
     problem: CorruptFile | None = None
     for key in (files[0] for files in sensors.values()):
         try:

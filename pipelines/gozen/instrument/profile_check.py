@@ -150,7 +150,9 @@ def _suggestion(words: Mapping[str, Any], rule: WordRule) -> str:
 
 def _shape_problems(shape: tuple[int, ...], profile: Profile, source: str, header: RawHeader | None) -> list[str]:
     if len(shape) not in (2, 3):
-        return [f"{source}: the image has {len(shape)} axes; a frame or a cube of frames is expected"]
+        return [
+            f"{source}: the image has {len(shape)} axes; give an image with 2 axes (a frame) or 3 (a cube of frames)"
+        ]
     problems = []
     binning, window = (header.binning, header.window) if header else (profile.binning, "")
     try:

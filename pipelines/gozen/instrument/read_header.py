@@ -92,7 +92,10 @@ def read_header(words: Mapping[str, Any], profile: Profile, source: str) -> RawH
     gain = _gain(get("gain", profile.default_gain), profile, source)
     exposure_s = float(get("exposure_s"))
     if exposure_s < 0 or (exposure_s == 0 and data_type != "BIAS"):
-        raise CorruptFile(f"{source}: the exposure time of a frame is {exposure_s:g} s; it must be above 0")
+        raise CorruptFile(
+            f"{source}: the exposure time of a frame is {exposure_s:g} s, but must be above 0; correct the header, or "
+            f"header.exposure_s of the profile {profile.name}"
+        )
     frame_time_s, row_time_s = float(get("frame_time_s", exposure_s)), float(get("row_time_s", 0.0))
     lasts_s = _length_s(words, profile, exposure_s, frame_time_s, row_time_s)
     pipelines = get("pipelines")
@@ -253,7 +256,7 @@ def _identifier(value: Any, name: str, source: str) -> str | None:
     if text.startswith(".") or any(character in "/\\" or not character.isprintable() for character in text):
         raise CorruptFile(
             f"{source}: {name} {text!r} cannot be the name of a file: it has a slash or an unprintable character, or "
-            "begins with a dot"
+            "begins with a dot; correct the header"
         )
     return text or None
 

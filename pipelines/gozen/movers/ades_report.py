@@ -96,8 +96,8 @@ def ades(points: Iterable[dict[str, Any]], station: Station) -> str:
     Parameters
     ----------
     points
-        Rows of ``tables/tracklets``. Cosmic-ray hits are left out. Streaks of unknown direction are left out too,
-        because it is unknown which end belongs to the start of the exposure.
+        Rows of ``tables/tracklets``. Cosmic-ray hits are ignored. Streaks of unknown direction are ignored too, because
+        it is unknown which end belongs to the start of the exposure.
 
     Raises
     ------
@@ -106,7 +106,10 @@ def ades(points: Iterable[dict[str, Any]], station: Station) -> str:
     """
     lines = [_line(point, station) for point in points if point["kind"] != "cosmic" and point["end"] != "either"]
     if not lines:
-        raise BadRequest("no tracklet to export: only cosmic hits, or streaks on one frame, whose direction is unknown")
+        raise BadRequest(
+            "no tracklet to export: all are cosmic-ray hits, or streaks on one frame, whose direction is unknown; "
+            "choose other tracklets"
+        )
     keywords = "|".join(name.ljust(width) for name, width in _COLUMNS)
     return "\n".join([*_header(station), keywords, *lines]) + "\n"
 

@@ -103,7 +103,7 @@ def find_candidates(seen: FrameDifference, sharpest: float, threshold_sigma: flo
     Parameters
     ----------
     sharpest
-        Largest fraction of a star's light in 3 x 3 pixels that falls into the brightest of them.
+        Largest fraction that the brightest of 3 x 3 pixels can have of a star's light in these pixels.
     threshold_sigma
         Smallest signal-to-noise of a box sum.
     """

@@ -33,11 +33,11 @@ class FoundFlare:
 
 
 def group_flares(points: Points, frames: int, area_px: float, minimum_significance: float) -> list[FoundFlare]:
-    """Group points that are near the latest position of a group.
+    """Group points: a point joins a group if it is near the latest position of the group.
 
-    The significance is computed as for lines (`gozen.movers.link_tracklets.link`). The expected number is the number
-    of points times the probability that as many other points are within 3 pixels of one by chance. A single point is
-    never enough, because a cosmic-ray hit looks the same.
+    The significance is computed as for lines (`gozen.movers.link_tracklets.link`). The expected number of
+    such groups is the number of points, times the probability that as many other points are within 3 pixels of a point
+    by chance. A single point is never enough, because a cosmic-ray hit looks the same.
 
     Parameters
     ----------

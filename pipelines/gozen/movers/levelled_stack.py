@@ -60,7 +60,7 @@ class LevelledMean:
         return cls(np.zeros(shape, np.float32), np.zeros(shape, np.int16))
 
     def add(self, rest: Image, shift: Shift) -> None:
-        """Add a frame whose sky is subtracted.
+        """Add a frame, from which the sky is already subtracted.
 
         Parameters
         ----------

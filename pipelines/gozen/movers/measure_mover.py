@@ -40,7 +40,7 @@ class Scene:
     background
         Map of the stack's sky, ADU.
     skies
-        Sky of each frame minus that map; None for a frame that is not measured.
+        Sky of each frame minus ``background``; None for a frame that is not measured.
     light
         Ratio of the stars' flux on each frame to that on the stack.
     fwhm
@@ -99,8 +99,8 @@ class Track:
     linked
         Whether the point was detected as a candidate; False if its position was predicted from the other points.
     rate_excess
-        Ratio of the error of the rate to that of points with independent errors. The errors of a slow object are not
-        independent, because part of its light is taken for sky on all frames.
+        Factor by which the error of the rate is larger than it would be if the errors of the points were independent.
+        The errors of a slow object are not independent, because part of its light is taken for sky on all frames.
     film
         Cutouts of the frames along the path, without the sky, shape (frames, side, side), ADU; NaN for frames that
         are not measured.

@@ -143,7 +143,7 @@ def box_of(fwhm: float) -> int:
 
 
 def sharpest_star(frame: PlacedFrame, template: Template, sources: Sources) -> float:
-    """Return the largest fraction, on this frame, of a star's light in 3 x 3 pixels that falls into one pixel."""
+    """Return the largest fraction that one of 3 x 3 pixels has of a star's light in these pixels, on this frame."""
     strong = np.flatnonzero(~sources.merged & (sources.flux > 100 * sources.noise * template.fwhm))
     x, y = frame.shift.place(sources.x[strong], sources.y[strong])
     level = sources.background[strong] + frame.sky.at(x, y)

@@ -102,7 +102,7 @@ def _sum_circles(image: Any, mask: Any, xs: Any, ys: Any, radii: Any, outer: Any
 def _circle(
     image: Any, mask: Any, x: float, y: float, radius: float, flux: Any, area: Any, seen: Any
 ) -> None:  # pragma: no cover (compiled)
-    """Add the pixels of one circle to the lanes."""
+    """Add the pixels of one circle to flux, area and mask bits; column `begin + i` adds to element i (see `_LANES`)."""
     rows, columns = image.shape
     half = int(np.ceil(radius + 0.75))
     top, left = int(np.rint(y)) - half, int(np.rint(x)) - half
@@ -156,7 +156,7 @@ class Ellipses:
     x, y
         Centres, 0-based pixels.
     a, b, theta
-        Semi-axes, pixels, and the angle from the x axis to the longer one, radians.
+        Semi-axes, pixels, and the angle from the x axis to the major axis, radians.
     radius
         Factor by which the semi-axes are multiplied.
     """

@@ -46,7 +46,7 @@ def star_fwhm(image: Image, x: Floats, y: Floats, sigma_px: float, sky: Floats |
     """Return the median full width at half maximum of stars, pixels; NaN if none can be measured.
 
     The Gaussian window reduces a star's width from s to s', with 1/s'^2 = 1/s^2 + 1/window^2; the result is corrected
-    for it.
+    for this.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class Sources:
     x, y
         Centroids, 0-based pixels.
     a, b, theta
-        Semi-axes from the second moments, pixels, and the angle from the x axis to the long one, radians.
+        Semi-axes from the second moments, pixels, and the angle from the x axis to the major axis, radians.
     auto_radius
         Factor on the (a, b) ellipse for ``flux_auto``.
     peak

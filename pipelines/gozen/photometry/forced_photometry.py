@@ -112,7 +112,7 @@ def blended(sources: Sources, flux: Floats, reach_px: float) -> NDArray[np.bool_
 
 
 def neighbours_share(sources: Sources, flux: Floats, reach_px: float) -> Floats:
-    """Return the flux of the neighbours within reach of each source over its own; infinite if that is not positive."""
+    """Return for each source the flux of its neighbours within reach over its own flux; inf if this is not positive."""
     total = np.zeros(len(sources))
     if len(sources) >= 2:
         pairs = cKDTree(np.column_stack([sources.x, sources.y])).query_pairs(reach_px, output_type="ndarray")

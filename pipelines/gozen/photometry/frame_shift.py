@@ -51,7 +51,7 @@ class Anchors:
 
     @functools.cached_property
     def coarse(self) -> Image:
-        """The binned reference image for the cross-correlation; computed at the first use, because few need it."""
+        """The binned reference image for the cross-correlation; computed on first use, because few frames need it."""
         return _binned(self.reference)
 
 

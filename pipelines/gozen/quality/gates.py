@@ -143,7 +143,8 @@ def check_time(cube: RawCube) -> float:
     start: NDArray[np.float64] = cube.start
     if not (start[0] > _EARLIEST_MJD and start[-1] < _LATEST_MJD):
         raise InconsistentTime(
-            f"{cube.frame_id}: the exposure starts at MJD {start[0]:.5f}, outside 1960 to 2100",
+            f"{cube.frame_id}: the exposure starts at MJD {start[0]:.5f}, outside 1960 to 2100; check the times in the "
+            "header",
             value=float(start[0]),
             limit=_EARLIEST_MJD,
         )

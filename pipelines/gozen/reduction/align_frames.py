@@ -65,7 +65,7 @@ class AlignedStack:
     fwhm
         FWHM of the stars on every frame, pixels.
     elongation
-        Length of the stars over their width, for every frame.
+        Ratio of the stars' length to their width, for every frame.
     """
 
     cube: CalibratedCube
@@ -137,7 +137,7 @@ def _against_middle(cube: CalibratedCube, chosen: list[int], longest: float) -> 
 
 
 def _reference(cube: CalibratedCube, chosen: list[int], longest: float) -> tuple[int, Anchors, float]:
-    """Return the frame nearest the middle whose stars are round, its anchor stars and their elongation."""
+    """Return the frame nearest the middle with round stars, else the middle one; its anchor stars, their elongation."""
     middle, saturation_adu = len(chosen) // 2, cube.detector.saturation_adu
     found: list[tuple[int, Anchors, float]] = []
     for index in (chosen[k] for k in sorted(range(len(chosen)), key=lambda k: abs(k - middle))[:_REFERENCES]):

@@ -1,4 +1,4 @@
-"""Reuse a worker's arrays for each cube, because new memory costs as much as the calibration."""
+"""Reuse a worker's arrays for each cube, because allocating new memory takes as long as the calibration."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def frame_step_s(cube: RawCube) -> float:
 
 
 def frame_times(cube: RawCube) -> Floats:
-    """Return the start of each frame after the first, in units of the typical time from frame to frame."""
+    """Return the time from the first frame to each frame, in units of the typical time from frame to frame."""
     return np.asarray((cube.start - cube.start[0]) * 86400 / frame_step_s(cube))
 
 
@@ -159,7 +159,7 @@ def _moves(line: Line, times: Floats, wander: float) -> bool:
 
 
 def _on_light(points: Points, compared: Compared) -> NDArray[np.bool_]:
-    """Return which points are fainter than the light that a star or the rim of a reflection may leave there."""
+    """Return which points are fainter than the residual that a star or the rim of a reflection may leave there."""
     allowance, box = compared.template.allowance, compared.template.box
     rows, columns = allowance.shape
     row = np.clip(np.rint(points.y).astype(int), 0, rows - 1)
@@ -182,7 +182,7 @@ class _Stars:
 
 
 def _growth(aligned: AlignedStack, skies: dict[int, FrameSky], diameter_px: float, fwhm: float) -> Floats:
-    """Return each frame's flux ratio of stars, calibrated aperture over the movers' aperture; NaN where unknown."""
+    """Return each frame's ratio of a star's flux in the calibrated aperture to that in the movers'; NaN if unknown."""
     growth, narrow = np.full(len(aligned.cube.images), np.nan), Scene.diameter_of(fwhm)
     for index, sky in skies.items():
         growth[index] = aperture_growth(aligned.frame(index, sky), aligned.sources, diameter_px, narrow)
@@ -220,7 +220,7 @@ def _off_lines(points: Points, moving: list[Line], on_light: NDArray[np.bool_]) 
 
 
 def _off_sources(points: Points, sources: Sources, fwhm: float, wander: float) -> NDArray[np.bool_]:
-    """Return which points are not near a source of the stack: the light of those is measured as the source's."""
+    """Return which points are not near a source of the stack; light near a source is measured as part of the source."""
     if not len(sources):
         return np.ones(len(points), np.bool_)
     near, _ = cKDTree(np.column_stack([sources.x, sources.y])).query(np.column_stack([points.x, points.y]))

@@ -31,8 +31,8 @@ def film_bytes(
 ) -> bytes:
     """Return the FITS file: one image cube for each tracklet, with its name, and one table POINTS for all tracklets.
 
-    The frames of a mover are cut out around its line, and the light that is there without it is subtracted. Frames
-    without the mover are NaN.
+    The frames of a mover are cut out around its line; the light without the mover is subtracted. Frames that do not
+    show the mover are NaN.
     """
     films = [track.film for track in found.tracks]
     films += [_of_chain(chain, cube) for chain in found.chains]

@@ -126,7 +126,7 @@ class WorkerPool:
         return [(one.name, WorkerLost(_LOST)) for one in again if one.tries >= _TRIES]
 
     def _feed(self) -> None:
-        """Submit a suspect alone; if there are none, submit queued tasks up to `_UNDER_WAY` per worker."""
+        """Submit a suspect (a task of a lost worker) alone; without suspects, queued tasks, `_UNDER_WAY` per worker."""
         while self._suspects or self._queued:
             is_suspect_under_way = any(task.tries for task in self._pending.values())
             if self._pending and (self._suspects or is_suspect_under_way):

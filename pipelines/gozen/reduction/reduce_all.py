@@ -68,7 +68,7 @@ def _key(work: SensorWork) -> str:
 
 
 def _done_before(work: SensorWork, commit: SensorCommit, store: Store) -> SensorResult:
-    """Return the result of a committed sensor, and tag its raw files: the first process may have been killed before."""
+    """Return the result of a committed sensor; tag its raw files, in case the process that committed it was killed."""
     try:
         mark_reduced(store, commit, work.raw_here)
     except StorageUnavailable as error:

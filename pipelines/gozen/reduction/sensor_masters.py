@@ -96,7 +96,10 @@ def masters_wanted(exposures: Sequence[RawExposure], kinds: Sequence[str], camer
         The profile requests no masters, or no exposure can become one.
     """
     if not kinds:
-        raise BadRequest("the profile requests no masters (`masters: []`), so there are none to make")
+        raise BadRequest(
+            "the profile requests no masters (`masters: []`), so there are none to make; list the kinds to make, as in "
+            "`masters: [dark, flat]`"
+        )
     own = [one for one in exposures if not camera or _camera(one) in ("", camera)]
     useful = [one for one in own if _KIND.get(one.data_type) in kinds]
     if not useful:

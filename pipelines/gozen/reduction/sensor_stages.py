@@ -108,7 +108,7 @@ class Unread(Stage):
 
 @dataclass(frozen=True)
 class Opened(Stage):
-    """The raw files are read.
+    """Stage at which the raw files are read.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Opened(Stage):
 
 @dataclass(frozen=True)
 class Read(Stage):
-    """The raw files are assembled to one cube with a header."""
+    """Stage at which the raw files are assembled to one cube with a header."""
 
     before: Opened
     cube: RawCube
@@ -151,14 +151,14 @@ class Read(Stage):
 
 @dataclass(frozen=True)
 class HeaderChecked(Stage):
-    """The header is checked: sensor, coordinates and times are plausible."""
+    """Stage at which the header is checked: sensor, coordinates and times are plausible."""
 
     before: Read
 
 
 @dataclass(frozen=True)
 class Prepared(Stage):
-    """The masters are found."""
+    """Stage at which the masters are found."""
 
     before: HeaderChecked
     context: ReductionContext
@@ -183,7 +183,7 @@ class InContext(Stage):
 
 @dataclass(frozen=True)
 class Calibrated(InContext):
-    """The frames are calibrated."""
+    """Stage at which the frames are calibrated."""
 
     before: Prepared
     cube: CalibratedCube
@@ -191,7 +191,7 @@ class Calibrated(InContext):
 
 @dataclass(frozen=True)
 class RoughlyAligned(InContext):
-    """The shifts of the frames are measured relative to one of them."""
+    """Stage at which the shifts of the frames are measured relative to one of them."""
 
     before: Calibrated
     rough: RoughAlignment
@@ -199,7 +199,7 @@ class RoughlyAligned(InContext):
 
 @dataclass(frozen=True)
 class Aligned(InContext):
-    """The frames are stacked and aligned with the stack; after this stage the pipelines run, one after the other."""
+    """Stage at which the frames are stacked and aligned with the stack; then the pipelines run, one after the other."""
 
     before: RoughlyAligned
     stack: AlignedStack
@@ -207,7 +207,7 @@ class Aligned(InContext):
 
 @dataclass(frozen=True)
 class Fitted(Stage):
-    """An astrometric solution fits the stack; it is not yet compared with the telescope's pointing."""
+    """Stage at which an astrometric solution fits the stack, but is not yet compared with the telescope's pointing."""
 
     aligned: Aligned
     fit: Solution
@@ -215,7 +215,7 @@ class Fitted(Stage):
 
 @dataclass(frozen=True)
 class Solved(Stage):
-    """The astrometric solution of the stack is accepted."""
+    """Stage at which the astrometric solution of the stack is accepted."""
 
     aligned: Aligned
     solution: Solution
@@ -228,7 +228,7 @@ class Solved(Stage):
 
 @dataclass(frozen=True)
 class Measured(Stage):
-    """The sources are measured on every good frame; their fluxes are calibrated if there are reference magnitudes."""
+    """Stage at which the sources are measured on every good frame, and calibrated if there are reference magnitudes."""
 
     solved: Solved
     found: Measurement
@@ -241,7 +241,7 @@ class Measured(Stage):
 
 @dataclass(frozen=True)
 class Searched(Stage):
-    """Movers, streaks and flares are found.
+    """Stage at which movers, streaks and flares are found.
 
     Parameters
     ----------
@@ -258,4 +258,4 @@ class Searched(Stage):
 
 @dataclass(frozen=True)
 class Stored(Stage):
-    """A product is stored; nothing else is new."""
+    """Stage at which a product is stored; nothing else is new."""

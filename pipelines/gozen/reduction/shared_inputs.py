@@ -30,8 +30,8 @@ class ReferenceChoice:
     Parameters
     ----------
     where
-        A ``file``; a ``table`` of the archive; ``missing``: the table that the settings name is not in the archive; the
-        catalogue of the ``simulated`` sky; ``none``.
+        One of ``file``; ``table`` (of the archive); ``missing`` (the archive lacks the table that the settings name);
+        ``simulated`` (the catalogue of the simulated sky); ``none``.
     name
         Path of the file, name of the table, or key of the simulated sky.
     """
@@ -50,7 +50,7 @@ def choose_reference(
     named
         The setting ``reference``.
     has_table, has_object
-        Whether the archive has a table of this name, and an object under this key.
+        Return whether the archive has a table of a name, and an object under a key.
     """
     if named is not None:
         if "/" in named or "." in named:

@@ -167,7 +167,7 @@ def plan_night(site: Site, wanted: SimulatedNight) -> list[SimulatedExposure]:
     try:
         evening = dt.datetime.strptime(wanted.night, "%Y%m%d").replace(hour=22, tzinfo=ZoneInfo(site.time_zone))
     except ValueError as error:
-        raise BadRequest(f"the night {wanted.night!r} is not a date of the form YYYYMMDD") from error
+        raise BadRequest(f"the night {wanted.night!r} is not a date of the form YYYYMMDD, such as 20260115") from error
     plan, start = [], mjd_of_utc(evening)
     for number, one in enumerate([*_calibrations(wanted), *_fields(wanted)], start=wanted.first_exposure_id):
         plan.append(
@@ -203,8 +203,8 @@ def _fields(wanted: SimulatedNight) -> list[SimulatedExposure]:
 def typical_events(orders: Sequence[SensorExposure]) -> list[Event]:
     """Return events that are visible in the given exposures.
 
-    The first sensor of the first exposure of the sky has a flare, a transient, and a slow, a fast and a streaking
-    mover. Its last sensor has an eclipse. The second exposure, if there is one, has a thin cloud. Flare and eclipse
+    In the first exposure of the sky, the first sensor has a flare, a transient, and a slow, a fast and a streaking
+    mover. The last sensor has an eclipse. The second exposure, if there is one, has a thin cloud. Flare and eclipse
     are on stars without a close neighbour; they are left out if a sensor has no such star.
     """
     seen = [order for order in orders if order.data_type == "OBJECT"]
@@ -239,7 +239,7 @@ def lone_stars(order: SensorExposure, brightest: float, faintest: float) -> Sens
 
 
 def empty_place(order: SensorExposure) -> tuple[Floats, Floats]:
-    """Return the position farthest from any star, of 200 random ones: x and y, 0-based pixels, arrays of shape (1,)."""
+    """Return that of 200 random positions farthest from any star: x and y, 0-based pixels, arrays of shape (1,)."""
     field_ = sensor_field(order)
     rows, columns = order.profile.active_shape
     u, v = stream(order.sky.seed, "empty place", order.exposure).uniform(0.2, 0.8, (2, 200))

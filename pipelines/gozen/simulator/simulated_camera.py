@@ -146,7 +146,9 @@ class SimulatedCamera:
     def _check(self, sensors: list[str], nframe: int, data_type: str, gain: str) -> None:
         name = self.profile.name
         if self.profile.raw != "cube":
-            raise BadRequest(f"the profile {name} has raw files of single frames; only cubes can be simulated")
+            raise BadRequest(
+                f"the profile {name} has raw files of single frames, but only cubes can be simulated: use another one"
+            )
         unknown = [sensor for sensor in sensors if self.profile.sensor(sensor) is None]
         if unknown or not sensors:
             known = ", ".join(sensor.id for sensor in self.profile.sensors)

@@ -152,8 +152,8 @@ def stars_table(order: SensorExposure, seen: SensorField) -> pa.Table:
 def variables_table(order: SensorExposure, seen: SensorField) -> pa.Table:
     """Return a row for each frame of each flare, eclipse and transient on the sensor.
 
-    ``factor`` is the flux on the frame over that in the table of stars; clouds are included. A transient has a null
-    ``source_id``; its ``factor`` is relative to the flux at its maximum.
+    ``factor`` is the flux on the frame, including clouds, divided by the flux in the table of stars. A transient has a
+    null ``source_id``; its ``factor`` is relative to the flux at its maximum.
     """
     rows: list[dict[str, object]] = []
     for event, index in variables(order, seen):
@@ -170,8 +170,8 @@ def movers_table(order: SensorExposure) -> pa.Table:
     """Return a row for each frame on which the middle of a mover's trail is on the sensor.
 
     ``mjd`` is the middle of the exposure of the row on which the mover is at that time; ``x``, ``y``, ``ra`` and
-    ``dec`` are its position then. The columns ``_start`` and ``_end`` are its positions at the start and the end of
-    the exposure of the row that it crosses at that time.
+    ``dec`` are its position then. Columns that end in ``_start`` or ``_end`` have its position when the exposure of the
+    row that it then crosses starts or ends.
     """
     rows: list[dict[str, object]] = []
     for mover in order.sky.movers():
@@ -274,7 +274,7 @@ def _variable_rows(
 
 
 def _crossing(order: SensorExposure, mover: Mover, frame: int, part: float) -> tuple[float, float, float]:
-    """Return MJD, x and y at which a mover crosses a row of which a fraction ``part`` of the exposure has passed."""
+    """Return MJD, x and y at which a mover crosses a row that has been exposed for the fraction ``part``."""
     first = section_slices(order.profile.active)[0].start
     y = order.profile.active_shape[0] / 2
     mjd, x = order.utc_mjd, 0.0

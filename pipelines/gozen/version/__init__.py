@@ -1,4 +1,4 @@
-"""The version of the running code: number, commit and source digest; works without git and without an installation.
+"""The version of the running code: number, commit and source digest; needs neither git nor an installation.
 
 ``gozen.__version__`` and every provenance record contain this version. Only the standard library is imported here,
 because ``setup.py`` and ``python -m gozen.version`` use this package before anything is installed.

@@ -69,14 +69,14 @@ def code_of_tree(root: Path, installed: Code | None = None) -> Code:
 
 
 def of_commit(commit: str, tags: Mapping[str, str], installed: Code | None) -> Code:
-    """Return the version of a commit: of its tag; else as it was installed; else the one after the highest tag.
+    """Return the version of a commit: of its tag, else of its installation, else the next one after the highest tag.
 
     Parameters
     ----------
     tags
         All known tags, with their commits.
     installed
-        Version of the last installation, which could get the nearest tag from git.
+        Version that the last installation recorded; git was available then to find the nearest tag.
     """
     here = [tag for tag, one in tags.items() if commit and one == commit and number_of(tag)]
     if here:

@@ -1,7 +1,7 @@
 """Read commit and tags from the files of a git repository, without running git.
 
-A git process costs milliseconds in each of many workers; images do not contain git, and it refuses folders of other
-users.
+Running git would cost milliseconds in each of many workers; container images do not contain git, and git refuses
+folders of other users.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A server that answers as Nextcloud's developer manual says, for tests.
+"""A server for tests that answers as Nextcloud's developer manual describes.
 
-``server`` runs it, ``routes`` says which part answers which address: ``dav`` the files (WebDAV by wsgidav), ``writes``
-uploads in one request, ``chunks`` uploads in chunks. Other interfaces (OCS, log-in flow) are added to
+``server`` runs it; ``routes`` maps addresses to parts: ``dav`` for files (WebDAV by wsgidav), ``writes`` for uploads in
+one request, ``chunks`` for uploads in chunks. Other interfaces (OCS, log-in flow) are added to
 ``NextcloudServer.routes``. ``faults`` breaks requests that a test chooses.
 
-What the manual does not say, such as the order of checks, is not to be relied upon.
+Tests must not depend on what the manual does not define, such as the order of checks.
 """
 
 from .faults import Fault, Plan

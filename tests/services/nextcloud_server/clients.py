@@ -1,4 +1,4 @@
-"""Clients of the server for tests: small chunks, pauses that are skipped, and work that is tried until it is done."""
+"""Clients of the server for tests: small chunks, no pauses, and work that is repeated until it succeeds."""
 
 from __future__ import annotations
 

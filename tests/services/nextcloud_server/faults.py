@@ -1,4 +1,4 @@
-"""Faults that befall the requests that a test chooses, by their number or at random."""
+"""Faults of requests that a test chooses by number or at random."""
 
 from __future__ import annotations
 

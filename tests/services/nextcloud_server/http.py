@@ -1,4 +1,4 @@
-"""Small pieces of WSGI: a request, an answer, and the errors of Nextcloud's WebDAV server."""
+"""Small parts of WSGI: a request, an answer, and the errors of Nextcloud's WebDAV server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log-in of the Nextcloud server of the tests: login flow version 2, as the documents describe it."""
+"""The log-in to the Nextcloud server of the tests: login flow version 2, as documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses that are not about files: OCS and the log-in, as applications among the server's routes."""
+"""The routes that do not serve files: OCS and the log-in."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""OCS of the Nextcloud server of the tests: capabilities, the user, app passwords, sharees and shares, in JSON and XML.
+"""OCS of the Nextcloud server of the tests: capabilities, the user, app passwords, sharees, shares; JSON and XML.
 
-Written from Nextcloud's documents: the first version answers with HTTP 200 whatever `meta` says, except that a missing
-log-in is 401; the second one has the code as its HTTP status. Empty objects are lists, as PHP writes them, and a single
-share comes as a list with one element.
+It follows Nextcloud's documentation. Version 1 answers with HTTP 200 for every status in `meta`, except 401 without a
+log-in; version 2 has the code as its HTTP status. As in PHP, empty objects are lists, and a single share is a list with
+one element.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""People and groups of the Nextcloud server of the tests, their app passwords, and the rules of its administrator."""
+"""Users and groups of the Nextcloud server of the tests, their app passwords, and the rules of its administrator."""
 
 from __future__ import annotations
 

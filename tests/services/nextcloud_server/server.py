@@ -1,4 +1,4 @@
-"""Run the server in a thread: which part answers which address, who is logged in."""
+"""Run the server in a thread: map addresses to parts, and authenticate users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shares of the Nextcloud server of the tests: made, changed, listed and deleted as its documents say."""
+"""The shares of the Nextcloud server of the tests: created, changed, listed and deleted as documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole server: files, shares, capabilities, and the log-in with app passwords."""
+"""The complete server: files, shares, capabilities, and the log-in with app passwords."""
 
 from __future__ import annotations
 

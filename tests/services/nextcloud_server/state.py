@@ -1,4 +1,4 @@
-"""What the server keeps: users, files below a folder, checksums, quotas, locks."""
+"""The state of the server: users, files below a folder, checksums, quotas, locks."""
 
 from __future__ import annotations
 

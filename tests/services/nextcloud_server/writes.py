@@ -1,4 +1,4 @@
-"""Uploads in one request, and what every write checks: locks, conditions, quota, the length of the body."""
+"""Uploads in one request, and the checks of every write: locks, conditions, quota, length of the body."""
 
 from __future__ import annotations
 

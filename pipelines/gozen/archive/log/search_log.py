@@ -39,7 +39,7 @@ class LogSelection:
     data_type, status, reason
         One of `WORDS`, or a pattern that matches one or more of them.
     circle
-        The centre of the sensor, or the middle of the tracklet, is inside it (not for quality).
+        Circle that must contain the centre of the sensor or the middle of the tracklet; not for quality.
 
     Raises
     ------

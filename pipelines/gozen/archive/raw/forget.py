@@ -121,7 +121,7 @@ class _CommittedNames:
         self._of: dict[str, set[str]] = {}
 
     def now(self) -> Mapping[str, str]:
-        """Return for each FRAME_ID the key of the first commit that names it."""
+        """Return for each FRAME_ID the key of the first commit, in order of keys, that names it."""
         listed = [key for key in self._store.list(self._prefix) if keys.parse_commit(key)]
         for key in listed:
             if key not in self._of:

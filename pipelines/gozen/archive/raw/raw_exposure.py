@@ -116,7 +116,7 @@ class RawExposure:
 
     @property
     def pointing(self) -> tuple[float, float] | None:
-        """The first known pointing: right ascension and declination, degrees; None if no file has one."""
+        """Pointing of the earliest file that has one: right ascension and declination, degrees; None if no file has."""
         known = [one for one in self.taken.values() if one.ra is not None and one.dec is not None]
         first = min(known, key=lambda one: one.mjd, default=None)
         return None if first is None or first.ra is None or first.dec is None else (first.ra, first.dec)

@@ -84,7 +84,7 @@ class DirectoryStore(Store):
         return made
 
     def take(self, key: str, path: Path) -> bool:
-        """Add a local file as an object: by a link if both are on one file system, else by a copy."""
+        """Add a local file as an object: by a link if file and store are on one file system, else by a copy."""
         target = self.path(key)
         try:
             with named_errors(str(path), "read"), path.open("rb") as stream:
@@ -142,7 +142,7 @@ class DirectoryStore(Store):
         self.settle([to])
 
     def copy_all(self, pairs: Mapping[str, str]) -> None:
-        """Copy many objects by links, then sync each of their folders once."""
+        """Copy many objects by links, then sync each folder only once."""
         with ThreadPoolExecutor(COPIES) as pool:
             list(pool.map(self._link, pairs.keys(), pairs.values()))
         self.settle(pairs.values())
@@ -212,7 +212,7 @@ def unchanged(descriptor: int, name: str) -> Iterator[int]:
 
 
 def at_rest(descriptor: int, name: str) -> os.stat_result:
-    """Return size and times of an open file, when every later change of the file will also change its time.
+    """Return size and times of an open file; wait until any later change of the file would also change its time.
 
     Raises
     ------

@@ -34,8 +34,8 @@ def check_output(path: Path, *, is_replaced: bool = False) -> None:
     Parameters
     ----------
     is_replaced
-        Whether another file will be renamed to this path. That needs a folder that can be written, even if the file
-        exists; and it would replace a device, such as ``/dev/null``.
+        Whether another file will be renamed to this path. The renaming needs a writable folder, even if the file
+        exists, and would replace a device, such as ``/dev/null``.
 
     Raises
     ------

@@ -66,7 +66,7 @@ def sweep(folder: Path, left_s: float = LEFT_S) -> int:
 
 
 def _server_time(folder: Path) -> float:
-    """Return the time of the clock that dates the files; a file server may differ from this machine."""
+    """Return the time of the clock that dates the files: a file server's clock may differ from this machine's."""
     probe = folder / partial_name()
     with named_errors(str(probe), "write"):
         try:

@@ -57,7 +57,7 @@ class _Followed(Credentials):  # type: ignore[misc]  # botocore has no types
         NoCredentialsError
             No credentials have been found so far.
         CredentialRetrievalError
-            They have expired, and there are no new ones.
+            The credentials have expired, and there are no new ones.
         """
         with self._lock:
             # Before the credentials are loaded: if a file changes in between, the next request loads it again.

@@ -35,7 +35,7 @@ def s3_variables(environment: Mapping[str, str] = os.environ) -> S3Variables:
 
 
 def set_s3_variables(values: S3Variables, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set `VARIABLES` to values of another process: a worker has the old environment from its start."""
+    """Set `VARIABLES` to the values of another process, because a worker keeps the environment of its start."""
     for name, value in zip(VARIABLES, values, strict=True):
         if value is None:
             environment.pop(name, None)

@@ -45,7 +45,7 @@ def put(
         Returns a range of its bytes.
     condition
         ``IfNoneMatch``, or empty. Ceph 16 ignores it for uploads in parts, so an object with a condition is sent in one
-        request up to the size that S3 allows.
+        request unless it is larger than S3 allows for one request.
     metadata
         S3 metadata to store with the object.
     """

@@ -56,7 +56,7 @@ class Store(ABC):
 
     @property
     def is_absent(self) -> bool:
-        """Whether the root does not exist yet; False for stores in which a root without objects does not differ."""
+        """Whether the root does not exist yet; always False for stores in which any root exists, such as S3."""
         return False
 
     @abstractmethod
@@ -99,7 +99,7 @@ class Store(ABC):
         return self.create(key, data) or self.read(key) == data
 
     def stamp(self, key: str) -> tuple[int, ...] | None:
-        """Return a value that changes with the object; None if it is missing, or if no writer can change it in part."""
+        """Return a value that changes with the object; None if it is missing, or if writes replace whole objects."""
         return None
 
     @abstractmethod
@@ -142,7 +142,8 @@ class Store(ABC):
     def settle(self, keys: Iterable[str]) -> None:  # noqa: B027 - nothing to do for stores with atomic writes
         """Make sure that existing objects survive a power failure, before another object refers to them.
 
-        Objects that this process wrote already do. Others may be from a process that was killed before ``fsync``.
+        Objects that this process wrote are safe already. Other objects may be from a process that was killed before
+        it called ``fsync``.
         """
 
     @abstractmethod

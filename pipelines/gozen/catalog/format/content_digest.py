@@ -10,10 +10,10 @@ import pyarrow as pa
 
 
 class Content:
-    """The digest of a table's rows, which are added part by part, sorted by sky position.
+    """The digest of a table's rows; the caller adds the rows part by part, sorted by sky position.
 
-    Each column has three digests: of its values, of the lengths of its texts, and of the rows without a value. Each of
-    them gets the same bytes however the rows are divided into parts.
+    Each column has three digests: of its values, of the lengths of its texts, and of the rows without a value. Each
+    digest gets the same bytes however the rows are divided into parts.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ MAP_ORDER = 8
 
 
 class Coverage(NamedTuple):
-    """Numbers of rows in HEALPix pixels of order 8; both arrays have shape (N,)."""
+    """HEALPix pixels of order 8 with rows, and the number of rows in each; both arrays have shape (N,)."""
 
     pixel: NDArray[np.int64]
     rows: NDArray[np.int64]

@@ -48,7 +48,7 @@ class Manifest:
     name, version
         The table, and the number of this version.
     kind
-        The HATS type: ``source`` (many rows a star) or ``object``.
+        The HATS type: ``source`` (many rows per star) or ``object`` (one row per star).
     generation
         The number of the folder that contains the files.
     order

@@ -49,7 +49,7 @@ def sorted_rows(table: pa.Table) -> pa.Table:
 
 
 def _taken(table: pa.Table, order: pa.Array) -> pa.Table:
-    """Take rows column by column: on many chunks it is four times slower, and joining all at once doubles memory."""
+    """Take rows; the chunks of one column are joined at a time, because joining all at once would double the memory."""
     columns = [column.combine_chunks().take(order) for column in table.columns]
     return pa.Table.from_arrays(columns, schema=table.schema)
 

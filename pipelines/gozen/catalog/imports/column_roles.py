@@ -38,7 +38,7 @@ _IN_BRACKETS = re.compile(r"^(.*[^\s\[(])\s*[\[(]([^\[\]()]+)[\])]\s*$", re.DOTA
 def recognised(names: Sequence[str]) -> dict[str, str]:
     """Return the file's column name for each quantity of `WORDS` that is recognised.
 
-    If several columns have usual names of a quantity, the name that comes first in the lists above is used.
+    If several columns have usual names of a quantity, the name that is first in `_ANY_CASE` or `_EXACT` is used.
     """
     lower = {name_without_unit(name).lower(): name for name in reversed(names)}
     any_case = {word: next((lower[n] for n in known if n in lower), None) for word, known in _ANY_CASE.items()}
@@ -52,7 +52,7 @@ def spellings_of(names: Sequence[str], name: str) -> list[str]:
 
 
 def name_without_unit(name: str) -> str:
-    """Return a name without outer blanks and without a unit in brackets, such as that of ``RA (deg)``."""
+    """Return a name without outer blanks and without a unit in brackets: ``RA`` for ``RA (deg)``."""
     found = _IN_BRACKETS.match(name)
     return (found.group(1) if found else name).strip()
 

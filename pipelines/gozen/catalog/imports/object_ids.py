@@ -105,7 +105,7 @@ def _whole_numbers(column: pa.ChunkedArray) -> tuple[str, pa.ChunkedArray]:
 def ids_match_positions(ids: NDArray[np.int64], ra: Degrees, dec: Degrees) -> bool:
     """Return whether ids contain their positions, as Gaia's do and running numbers do not.
 
-    An id of Gaia contains a HEALPix pixel; it must be that of the star or a neighbour, for most ids of a sample.
+    A Gaia id contains a HEALPix pixel: for most ids of a sample, it must be the pixel of the star or a neighbour.
     """
     pixel = healpix.pixels(ra, dec, PIXEL_ORDER)
     near = [np.isin(pixel_of(one), healpix.with_neighbours(here, PIXEL_ORDER)) for one, here in _sample(ids, pixel)]

@@ -1,6 +1,6 @@
 """Releases (``rerun``): named versions of tables that never change, in separate generations.
 
-``releases/{rerun}.json`` is written last, and only if it does not exist. So all that it names is complete
+``releases/{rerun}.json`` is written last, and only if it does not exist. So everything that it names is complete
 (docs/decisions/0017).
 """
 

@@ -67,7 +67,7 @@ class Catalog:
     stored
         The columns of the table's files; an older file may lack some.
     schema
-        The columns that can be read: those stored and, for light curves, those that newer Gozen versions added (null).
+        The columns that can be read: those stored and, for light curves, the null columns that newer versions added.
     """
 
     def __init__(self, store: Store, version: Manifest) -> None:
@@ -119,7 +119,7 @@ class Catalog:
         return found
 
     def cone(self, ra: float, dec: float, radius_arcsec: float, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return all rows whose catalogue position is within a cone, star by star, each star's sorted by time.
+        """Return all rows whose catalogue position is within a cone, grouped by star, each group sorted by time.
 
         Parameters
         ----------

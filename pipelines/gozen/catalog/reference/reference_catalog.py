@@ -101,7 +101,7 @@ def propagated(
     """Apply proper motion to positions, as uniform straight motion on the tangent plane.
 
     Method: The Hipparcos and Tycho Catalogues vol. 1 (ESA SP-1200, 1997) §1.5.5, without radial velocity and parallax.
-    It is valid at the poles, and within 1 mas over 50 years for all but a few dozen of the nearest stars.
+    It is valid at the poles, and accurate to 1 mas over 50 years, except for a few dozen of the nearest stars.
 
     Parameters
     ----------

@@ -191,9 +191,9 @@ def _with_contents(store: Store, version: Manifest, night: int, after: Contents)
 def _stray(store: Store, base: Manifest, night: int, after: Contents) -> set[str]:
     """Return files of the night that the manifest does not name and that have rows of the next version's exposures.
 
-    They are left by a writer that was killed, or that lost a race. Directory readers read them too, and would count
-    rows twice that a named file also contains. Unnamed files of other exposures are not returned: a later append of
-    these exposures names them.
+    They are left by a writer that was killed, or that lost a race. Programs that read all files of the folder read
+    them too, and would count a row twice if a named file also contains it. Unnamed files of other exposures are
+    not returned: a later append of these exposures names them.
     """
     folder = f"{layout.generation(base.name, base.generation)}/dataset/"
     data = (key.removeprefix(folder) for key in store.list(folder.rstrip("/")) if key.endswith(".parquet"))

@@ -205,7 +205,8 @@ def _check(rows: pa.Table, required: list[str], night: int) -> None:
     nights = rows.column("night")
     if len(rows) and pc.min_max(nights).as_py() != {"min": night, "max": night}:
         raise BadRequest(
-            f"rows of night {pc.unique(nights).to_pylist()} were given, but the night to append is {night}"
+            f"rows of night {pc.unique(nights).to_pylist()} were given, but the night to append is {night}; append "
+            "each night separately"
         )
     _, unknown = split_by_identity(rows)
     if pc.any(pc.invert(_complete(unknown, ("ra_meas", "dec_meas")))).as_py():

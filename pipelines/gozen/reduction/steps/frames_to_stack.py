@@ -65,7 +65,7 @@ def read_files(unread: Unread) -> Opened:
     Raises
     ------
     CorruptFile
-        None of them can be read.
+        None of the files can be read.
     """
     work, shared = unread.work, unread.shared
     store = shared.raw_store(work.raw_root)

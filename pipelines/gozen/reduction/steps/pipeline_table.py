@@ -25,14 +25,14 @@ class PipelineStep(Generic[Source]):
     Parameters
     ----------
     pipeline
-        Name of the pipeline that it belongs to.
+        Name of the pipeline that the step belongs to.
     needs
-        The stage that it starts from; the step does not run if that stage was not reached.
+        The stage that the step starts from; the step does not run if that stage was not reached.
     take
-        Gets the stage that it needs and the last stage that was reached; returns the next stage. It raises `Rejected`
+        Function of the needed stage and the last stage that was reached; returns the next stage, or raises `Rejected`
         if a gate rejects the data.
     after_refusal
-        Whether it runs even if an earlier step rejected the data.
+        Whether the step runs even if an earlier step rejected the data.
     """
 
     pipeline: str

@@ -27,7 +27,7 @@ class Faults:
     Parameters
     ----------
     words
-        One of `VERBS` each: ``focuser.move`` fails at every call, ``camera.expose@2`` only at the second call.
+        The calls, each one of `VERBS`: ``focuser.move`` fails every time, ``camera.expose@2`` only the second time.
 
     Raises
     ------

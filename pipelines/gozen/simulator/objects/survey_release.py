@@ -82,7 +82,7 @@ def steps(seed: int, objects: int) -> int:
 
 
 def pairs_key(name: str) -> str:
-    """Return the key of a simulated survey's table that says which rows of its two tables are the same object."""
+    """Return the key of the table of true pairs of a simulated survey."""
     return f"truth/{name}/pairs.parquet"
 
 

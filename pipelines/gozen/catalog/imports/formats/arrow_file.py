@@ -44,8 +44,8 @@ def open_arrow(head: bytes, begin: Open) -> tuple[pa.Schema, Batches]:
 def with_units(schema: pa.Schema) -> pa.Schema:
     """Return a schema whose fields have the metadata ``unit`` and ``description``, if the file states them.
 
-    They are read from the metadata of the fields, a VOTable inside a Parquet file (VOParquet), or the metadata that
-    astropy or pandas writes.
+    Units and descriptions are read from the metadata of the fields, a VOTable inside a Parquet file (VOParquet), or the
+    metadata that astropy or pandas writes.
     """
     whole = _of_votable(schema) | _of_astropy(schema) | _of_pandas(schema)
     fields = []
