@@ -182,7 +182,7 @@ _REFUSALS: dict[Fault, Reply] = {
     Fault.LOCKED: refusal(423, '"files/anna/a" is locked, existing lock on file: 1 shared locks'),
     Fault.MANY: refusal(429, "Reached maximum delay", Retry_After="1"),
     Fault.BUSY: refusal(503, "The server is overloaded", Retry_After="1"),
-    Fault.MAINTENANCE: refusal(503, "System in maintenance mode.", X_Nextcloud_Maintenance_Mode="1"),
+    Fault.MAINTENANCE: refusal(503, "System is in maintenance mode."),  # the header is on other pages only
     Fault.FULL: refusal(507, "Insufficient space in /, 10 required, 0 available"),
     Fault.REVOKED: refusal(401, "No public access to this resource., Username or password was incorrect"),
 }

@@ -7,10 +7,12 @@ import os
 import uuid
 from pathlib import Path
 
-from .http import Refused, Reply, Request
+from .http import INVALID_PATH, Refused, Reply, Request
 from .state import State, etag_of
 
 _BLOCK = 2**16
+_RESERVED = ".htaccess"
+_OF_PARTS = (".part", ".filepart")
 
 
 def put_file(state: State, request: Request, user: str, path: str) -> Reply:
@@ -73,9 +75,13 @@ def publish(state: State, request: Request, received: Path, target: Path) -> Rep
 def check_name(name: str) -> None:
     """Refuse names that Nextcloud does not accept."""
     if "\\" in name or any(ord(one) < 32 for one in name):
-        raise Refused(400, "File name contains at least one invalid character")
-    if len(name.encode()) > 255:
-        raise Refused(400, "File name is too long")
+        raise Refused(400, "File name contains at least one invalid character", exception=INVALID_PATH)
+    if name.lower() == _RESERVED:
+        raise Refused(400, f'"{name}" is a forbidden file or folder name.', exception=INVALID_PATH)
+    if name.lower().endswith(_OF_PARTS):
+        raise Refused(400, f'"{Path(name).suffix}" is a forbidden file type.', exception=INVALID_PATH)
+    if len(name.encode()) > 250:  # a column of its list of files has this width
+        raise Refused(400, "Filename is too long", exception=INVALID_PATH)
 
 
 def check_unlocked(state: State, user: str, file: Path) -> None:
