@@ -215,6 +215,15 @@ def test_a_name_that_is_refused_stops_no_other(name: str, cloud: Cloud, folder: 
     assert [one.name for one in cloud.list(f"{folder}/night")] == ["good"]
 
 
+def test_a_file_without_a_time_of_change_is_sent(cloud: Cloud, folder: str, tmp_path: Path) -> None:
+    """Some archives are unpacked with the time 0."""
+    for name, size in (("small.csv", 3), ("cube.fits", 2 * CHUNK)):
+        (tmp_path / name).write_bytes(os.urandom(size))
+        os.utime(tmp_path / name, (0, 0))
+        assert states(cloud.put(tmp_path / name, folder)) == [FileState.SENT]
+        assert states(cloud.put(tmp_path / name, folder)) == [FileState.EQUAL]
+
+
 def test_links_and_pipes_are_left_out(cloud: Cloud, folder: str, night: Path) -> None:
     (night / "link").symlink_to(night / "a.csv")
     (night / "folder").symlink_to(night / "sub")

@@ -54,10 +54,13 @@ def publish(state: State, request: Request, received: Path, target: Path) -> Rep
     """Give a complete file its name, time and checksum."""
     is_new = not target.exists()
     accepted = {}
-    if mtime := request.header("X-OC-Mtime"):
+    mtime = request.header("X-OC-Mtime")
+    if mtime:
         os.utime(received, (int(mtime), int(mtime)))
         accepted["X-OC-MTime"] = "accepted"
     received.replace(target)
+    if mtime and int(mtime) <= 86_400:
+        raise Refused(500, f'X-OC-MTime header must be a timestamp after the first day of 1970, got "{mtime}".')
     if checksum := request.header("OC-Checksum"):
         state.set_checksum(target, checksum)
     if wanted := request.header("X-Hash"):

@@ -12,6 +12,9 @@ from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.transfers.local_file import LocalFile, Moved
 from gozen.sharing.transfers.upload_plan import ChunkRules
 
+_BEFORE_ALL_TIMES = 86_400
+"""Seconds since 1970; Nextcloud accepts only later times of change."""
+
 
 @dataclass(frozen=True)
 class UploadOptions:
@@ -54,8 +57,10 @@ class Sending:
 
     def properties(self, checksum: str) -> dict[str, str]:
         """Return the headers that set time and checksum of the file."""
-        known = {"X-OC-Mtime": str(self.file.state.mtime_ns // 10**9)}
-        return {**known, "OC-Checksum": checksum} if checksum else known
+        changed = self.file.state.mtime_ns // 10**9
+        # With an earlier time, Nextcloud stores the file without checksum and then fails.
+        time = {"X-OC-Mtime": str(changed)} if changed > _BEFORE_ALL_TIMES else {}
+        return {**time, "OC-Checksum": checksum} if checksum else time
 
     def is_this(self, found: Entry | None, checksum: str) -> bool:
         """Tell whether Nextcloud already has this file, because an attempt succeeded and only its answer was lost."""
