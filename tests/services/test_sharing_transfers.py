@@ -330,7 +330,7 @@ def own(server: NextcloudServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[On
     server.faults.settle()
     server.state.quota.clear()
     server.state.locked.clear()
-    server.state.is_brief = False
+    server.state.is_brief = server.state.forgets_uploads = False
 
 
 @pytest.fixture
@@ -457,6 +457,58 @@ def test_a_server_that_removes_every_upload_folder_is_given_up(own: OneUser, cub
     own.faults.choose = lambda _n, method, _p: own.server.uploads.expire() if method == "PUT" else None
     with own.client(tmp_path) as cloud, pytest.raises(SharingError, match="removed its upload folder 3 times"):
         cloud.put(cube)
+
+
+def test_an_upload_that_the_server_has_forgotten_begins_again(own: OneUser, cube: Path, tmp_path: Path) -> None:
+    """A server with an object store may lose what its cache knows about the parts, and then refuses them."""
+    puts: list[str] = []
+
+    def choose(_number: int, method: str, path: str) -> None:
+        puts.append(path) if method == "PUT" else None
+        own.state.forgets_uploads = len(puts) == 2
+
+    own.faults.choose = choose
+    with own.client(tmp_path) as cloud:
+        (done,) = cloud.put(cube)
+    assert "began again" in done.remark
+    assert contents(own.files) == {"cube.fits": cube.read_bytes()}
+
+
+@pytest.mark.parametrize("at", ["PUT", "MOVE"])
+def test_a_folder_that_is_removed_during_the_upload_is_named(at: str, own: OneUser, cube: Path, tmp_path: Path) -> None:
+    def choose(_number: int, method: str, _path: str) -> None:
+        if method == at and (own.files / "night").exists():
+            (own.files / "night").rmdir()
+
+    own.faults.choose = choose
+    with own.client(tmp_path) as cloud:
+        with pytest.raises(errors.CloudPathNotFound, match=r"upload night/cube\.fits: the folder above it"):
+            cloud.put(cube, "night")
+        own.faults.choose = lambda *_: None
+        own.faults.log.clear()
+        cloud.put(cube, "night")
+    assert contents(own.files) == {"night": None, "night/cube.fits": cube.read_bytes()}
+    assert len(own.requests("MKCOL")) == 1  # the parts that had arrived are used
+
+
+@pytest.mark.parametrize("size", [3, 3 * SMALL + 100])
+def test_a_file_that_is_removed_in_nextcloud_during_the_upload_is_said(
+    size: int, own: OneUser, cube: Path, tmp_path: Path
+) -> None:
+    def choose(_number: int, method: str, _path: str) -> None:
+        if method in ("PUT", "MOVE"):
+            own.state.file(own.id, "cube.fits").unlink(missing_ok=True)
+
+    with own.client(tmp_path) as cloud:
+        cloud.put(cube)
+        cube.write_bytes(os.urandom(size))
+        own.faults.choose = choose
+        with pytest.raises(
+            errors.CloudConflict, match=r"upload cube\.fits: it was removed in Nextcloud meanwhile; run"
+        ):
+            cloud.put(cube)
+        cloud.put(cube)
+    assert contents(own.files) == {"cube.fits": cube.read_bytes()}
 
 
 def test_chunks_of_a_file_that_has_changed_are_not_used(own: OneUser, cube: Path, tmp_path: Path) -> None:

@@ -78,12 +78,20 @@ class Sending:
         found = self.remote.find(self.path)
         if found is not None and self.is_this(found, checksum):
             return found
+        if self.replaced is not None and found is None:
+            raise self.removed()
         if self.replaced is None and found is not None:
             raise CloudConflict(
                 f"cannot upload {self.path}: meanwhile another client has made a file with this name in Nextcloud; it "
                 "is not overwritten: compare the two files, then run again"
             )
         raise self.remote.connection.named(answer, None, self.path, "upload")
+
+    def removed(self) -> CloudConflict:
+        """Return the error for a file that was to be replaced and does not exist any more."""
+        return CloudConflict(
+            f"cannot upload {self.path}: it was removed in Nextcloud meanwhile; run again to send it as a new file"
+        )
 
     def arrived(self) -> Entry:
         """Return Nextcloud's record of the file after a success; raise `TransferDamaged` if it is not complete."""

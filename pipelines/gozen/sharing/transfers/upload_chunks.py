@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from gozen.errors import SharingError, TransferDamaged
+from gozen.errors import CloudPathNotFound, SharingError, TransferDamaged
 from gozen.sharing.file_listing import REQUEST, Entry, entries
 from gozen.sharing.transfers.file_sum import FileSum
 from gozen.sharing.transfers.sending import Sending
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class _FolderGone(Exception):
-    """The server has removed the upload folder."""
+    """The server has removed the upload folder, or does not accept parts in it any more."""
 
 
 class ChunkedUpload:
@@ -133,10 +133,16 @@ class ChunkedUpload:
             doing="upload",
             headers={**self._destination(), "OC-Total-Length": str(self._plan.size)},
             body=self._sending.file.part(chunk.start, chunk.stop, self._sending.moved),
-            accept=(404, 409),
+            accept=(404, 409, 412),
         )
-        if not answer.is_good:
+        if answer.is_good:
+            return
+        # A part has no condition: with 412, the server says that it has forgotten where the parts belong.
+        if answer.status == 412 or self._present(folder) is None:
             raise _FolderGone
+        raise CloudPathNotFound(
+            f"cannot upload {self._path}: the folder above it was removed in Nextcloud meanwhile; run again"
+        )
 
     def _assemble(self, folder: str, checksum: str) -> Entry:
         target, replaced = self._sending.remote.address(self._path), self._sending.replaced
@@ -161,6 +167,8 @@ class ChunkedUpload:
                 return found
             if self._present(folder) is None:
                 raise _FolderGone
+            if found is None and replaced is not None:
+                raise self._sending.removed()
             raise self._connection.named(answer, None, self._path, "upload")
         return self._sending.arrived()
 
