@@ -8,6 +8,7 @@ server independently. Not covered: random sequences of failures (tests/property/
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import subprocess
@@ -330,7 +331,7 @@ def own(server: NextcloudServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[On
     server.faults.settle()
     server.state.quota.clear()
     server.state.locked.clear()
-    server.state.is_brief = server.state.forgets_uploads = False
+    server.state.is_brief = server.state.forgets_uploads = server.state.ignores_checksums = False
 
 
 @pytest.fixture
@@ -459,6 +460,33 @@ def test_a_server_that_removes_every_upload_folder_is_given_up(own: OneUser, cub
         cloud.put(cube)
 
 
+def test_a_server_that_ignores_checksums_of_parts_computes_them(own: OneUser, cube: Path, tmp_path: Path) -> None:
+    own.state.ignores_checksums = True
+    with own.client(tmp_path) as cloud:
+        for _ in range(2):
+            cloud.put(cube)
+            (found,) = cloud.list()
+            assert found.checksum == f"SHA256:{hashlib.sha256(cube.read_bytes()).hexdigest()}"
+            cube.write_bytes(cube.read_bytes()[::-1])
+        own.faults.choose = Plan({len(own.faults.log) + 8: Fault.CUT_AFTER})
+        assert states(cloud.put(cube)) == [FileState.SENT]  # whose answer is lost
+
+
+def test_a_file_that_is_assembled_wrongly_is_said(own: OneUser, cube: Path, tmp_path: Path) -> None:
+    def choose(_number: int, method: str, _path: str) -> None:
+        there = own.state.file(own.id, "cube.fits")
+        if method == "PATCH":
+            there.write_bytes(bytes(there.stat().st_size))
+
+    own.state.ignores_checksums = True
+    own.faults.choose = choose
+    with (
+        own.client(tmp_path) as cloud,
+        pytest.raises(errors.TransferDamaged, match=r"cube\.fits has another content in Nextcloud than was sent"),
+    ):
+        cloud.put(cube)
+
+
 def test_an_upload_that_the_server_has_forgotten_begins_again(own: OneUser, cube: Path, tmp_path: Path) -> None:
     """A server with an object store may lose what its cache knows about the parts, and then refuses them."""
     puts: list[str] = []
@@ -571,6 +599,18 @@ def test_the_quota_refuses_what_does_not_fit_and_takes_the_rest(own: OneUser, cu
         own.state.quota.clear()
         cloud.put([cube, tmp_path / "small.csv"])
     assert set(contents(own.files)) == {"cube.fits", "small.csv"}
+
+
+def test_a_used_up_quota_does_not_hinder_files_that_are_equal(own: OneUser, tmp_path: Path) -> None:
+    (tmp_path / "night").mkdir()
+    (tmp_path / "night" / "a").write_bytes(b"1")
+    with own.client(tmp_path) as cloud:
+        cloud.put(tmp_path / "night", "survey")
+        own.state.quota[own.id] = 1
+        assert states(cloud.put(tmp_path / "night", "survey")) == [FileState.EQUAL]
+        (tmp_path / "night" / "sub").mkdir()
+        with pytest.raises(errors.CloudFull, match=r"night/sub: .*1 equal"):
+            cloud.put(tmp_path / "night", "survey")
 
 
 @pytest.mark.parametrize("name", [".htaccess", "cube.part"])

@@ -120,8 +120,12 @@ class Faulty:
 
     def settle(self) -> None:
         """Return when everything that was to be carried out later is."""
-        while self._late:
-            self._late.pop().join()
+        while True:
+            with self._lock:
+                late = self._late.pop() if self._late else None
+            if late is None:
+                return
+            late.join()
 
     def _break(self, fault: Fault, environ: Environ, start: Start) -> Iterable[bytes]:
         if fault is Fault.SLOW:
@@ -159,8 +163,9 @@ class Faulty:
             list(self._app(later, _Kept().start))
 
         thread = threading.Thread(target=act, daemon=True)
-        self._late.append(thread)
-        thread.start()
+        with self._lock:  # a thread that is not started cannot be waited for
+            self._late.append(thread)
+            thread.start()
         return _cut(environ)
 
 

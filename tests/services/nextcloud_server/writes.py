@@ -53,6 +53,7 @@ def receive(state: State, request: Request) -> Path:
 def publish(state: State, request: Request, received: Path, target: Path) -> Reply:
     """Give a complete file its name, time and checksum."""
     is_new = not target.exists()
+    before = "" if is_new else state.checksum(target)
     accepted = {}
     mtime = request.header("X-OC-Mtime")
     if mtime:
@@ -61,7 +62,10 @@ def publish(state: State, request: Request, received: Path, target: Path) -> Rep
     received.replace(target)
     if mtime and int(mtime) <= 86_400:
         raise Refused(500, f'X-OC-MTime header must be a timestamp after the first day of 1970, got "{mtime}".')
-    if checksum := request.header("OC-Checksum"):
+    checksum = request.header("OC-Checksum")
+    if request.method == "MOVE" and state.ignores_checksums:
+        checksum = before
+    if checksum:
         state.set_checksum(target, checksum)
     if wanted := request.header("X-Hash"):
         with target.open("rb") as stream:
@@ -73,6 +77,17 @@ def publish(state: State, request: Request, received: Path, target: Path) -> Rep
         201 if is_new else 204,
         {"ETag": etag, "OC-ETag": etag, "OC-FileId": f"{target.stat().st_ino:08d}oc", **accepted},
     )
+
+
+def compute_checksum(state: State, request: Request, file: Path) -> Reply:
+    """Compute the checksum of a file and keep it."""
+    if not file.is_file():
+        raise Refused(404, f"File with name {file.name} could not be located")
+    wanted = request.header("X-Recalculate-Hash").lower()
+    with file.open("rb") as stream:
+        text = f"{wanted.upper()}:{hashlib.file_digest(stream, wanted).hexdigest()}"
+    state.set_checksum(file, text)
+    return Reply(204, {"OC-Checksum": text})
 
 
 def check_name(name: str) -> None:

@@ -24,8 +24,6 @@ from gozen.sharing.transfers.workers import Crew, Task
 
 STARTS = 3
 """Maximum number of attempts at an upload if the server removes its folder each time."""
-_ASSEMBLED_PER_S = 5e6
-"""Bytes per second that the slowest server assembles; it is silent meanwhile."""
 _BEGAN_AGAIN = "the server had removed the parts that had been sent, so the upload began again"
 
 log = logging.getLogger(__name__)
@@ -157,7 +155,7 @@ class ChunkedUpload:
             accept=(404, 412),
             repeatable=True,
             locked_attempts=self._connection.limits.attempts,  # while it assembles, the server locks the file
-            read_timeout_s=self._connection.limits.read_timeout_s + self._plan.size / _ASSEMBLED_PER_S,
+            read_timeout_s=self._sending.patience_s(),
         )
         if answer.status == 412:
             return self._sending.unless_changed(answer, checksum)
@@ -170,7 +168,7 @@ class ChunkedUpload:
             if found is None and replaced is not None:
                 raise self._sending.removed()
             raise self._connection.named(answer, None, self._path, "upload")
-        return self._sending.arrived()
+        return self._sending.confirmed(self._sending.arrived(), checksum)
 
     def _abandon(self) -> None:
         """Remove the chunks of a file that has changed: they cannot be used any more."""
