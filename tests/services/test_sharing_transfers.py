@@ -8,6 +8,7 @@ server independently. Not covered: random sequences of failures (tests/property/
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import signal
@@ -17,6 +18,7 @@ import threading
 import unicodedata
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from gozen import errors
 from gozen.errors import ExitCode, SharingError
 from gozen.sharing.account import Account
 from gozen.sharing.cloud import Cloud
+from gozen.sharing.pauses import Clock
 from gozen.sharing.retrying import ConnectionLimits
 from gozen.sharing.transfers.outcomes import FileState
 from gozen.sharing.transfers.progress import Progress
@@ -38,14 +41,13 @@ from .nextcloud_server import writes as server_writes
 from .nextcloud_server.clients import SkippedPauses, quick_cloud
 from .nextcloud_server.faults import PASSING
 from .nextcloud_server.http import Environ, Reply, Start
-from .real_nextcloud import real_accounts
+from .real_nextcloud import REAL, SERVERS, real_accounts, removed_at_the_end
 
 RCLONE = Path(sys.executable).with_name("rclone")
 CHUNK = 6 * 2**20
 SMALL = 2**16
 NAMES = ("a.csv", "b#1?x=%41+&.fits", "ü ö.png", "😀 日本.txt", "sub/c.csv", "sub/deep/.hidden", "sub/empty.dat")
 DECOMPOSED = unicodedata.normalize("NFD", "ü ö.png")
-WHERE = ["contract", "real"] if real_accounts() else ["contract"]
 
 
 @pytest.fixture(scope="module")
@@ -54,27 +56,38 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NextcloudServer
         yield running
 
 
-@pytest.fixture(params=WHERE)
-def place(request: pytest.FixtureRequest, server: NextcloudServer) -> Iterator[tuple[Account, str]]:
-    """Return an account, and a folder there that nobody else uses."""
-    real = real_accounts()
-    account = real[0] if request.param == "real" and real else server.account()
-    folder = f"gozen-test-{uuid.uuid4()}"
-    yield account, folder
-    with quick_cloud(account, Path("/nowhere")) as cloud:
-        address = cloud._remote.address(folder)
-        cloud.connection.request("DELETE", address, subject=folder, doing="remove", accept=(404,))
+@dataclass(frozen=True)
+class Place:
+    """An account, and a folder there that nobody else uses."""
+
+    account: Account
+    folder: str
+    is_real: bool
+
+    def client(self, notes: Path, account: Account | None = None) -> Cloud:
+        """Return a client, which gives a real server the time that it may need."""
+        options: dict[str, Any] = {"limits": ConnectionLimits(), "clock": Clock()} if self.is_real else {}
+        return quick_cloud(account or self.account, notes, chunk=CHUNK, **options)
+
+
+@pytest.fixture(params=SERVERS)
+def place(request: pytest.FixtureRequest, server: NextcloudServer) -> Iterator[Place]:
+    is_real = request.param == REAL
+    account = real_accounts()[0] if is_real else server.account()
+    found = Place(account, f"gozen-test-{uuid.uuid4()}", is_real)
+    with found.client(Path("/nowhere")) as cloud, removed_at_the_end(cloud.connection, found.folder):
+        yield found
 
 
 @pytest.fixture
-def cloud(place: tuple[Account, str], tmp_path: Path) -> Iterator[Cloud]:
-    with quick_cloud(place[0], tmp_path / "notes", chunk=CHUNK) as one:
+def cloud(place: Place, tmp_path: Path) -> Iterator[Cloud]:
+    with place.client(tmp_path / "notes") as one:
         yield one
 
 
 @pytest.fixture
-def folder(place: tuple[Account, str]) -> str:
-    return place[1]
+def folder(place: Place) -> str:
+    return place.folder
 
 
 @pytest.fixture
@@ -131,12 +144,12 @@ def test_a_folder_comes_back_as_it_was(cloud: Cloud, folder: str, night: Path, t
     assert (tmp_path / "back" / "night" / "a.csv").stat().st_mtime == 1_700_000_000
 
 
-def test_equal_files_are_not_transferred(cloud: Cloud, place: tuple[Account, str], night: Path, tmp_path: Path) -> None:
-    cloud.put(night, place[1])
-    assert set(states(cloud.put(night, place[1]))) == {FileState.EQUAL}
-    with quick_cloud(place[0], tmp_path / "no notes") as other:  # by checksums
-        assert set(states(other.put(night, place[1]))) == {FileState.EQUAL}
-        assert set(states(other.get(f"{place[1]}/night", night.parent))) == {FileState.EQUAL}
+def test_equal_files_are_not_transferred(cloud: Cloud, place: Place, night: Path, tmp_path: Path) -> None:
+    cloud.put(night, place.folder)
+    assert set(states(cloud.put(night, place.folder))) == {FileState.EQUAL}
+    with place.client(tmp_path / "no notes") as other:  # by checksums
+        assert set(states(other.put(night, place.folder))) == {FileState.EQUAL}
+        assert set(states(other.get(f"{place.folder}/night", night.parent))) == {FileState.EQUAL}
 
 
 def test_a_large_file_goes_in_chunks(cloud: Cloud, folder: str, tmp_path: Path) -> None:
@@ -155,26 +168,22 @@ def test_a_large_file_goes_in_chunks(cloud: Cloud, folder: str, tmp_path: Path) 
     assert (tmp_path / "back" / "cube.fits").read_bytes() == data[::-1]
 
 
-def test_a_changed_file_is_sent_and_fetched(
-    cloud: Cloud, place: tuple[Account, str], night: Path, tmp_path: Path
-) -> None:
-    cloud.put(night, place[1])
-    with quick_cloud(place[0], tmp_path / "other notes") as laptop:
-        laptop.get(f"{place[1]}/night", tmp_path / "laptop")
+def test_a_changed_file_is_sent_and_fetched(cloud: Cloud, place: Place, night: Path, tmp_path: Path) -> None:
+    cloud.put(night, place.folder)
+    with place.client(tmp_path / "other notes") as laptop:
+        laptop.get(f"{place.folder}/night", tmp_path / "laptop")
         (night / "a.csv").write_bytes(b"new")
-        assert states(cloud.put(night, place[1])).count(FileState.SENT) == 1
-        assert states(laptop.get(f"{place[1]}/night", tmp_path / "laptop")).count(FileState.FETCHED) == 1
+        assert states(cloud.put(night, place.folder)).count(FileState.SENT) == 1
+        assert states(laptop.get(f"{place.folder}/night", tmp_path / "laptop")).count(FileState.FETCHED) == 1
         assert (tmp_path / "laptop" / "night" / "a.csv").read_bytes() == b"new"
 
 
-def test_what_changed_on_both_sides_is_said_and_not_overwritten(
-    cloud: Cloud, place: tuple[Account, str], tmp_path: Path
-) -> None:
-    account, folder = place
+def test_what_changed_on_both_sides_is_said_and_not_overwritten(cloud: Cloud, place: Place, tmp_path: Path) -> None:
+    folder = place.folder
     here, there = tmp_path / "a.csv", tmp_path / "laptop" / "a.csv"
     here.write_bytes(b"first")
     cloud.put(here, folder)
-    with quick_cloud(account, tmp_path / "other notes") as laptop:
+    with place.client(tmp_path / "other notes") as laptop:
         laptop.get(f"{folder}/a.csv", there.parent)
         there.write_bytes(b"of the laptop")
         laptop.put(there, folder)
@@ -261,9 +270,13 @@ def test_files_in_the_place_of_folders_are_named(cloud: Cloud, folder: str, nigh
         cloud.put(tmp_path / "b2" / "c", f"{folder}/b")
 
 
-def test_a_wrong_app_password_says_so(place: tuple[Account, str], tmp_path: Path) -> None:
-    account = Account(place[0].url, place[0].user, "wrong", place[0].user_id, insecure=True)
-    with quick_cloud(account, tmp_path / "notes") as one, pytest.raises(errors.LogInRefused, match="share login"):
+def test_a_wrong_app_password_says_so(place: Place, tmp_path: Path) -> None:
+    """Once only: a real server answers an address more slowly after each wrong password, until a right one comes."""
+    account = dataclasses.replace(place.account, password="wrong")
+    with (
+        place.client(tmp_path / "notes", account) as one,
+        pytest.raises(errors.LogInRefused, match="share login"),
+    ):
         one.list()
 
 
@@ -276,6 +289,29 @@ def test_a_file_that_changes_while_it_is_sent_does_not_appear(cloud: Cloud, fold
     assert states(cloud.put(path, folder)) == [FileState.SENT]
     cloud.get(f"{folder}/cube.fits", tmp_path / "back")
     assert (tmp_path / "back" / "cube.fits").read_bytes() == path.read_bytes()
+
+
+def test_a_large_file_that_another_client_writes_during_the_upload_is_kept(
+    cloud: Cloud, place: Place, tmp_path: Path
+) -> None:
+    """The conditions of the last request of an upload in chunks."""
+    path, theirs = tmp_path / "cube.fits", tmp_path / "theirs" / "cube.fits"
+    theirs.parent.mkdir()
+    path.write_bytes(os.urandom(2 * CHUNK))
+    with place.client(tmp_path / "other notes") as laptop:
+
+        def write(content: bytes) -> None:
+            theirs.write_bytes(content)
+            laptop.put(theirs, place.folder, overwrite=True)
+
+        with pytest.raises(errors.CloudConflict, match="another client has made a file with this name"):
+            cloud.put(path, place.folder, progress=Calls(lambda: write(b"theirs")))
+        with pytest.raises(errors.CloudConflict, match="changed meanwhile"):
+            cloud.put(path, place.folder, overwrite=True, progress=Calls(lambda: write(b"theirs again")))
+        cloud.get(f"{place.folder}/cube.fits", tmp_path / "back")
+        assert (tmp_path / "back" / "cube.fits").read_bytes() == b"theirs again"
+        cloud.put(path, place.folder, overwrite=True)
+        assert [one.size for one in cloud.list(place.folder)] == [2 * CHUNK]
 
 
 # Trouble that the server of the tests makes
