@@ -27,6 +27,7 @@ from gozen import sharing
 from gozen.errors import (
     BadRequest,
     CertificateRefused,
+    CloudFileLocked,
     CloudPathNotFound,
     CloudRefused,
     CloudUnavailable,
@@ -269,6 +270,10 @@ def test_policies_of_the_server_are_explained(server: SharingServer, cloud: Clou
     shares, rules = cloud.shares, server.rules
     with refused(CloudRefused, "at least 10 characters at this server"):
         shares.link("results", password="short")
+    rules.least_link_password = 30
+    with refused(CloudRefused, "at least 30 characters at this server"):
+        shares.link("results", password="x" * 29)
+    assert len(shares.link("results", password=True).password) == 30
     rules.link_password = True
     with refused(CloudRefused, "needs a password: add --new-password"):
         shares.link("results")
@@ -288,9 +293,19 @@ def test_policies_of_the_server_are_explained(server: SharingServer, cloud: Clou
         shares.link("results", password=True)
 
 
+def test_a_file_that_is_locked_is_not_called_missing(server: SharingServer, cloud: Cloud) -> None:
+    meta = {"status": "failure", "statuscode": 404, "message": "Could not lock node"}
+    body = json.dumps({"ocs": {"meta": meta, "data": []}}).encode()
+    server.routes.insert(0, ("/ocs/v2.php/apps/files_sharing/", app_that(404, {}, body)))
+    with pytest.raises(CloudFileLocked, match=r'results: the server says: "Could not lock node"; .*run again'):
+        cloud.shares.share_with("results", ["sora"])
+    with pytest.raises(CloudPathNotFound, match="upload it first"):
+        cloud.shares.share_with("nights", ["sora"])
+
+
 def test_sharing_that_is_switched_off_is_said(server: SharingServer, cloud: Cloud) -> None:
     server.rules.sharing = False
-    with pytest.raises(CloudPathNotFound, match="Share API is disabled"):
+    with pytest.raises(CloudRefused, match="Share API is disabled.*sharing is switched off at this server"):
         cloud.shares.share_with("results", ["sora"])
 
 
