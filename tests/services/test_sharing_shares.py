@@ -305,7 +305,7 @@ def test_a_file_that_is_locked_is_not_called_missing(server: SharingServer, clou
 
 def test_sharing_that_is_switched_off_is_said(server: SharingServer, cloud: Cloud) -> None:
     server.rules.sharing = False
-    with pytest.raises(CloudRefused, match="Share API is disabled.*sharing is switched off at this server"):
+    with pytest.raises(CloudRefused, match=r"Share API is disabled.*sharing is switched off at this server"):
         cloud.shares.share_with("results", ["sora"])
 
 

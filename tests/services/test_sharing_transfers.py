@@ -33,6 +33,7 @@ from gozen.sharing.account import Account
 from gozen.sharing.cloud import Cloud
 from gozen.sharing.pauses import Clock
 from gozen.sharing.retrying import ConnectionLimits
+from gozen.sharing.transfers import upload_chunks
 from gozen.sharing.transfers.outcomes import FileState
 from gozen.sharing.transfers.progress import Progress
 
@@ -521,6 +522,24 @@ def test_a_file_that_is_assembled_wrongly_is_said(own: OneUser, cube: Path, tmp_
         pytest.raises(errors.TransferDamaged, match=r"cube\.fits has another content in Nextcloud than was sent"),
     ):
         cloud.put(cube)
+
+
+def test_a_large_file_is_waited_for_while_the_server_assembles_it(
+    own: OneUser, cube: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy may give up first; then the file stays locked for as long as the server needs."""
+    moves: list[str] = []
+
+    def choose(_number: int, method: str, path: str) -> Fault | None:
+        if method != "MOVE":
+            return None
+        moves.append(path)
+        return Fault.GATEWAY if len(moves) == 1 else Fault.LOCKED if len(moves) < 20 else None
+
+    own.faults.choose = choose
+    monkeypatch.setattr(upload_chunks, "SERVED_PER_S", 100.0)
+    with own.client(tmp_path) as cloud:
+        assert states(cloud.put(cube)) == [FileState.SENT]
 
 
 def test_an_upload_that_the_server_has_forgotten_begins_again(own: OneUser, cube: Path, tmp_path: Path) -> None:

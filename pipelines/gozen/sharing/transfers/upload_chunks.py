@@ -14,16 +14,19 @@ import uuid
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from gozen.errors import CloudPathNotFound, SharingError, TransferDamaged
+from gozen.errors import CloudFileLocked, CloudPathNotFound, SharingError, TransferDamaged
 from gozen.sharing.file_listing import REQUEST, Entry, entries
+from gozen.sharing.retrying import FailedAttempt
 from gozen.sharing.transfers.file_sum import FileSum
-from gozen.sharing.transfers.sending import Sending
+from gozen.sharing.transfers.sending import SERVED_PER_S, Sending
 from gozen.sharing.transfers.transfer_notes import TransferNotes, UploadNote
 from gozen.sharing.transfers.upload_plan import UploadPlan
 from gozen.sharing.transfers.workers import Crew, Task
 
 STARTS = 3
 """Maximum number of attempts at an upload if the server removes its folder each time."""
+_PAUSE_S, _LONGEST_S = 30.0, 600.0
+"""Pause between two questions whether a large file is still locked, and all these pauses together."""
 _BEGAN_AGAIN = "the server had removed the parts that had been sent, so the upload began again"
 
 log = logging.getLogger(__name__)
@@ -143,6 +146,18 @@ class ChunkedUpload:
         )
 
     def _assemble(self, folder: str, checksum: str) -> Entry:
+        """Let the server assemble the file. If a proxy gives up first, the file stays locked until this has ended."""
+        left_s = min(self._plan.size / SERVED_PER_S, _LONGEST_S)
+        while True:
+            try:
+                return self._assemble_once(folder, checksum)
+            except CloudFileLocked:
+                if left_s < _PAUSE_S:
+                    raise
+            self._connection.pause(FailedAttempt(), _PAUSE_S, self._path)
+            left_s -= _PAUSE_S
+
+    def _assemble_once(self, folder: str, checksum: str) -> Entry:
         target, replaced = self._sending.remote.address(self._path), self._sending.replaced
         condition = {"Overwrite": "F"} if replaced is None else {"If": f"<{target}> ([{replaced}])"}
         properties = {"OC-Total-Length": str(self._plan.size), **self._sending.properties(checksum)}
