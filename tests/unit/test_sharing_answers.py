@@ -40,6 +40,7 @@ def sabre(status: int, words: str, **headers: str) -> Answer:
         (sabre(413, "too large"), errors.CloudRefused, "sharing.chunk_mb"),
         (sabre(423, "locked"), errors.CloudFileLocked, "has locked the file"),
         (sabre(429, "slow down", retry_after="30"), errors.CloudUnavailable, "again after 30 seconds"),
+        (sabre(429, "Reached maximum delay"), errors.CloudUnavailable, "too many wrong passwords from this address"),
         (sabre(500, "oops"), errors.CloudUnavailable, "failed"),
         (sabre(503, "busy", x_nextcloud_maintenance_mode="1"), errors.CloudUnavailable, "in maintenance"),
         (sabre(503, "System is in maintenance mode."), errors.CloudUnavailable, "the server is in maintenance"),

@@ -182,7 +182,7 @@ _MEANINGS: dict[int, _Meaning] = {
         "another client or an editor has locked the file",
         "close it there, or wait, then run again: complete files are not transferred again",
     ),
-    429: (CloudUnavailable, "the server is overloaded", _LATER),
+    429: (CloudUnavailable, "the server is overloaded, or had too many wrong passwords from this address", _LATER),
     507: (
         CloudFull,
         "the quota of the account is used up, or the server has no space",
