@@ -32,6 +32,7 @@ from gozen.errors import ExitCode, SharingError
 from gozen.sharing.account import Account
 from gozen.sharing.cloud import Cloud
 from gozen.sharing.pauses import Clock
+from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import ConnectionLimits
 from gozen.sharing.transfers import upload_chunks
 from gozen.sharing.transfers.outcomes import FileState
@@ -313,6 +314,47 @@ def test_a_large_file_that_another_client_writes_during_the_upload_is_kept(
         assert (tmp_path / "back" / "cube.fits").read_bytes() == b"theirs again"
         cloud.put(path, place.folder, overwrite=True)
         assert [one.size for one in cloud.list(place.folder)] == [2 * CHUNK]
+
+
+class Killed(BaseException):
+    """The process of a transfer has been killed."""
+
+
+class KilledAfter(Progress):
+    """Ends a transfer after a number of bytes; counts the bytes of the first report."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most, self._moved, self.first = most, 0, 0
+        self._lock = threading.Lock()
+
+    def moved(self, size: int) -> None:
+        with self._lock:
+            self.first = self.first or size
+            self._moved += size
+            if self._most is not None and self._moved > self._most:
+                raise Killed
+
+
+def test_an_upload_that_is_killed_continues_with_the_parts_that_have_arrived(
+    cloud: Cloud, folder: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "cube.fits"
+    path.write_bytes(os.urandom(6 * CHUNK - 5))
+    with pytest.raises(Killed):
+        cloud.put(path, folder, progress=KilledAfter(4 * CHUNK))  # of four parts at a time, one has arrived
+    assert list(cloud.list(folder)) == []
+    again = KilledAfter()
+    assert states(cloud.put(path, folder, progress=again)) == [FileState.SENT]
+    assert again.first >= CHUNK
+    cloud.get(f"{folder}/cube.fits", tmp_path / "back")
+    assert (tmp_path / "back" / "cube.fits").read_bytes() == path.read_bytes()
+
+
+def test_the_server_computes_a_checksum(cloud: Cloud, folder: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"1,2,3")
+    cloud.put(tmp_path / "a.csv", folder)
+    found = RemoteFiles(cloud.connection).computed_checksum(f"{folder}/a.csv", "SHA256", 60)
+    assert found == f"SHA256:{hashlib.sha256(b'1,2,3').hexdigest()}"
 
 
 # Trouble that the server of the tests makes
