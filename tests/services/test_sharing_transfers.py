@@ -34,7 +34,7 @@ from gozen.sharing.cloud import Cloud
 from gozen.sharing.pauses import Clock
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import ConnectionLimits
-from gozen.sharing.transfers import upload_chunks
+from gozen.sharing.transfers import upload_assembly
 from gozen.sharing.transfers.outcomes import FileState
 from gozen.sharing.transfers.progress import Progress
 
@@ -579,18 +579,21 @@ def test_a_large_file_is_waited_for_while_the_server_assembles_it(
         return Fault.GATEWAY if len(moves) == 1 else Fault.LOCKED if len(moves) < 20 else None
 
     own.faults.choose = choose
-    monkeypatch.setattr(upload_chunks, "SERVED_PER_S", 100.0)
+    monkeypatch.setattr(upload_assembly, "SERVED_PER_S", 100.0)
     with own.client(tmp_path) as cloud:
         assert states(cloud.put(cube)) == [FileState.SENT]
 
 
-def test_an_upload_that_the_server_has_forgotten_begins_again(own: OneUser, cube: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at", ["PUT", "MOVE"])
+def test_an_upload_that_the_server_has_forgotten_begins_again(
+    at: str, own: OneUser, cube: Path, tmp_path: Path
+) -> None:
     """A server with an object store may lose what its cache knows about the parts, and then refuses them."""
-    puts: list[str] = []
+    seen: list[str] = []
 
-    def choose(_number: int, method: str, path: str) -> None:
-        puts.append(path) if method == "PUT" else None
-        own.state.forgets_uploads = len(puts) == 2
+    def choose(_number: int, method: str, _path: str) -> None:
+        seen.append(method)
+        own.state.forgets_uploads = method == at and seen.count(at) == 1
 
     own.faults.choose = choose
     with own.client(tmp_path) as cloud:
