@@ -371,7 +371,7 @@ def test_the_first_version_of_ocs_refuses_with_http_200(server: SharingServer, c
 )
 def test_an_answer_of_another_program_is_not_a_share(server: SharingServer, cloud: Cloud, body: bytes) -> None:
     server.routes.insert(0, ("/ocs/", app_that(200, {"Content-Type": "text/html"}, body)))
-    with pytest.raises(UnexpectedAnswer, match="check the address"):
+    with pytest.raises(UnexpectedAnswer, match="check its address"):
         cloud.shares.all()
 
 
@@ -520,7 +520,9 @@ def test_a_log_out_from_a_server_that_is_away_forgets_and_says_so(
 ) -> None:
     log_in(server.url, agree, kept=kept)
     server.faults.choose = lambda *_: Fault.ERROR
-    with pytest.raises(CloudUnavailable, match="forgotten here, but valid at the server: revoke it in Nextcloud"):
+    with pytest.raises(
+        CloudUnavailable, match=r"has forgotten the app password, but the server still accepts it: revoke it in"
+    ):
         log_out(kept=kept, connecting=connecting_with(settings(tmp_path)))
     assert kept.read() is None
 
