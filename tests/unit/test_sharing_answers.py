@@ -19,6 +19,7 @@ SABRE = (
     '<?xml version="1.0" encoding="utf-8"?><d:error xmlns:d="DAV:" xmlns:s="http://sabredav.org/ns">'
     "<s:exception>Sabre\\DAV\\Exception\\Locked</s:exception><s:message>{}</s:message></d:error>"
 )
+INVALID_PATH = "OCA\\DAV\\Connector\\Sabre\\Exception\\InvalidPath"
 ROOT = "https://example.org/remote.php/dav/files/anna"
 
 
@@ -39,10 +40,22 @@ def sabre(status: int, words: str, **headers: str) -> Answer:
         (sabre(413, "too large"), errors.CloudRefused, "sharing.chunk_mb"),
         (sabre(423, "locked"), errors.CloudFileLocked, "has locked the file"),
         (sabre(429, "slow down", retry_after="30"), errors.CloudUnavailable, "again after 30 seconds"),
+        (sabre(429, "Reached maximum delay"), errors.CloudUnavailable, "too many wrong passwords from this address"),
         (sabre(500, "oops"), errors.CloudUnavailable, "failed"),
         (sabre(503, "busy", x_nextcloud_maintenance_mode="1"), errors.CloudUnavailable, "in maintenance"),
+        (sabre(503, "System is in maintenance mode."), errors.CloudUnavailable, "the server is in maintenance"),
         (sabre(507, "space"), errors.CloudFull, "quota"),
         (sabre(400, "bad name"), errors.CloudRefused, "refuses the request"),
+        (
+            Answer(400, {}, SABRE.replace("Sabre\\DAV\\Exception\\Locked", INVALID_PATH).format("too long").encode()),
+            errors.UnsuitableName,
+            'does not accept this name (the server says: "too long"); rename it',
+        ),
+        (
+            Answer(400, {}, b"<!DOCTYPE html>\n<html>untrusted"),
+            errors.UnexpectedAnswer,
+            "to trusted_domains of Nextcloud",
+        ),
         (Answer(302, {"location": "https://other.example/x"}), errors.RedirectRefused, "to https://other.example/x"),
         (Answer(303, {"location": "/index.php/login?x=1"}), errors.LogInRefused, "asks for a log-in"),
     ],
@@ -55,6 +68,12 @@ def test_an_error_names_file_words_and_advice(answer: Answer, kind: type[Sharing
     assert words in text
     assert "; " in text
     assert words_of(answer) in text
+
+
+def test_a_server_that_fails_with_a_long_name_is_not_called_unavailable() -> None:
+    for length, kind in ((227, errors.CloudUnavailable), (228, errors.UnsuitableName)):
+        error = error_of(sabre(500, "Could not write file contents"), f"night/{'x' * length}", "upload", "anna")
+        assert type(error) is kind
 
 
 def test_errors_that_may_pass_have_exit_code_75() -> None:

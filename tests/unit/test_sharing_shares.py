@@ -162,6 +162,14 @@ def test_the_rules_of_a_server_are_read() -> None:
     )
 
 
+def test_passwords_of_links_may_have_a_rule_of_their_own() -> None:
+    data = capabilities(api_enabled=True)
+    data["capabilities"]["password_policy"] = {"minLength": 10, "policies": {"sharing": {"minLength": 16}}}
+    assert read_capabilities(data).least_password == 16
+    data["capabilities"]["password_policy"] = {"minLength": 10, "policies": {"account": {"minLength": 10}}}
+    assert read_capabilities(data).least_password == 10
+
+
 def test_a_day_that_is_only_proposed_is_no_limit() -> None:
     public = {"enabled": True, "expire_date": {"enabled": True, "days": 7}}
     found = read_capabilities(capabilities(api_enabled=True, public=public))
@@ -253,9 +261,11 @@ def test_a_link_does_not_expire_today_or_before(day: str) -> None:
     check_link(LinkWish(expires=dt.date(2027, 2, 1)), TODAY)
 
 
-def test_a_label_that_is_too_long_is_refused() -> None:
-    with pytest.raises(BadRequest, match="256 characters"):
-        check_link(LinkWish(label="x" * 256), TODAY)
+@pytest.mark.parametrize("label", ["x" * 256, "é" * 128])
+def test_a_label_that_is_too_long_is_refused(label: str) -> None:
+    with pytest.raises(BadRequest, match="256 bytes"):
+        check_link(LinkWish(label=label), TODAY)
+    check_link(LinkWish(label=label[:-1]), TODAY)
 
 
 def test_a_new_password_meets_the_usual_rules_and_is_new() -> None:

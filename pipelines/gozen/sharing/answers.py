@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
@@ -26,14 +26,21 @@ from gozen.errors import (
     RedirectRefused,
     SharingError,
     UnexpectedAnswer,
+    UnsuitableName,
 )
 
 _SABRE = "{http://sabredav.org/ns}"
 _LONGEST_WORDS = 300
+_Meaning: TypeAlias = tuple[type[SharingError], str, str]
+"""The error, what has happened, and what to do."""
 _OCS_DONE = frozenset({100, 200})
 _OCS_STATUS = {996: 500, 997: 401, 998: 404, 999: 400}
 """Codes of the OCS interface that are not HTTP statuses."""
 _LATER = "run again later: complete files are not transferred again"
+_NAME_REFUSED = "Exception\\InvalidPath"
+_IN_MAINTENANCE = "maintenance mode"
+_SURELY_RECEIVED = 227
+"""Bytes of a name. Servers before Nextcloud 32 add up to 28 bytes to it while they receive the file."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +69,8 @@ def words_of(answer: Answer) -> str:
     words = ""
     if body.startswith(b"{"):
         words = str(_meta(body).get("message") or "")
-    elif body.startswith(b"<") and b"<html" not in body[:2000].lower():
-        words = _sabre_words(body)
+    elif body.startswith(b"<") and not _is_page(body):
+        words = _sabre_text(body, "message")
     return _one_line(words)
 
 
@@ -79,8 +86,8 @@ def error_of(answer: Answer, subject: str, doing: str, user: str = "") -> Sharin
     user
         The account's user.
     """
-    kind, meaning, advice = _meaning(answer, user)
     words = words_of(answer)
+    kind, meaning, advice = _of_name(answer, subject) or _meaning(answer, words, user)
     said = f' (the server says: "{words}")' if words else f" (status {answer.status})"
     return kind(f"cannot {doing} {subject}: {meaning}{said}; {advice}")
 
@@ -109,11 +116,32 @@ def ocs_data(answer: Answer, subject: str, doing: str, user: str = "") -> Any:
     return json.loads(answer.body)["ocs"].get("data")
 
 
-def _meaning(answer: Answer, user: str) -> tuple[type[SharingError], str, str]:
+def _of_name(answer: Answer, path: str) -> _Meaning | None:
+    """Return what an answer means that is about the name of a file; None for all others."""
+    if answer.status == 400 and _sabre_text(answer.body, "exception").endswith(_NAME_REFUSED):
+        return UnsuitableName, "the server does not accept this name", "rename it and run again"
+    if answer.status == 500 and len(path.rpartition("/")[2].encode()) > _SURELY_RECEIVED:
+        return (
+            UnsuitableName,
+            f"the server failed, and the name has more than {_SURELY_RECEIVED} bytes, which servers before Nextcloud "
+            "32 cannot receive",
+            "give it a shorter name and run again",
+        )
+    return None
+
+
+def _meaning(answer: Answer, words: str, user: str) -> _Meaning:
     status, headers = answer.status, answer.headers
     if 300 <= status < 400:
         return _redirect(headers.get("location", ""))
-    if status == 503 and headers.get("x-nextcloud-maintenance-mode"):
+    if status == 400 and _is_page(answer.body):
+        return (
+            UnexpectedAnswer,
+            "the server does not serve this address",
+            "check the address, or ask its administrator to add it to trusted_domains of Nextcloud",
+        )
+    # The part of the server that serves files says it in words only.
+    if status == 503 and (headers.get("x-nextcloud-maintenance-mode") or _IN_MAINTENANCE in words.lower()):
         return CloudUnavailable, "the server is in maintenance", _LATER
     if status in (429, 503) and headers.get("retry-after"):
         when = f"after {headers['retry-after']}" + (" seconds" if headers["retry-after"].isdecimal() else "")
@@ -134,7 +162,7 @@ def _meaning(answer: Answer, user: str) -> tuple[type[SharingError], str, str]:
     return UnexpectedAnswer, "the answer does not come from a Nextcloud server", "check the address of the server"
 
 
-_MEANINGS: dict[int, tuple[type[SharingError], str, str]] = {
+_MEANINGS: dict[int, _Meaning] = {
     403: (
         CloudRefused,
         "the server does not permit it",
@@ -154,7 +182,7 @@ _MEANINGS: dict[int, tuple[type[SharingError], str, str]] = {
         "another client or an editor has locked the file",
         "close it there, or wait, then run again: complete files are not transferred again",
     ),
-    429: (CloudUnavailable, "the server is overloaded", _LATER),
+    429: (CloudUnavailable, "the server is overloaded, or had too many wrong passwords from this address", _LATER),
     507: (
         CloudFull,
         "the quota of the account is used up, or the server has no space",
@@ -163,7 +191,7 @@ _MEANINGS: dict[int, tuple[type[SharingError], str, str]] = {
 }
 
 
-def _redirect(location: str) -> tuple[type[SharingError], str, str]:
+def _redirect(location: str) -> _Meaning:
     if "/login" in location:
         return LogInRefused, "the server asks for a log-in", "log in again with `gozen share login`"
     return (
@@ -173,12 +201,17 @@ def _redirect(location: str) -> tuple[type[SharingError], str, str]:
     )
 
 
-def _sabre_words(body: bytes) -> str:
+def _is_page(body: bytes) -> bool:
+    return b"<html" in body[:2000].lower()
+
+
+def _sabre_text(body: bytes, name: str) -> str:
+    """Return a part of an error of the server for files, empty if there is none."""
     try:
         tree = ElementTree.fromstring(body)
     except (ElementTree.ParseError, DefusedXmlException, ValueError):
         return ""
-    return tree.findtext(f".//{_SABRE}message") or tree.findtext(".//message") or ""
+    return tree.findtext(f".//{_SABRE}{name}") or tree.findtext(f".//{name}") or ""
 
 
 def _meta(body: bytes) -> dict[str, Any]:

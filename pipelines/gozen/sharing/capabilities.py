@@ -31,7 +31,7 @@ class Capabilities:
     link_upload
         Whether public links may accept files.
     least_password
-        Least number of characters of a password; 0 if the server has no such rule.
+        Least number of characters of a link's password; 0 if the server has no such rule.
     chunking
         Version of the protocol for uploads in parts, such as ``1.0``; empty if there is none.
     """
@@ -55,6 +55,8 @@ def read_capabilities(data: Any) -> Capabilities:
     shares = value_at(data, "capabilities", "files_sharing")
     links = value_at(shares, "public")
     expiry = value_at(links, "expire_date")
+    policy = value_at(data, "capabilities", "password_policy")
+    least = _number(value_at(policy, "policies", "sharing", "minLength"))  # else links have the rule of accounts
     days = _number(value_at(expiry, "days")) if value_at(expiry, "enabled") else None
     return Capabilities(
         version=str(value_at(data, "version", "string") or ""),
@@ -67,7 +69,7 @@ def read_capabilities(data: Any) -> Capabilities:
         link_days=days,
         most_link_days=days if value_at(expiry, "enforced") else None,
         link_upload=bool(value_at(links, "upload")),
-        least_password=_number(value_at(data, "capabilities", "password_policy", "minLength")) or 0,
+        least_password=(_number(value_at(policy, "minLength")) or 0) if least is None else least,
         chunking=str(value_at(data, "capabilities", "dav", "chunking") or ""),
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from gozen.errors import BadRequest, CloudConflict, UnexpectedAnswer
+from gozen.errors import BadRequest, CloudConflict, SharingError, UnexpectedAnswer
 from gozen.sharing.answers import Answer
+from gozen.sharing.checksums import best_of
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.file_listing import REQUEST, Entry, entries
 from gozen.sharing.remote_names import joined, quoted
@@ -71,10 +72,12 @@ class RemoteFiles:
         if answer.status == 409 and (above := path.rpartition("/")[0]):
             self.make_folder(above)
             answer = self._mkcol(path)
-        if answer.status == 409:
-            raise self.connection.named(answer, None, path, "make the folder")
-        if answer.status == 405 and (found := self.find(path)) is not None and not found.is_folder:
+        found = self.find(path) if answer.status in (405, 507) else None
+        if found is not None and not found.is_folder:
             raise CloudConflict(f"cannot make the folder {path}: a file has this name in Nextcloud; choose another")
+        # If the quota is used up, the server refuses a folder before it looks whether the folder exists.
+        if answer.status == 409 or (answer.status == 507 and found is None):
+            raise self.connection.named(answer, None, path, "make the folder")
         with self._lock:
             self._made.add(path)
         return answer.status == 201
@@ -85,9 +88,26 @@ class RemoteFiles:
             "DELETE", self.address(path), subject=path, doing="remove", headers={"If-Match": etag}, accept=(404, 412)
         )
 
+    def computed_checksum(self, path: str, algorithm: str, patience_s: float) -> str:
+        """Let the server compute the checksum of a file, and keep it; empty if the server cannot.
+
+        Parameters
+        ----------
+        patience_s
+            Seconds for which the server may be silent meanwhile.
+        """
+        try:
+            answer = self.connection.request(
+                "PATCH", self.address(path), subject=path, doing="compute the checksum of",
+                headers={"X-Recalculate-Hash": algorithm.lower()}, repeatable=True, read_timeout_s=patience_s,
+            )  # fmt: skip
+        except SharingError:
+            return ""
+        return best_of([answer.headers.get("oc-checksum", "")])
+
     def _mkcol(self, path: str) -> Answer:
         return self.connection.request(
-            "MKCOL", self.address(path), subject=path, doing="make the folder", accept=(405, 409), repeatable=True
+            "MKCOL", self.address(path), subject=path, doing="make the folder", accept=(405, 409, 507), repeatable=True
         )
 
     def _propfind(self, path: str, depth: str, doing: str, accept: tuple[int, ...] = ()) -> Answer:

@@ -14,8 +14,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from gozen.errors import BadRequest, UnsuitableName
 
-LONGEST = 255
-"""Bytes of a name in UTF-8 that file systems and Nextcloud's database keep."""
+LONGEST = 250
+"""Bytes of a name in UTF-8 that Nextcloud's list of files keeps; file systems keep 255."""
 _FORBIDDEN = "\\/"
 _RENAME = "rename it and run again"
 

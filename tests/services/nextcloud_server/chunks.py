@@ -63,6 +63,12 @@ class ChunkedUploads:
     def _put(self, request: Request, user: str, place: Path, name: str) -> Reply:
         if not place.is_dir():
             raise Refused(404, f"File with name {place.name} could not be located")
+        if self._state.forgets_uploads:
+            raise Refused(412, "Missing metadata for chunked upload: the cache does not hold that of earlier requests.")
+        if request.header("OC-Total-Length") and request.header("Destination"):
+            target = self._target(request, user)
+            if not target.parent.is_dir():  # whose quota it would check
+                raise Refused(404, f"File with name {target.parent.name} could not be located")
         if place in self._targets:
             self._check_second(request, user, place)
             if re.fullmatch(r"\d+", name) is None or not 1 <= int(name) <= _MOST:
@@ -81,18 +87,16 @@ class ChunkedUploads:
 
     def _assemble(self, request: Request, user: str, place: Path) -> Reply:
         with self._state.lock:
+            target = self._target(request, user)
+            check_replaced(request, target)  # before it looks for the upload folder
             if not place.is_dir():
                 raise Refused(404, f"File with name {place.name} could not be located")
             if place in self._targets:
                 self._check_second(request, user, place)
-            target = self._target(request, user)
             chunks = sorted((one for one in place.iterdir() if one.name != ".file"), key=lambda one: one.name)
             self._check_chunks(request, place, chunks)
             check_name(target.name)
-            if not target.parent.is_dir():
-                raise Refused(409, "The destination node is not found")
             check_unlocked(self._state, user, target)
-            check_replaced(request, target)
             check_quota(self._state, user, sum(one.stat().st_size for one in chunks), target)
             whole = self._state.root / f"{uuid.uuid4()}.part"
             with whole.open("wb") as stream:
@@ -111,7 +115,7 @@ class ChunkedUploads:
             raise Refused(400, "The destination differs from that of the upload folder")
 
     def _check_chunks(self, request: Request, place: Path, chunks: list[Path]) -> None:
-        size = sum(one.stat().st_size for one in chunks)
+        size = 0 if self._state.forgets_uploads else sum(one.stat().st_size for one in chunks)
         total = request.header("OC-Total-Length")
         if total and int(total) != size:
             raise Refused(400, f"Chunks on server do not sum up to {total} but to {size} bytes")
@@ -127,9 +131,13 @@ class ChunkedUploads:
 
 
 def check_replaced(request: Request, target: Path) -> None:
-    """Check the headers Overwrite and If of a MOVE."""
+    """Check the headers If and Overwrite of a MOVE, and that it has a folder to go to."""
+    condition = re.fullmatch(r'\s*<[^>]+>\s*\(\[("[^"]+")\]\)\s*', request.header("If"))
+    if condition and not target.exists():
+        raise Refused(404, f"File with name {target.name} could not be located")
+    if condition and condition[1] != f'"{etag_of(target)}"':
+        raise Refused(412, f"Failed to find a valid token/etag combination for {target.name}")
+    if not target.parent.is_dir():
+        raise Refused(409, "The destination node is not found")
     if request.header("Overwrite").upper() == "F" and target.exists():
         raise Refused(412, "The destination node already exists, and the overwrite header is set to false")
-    condition = re.fullmatch(r'\s*<[^>]+>\s*\(\[("[^"]+")\]\)\s*', request.header("If"))
-    if condition and (not target.exists() or condition[1] != f'"{etag_of(target)}"'):
-        raise Refused(412, "None of the tokens in the If header matched")

@@ -42,14 +42,13 @@ def quick_cloud(
     *,
     chunk: int = 2**16,
     limits: ConnectionLimits = ConnectionLimits(connections=4, attempts=4),  # noqa: B008 it is frozen
-    clock: SkippedPauses | None = None,
+    clock: SkippedPauses | Clock | None = None,
     ca_file: Path | None = None,
 ) -> Cloud:
-    """Return a client that sends files in small chunks and does not wait between attempts."""
+    """Return a client that sends files in small chunks and, by default, does not wait between attempts."""
     clock = clock or SkippedPauses()
-    connection = Connection(
-        account, limits, ca_file=str(ca_file) if ca_file else None, clock=Clock(clock.now, clock.wait)
-    )
+    pauses = clock if isinstance(clock, Clock) else Clock(clock.now, clock.wait)
+    connection = Connection(account, limits, ca_file=str(ca_file) if ca_file else None, clock=pauses)
     options = TransferOptions(
         upload=UploadOptions(chunk_bytes=chunk, rules=ChunkRules(smallest=min(chunk, 5 * 2**20))),
         download=DownloadOptions(segment_bytes=chunk),

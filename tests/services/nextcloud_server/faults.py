@@ -120,8 +120,12 @@ class Faulty:
 
     def settle(self) -> None:
         """Return when everything that was to be carried out later is."""
-        while self._late:
-            self._late.pop().join()
+        while True:
+            with self._lock:
+                late = self._late.pop() if self._late else None
+            if late is None:
+                return
+            late.join()
 
     def _break(self, fault: Fault, environ: Environ, start: Start) -> Iterable[bytes]:
         if fault is Fault.SLOW:
@@ -159,8 +163,9 @@ class Faulty:
             list(self._app(later, _Kept().start))
 
         thread = threading.Thread(target=act, daemon=True)
-        self._late.append(thread)
-        thread.start()
+        with self._lock:  # a thread that is not started cannot be waited for
+            self._late.append(thread)
+            thread.start()
         return _cut(environ)
 
 
@@ -182,7 +187,7 @@ _REFUSALS: dict[Fault, Reply] = {
     Fault.LOCKED: refusal(423, '"files/anna/a" is locked, existing lock on file: 1 shared locks'),
     Fault.MANY: refusal(429, "Reached maximum delay", Retry_After="1"),
     Fault.BUSY: refusal(503, "The server is overloaded", Retry_After="1"),
-    Fault.MAINTENANCE: refusal(503, "System in maintenance mode.", X_Nextcloud_Maintenance_Mode="1"),
+    Fault.MAINTENANCE: refusal(503, "System is in maintenance mode."),  # the header is on other pages only
     Fault.FULL: refusal(507, "Insufficient space in /, 10 required, 0 available"),
     Fault.REVOKED: refusal(401, "No public access to this resource., Username or password was incorrect"),
 }

@@ -26,6 +26,8 @@ _NAMES = {
     503: "Sabre\\DAV\\Exception\\ServiceUnavailable",
     507: "Sabre\\DAV\\Exception\\InsufficientStorage",
 }
+INVALID_PATH = "OCA\\DAV\\Connector\\Sabre\\Exception\\InvalidPath"
+"""The error for a name that the server does not keep; its status is 400."""
 
 
 @dataclass
@@ -87,14 +89,14 @@ class Reply:
 class Refused(Exception):
     """The request is answered with an error."""
 
-    def __init__(self, status: int, message: str, **headers: str) -> None:
+    def __init__(self, status: int, message: str, exception: str = "", **headers: str) -> None:
         super().__init__(message)
-        self.reply = refusal(status, message, **headers)
+        self.reply = refusal(status, message, exception, **headers)
 
 
-def refusal(status: int, message: str, **headers: str) -> Reply:
+def refusal(status: int, message: str, exception: str = "", **headers: str) -> Reply:
     """Return an error in the form of Nextcloud's WebDAV server."""
-    name = _NAMES.get(status, "Sabre\\DAV\\Exception")
+    name = exception or _NAMES.get(status, "Sabre\\DAV\\Exception")
     body = (
         '<?xml version="1.0" encoding="utf-8"?>\n<d:error xmlns:d="DAV:" xmlns:s="http://sabredav.org/ns">\n'
         f"  <s:exception>{name}</s:exception>\n  <s:message>{escape(message)}</s:message>\n</d:error>\n"

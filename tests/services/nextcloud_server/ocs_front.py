@@ -10,6 +10,7 @@ from .http import Environ, Reply, Request, Start
 from .login_service import LoginService
 from .ocs_service import OcsRequest, OcsService
 from .people import People
+from .share_book import ShareBook
 
 _OCS = re.compile(r"^/ocs/v([12])\.php/(.+?)/?$")
 
@@ -64,6 +65,20 @@ class LoginApp:
         status, body = found or (404, b"<h1>Page not found</h1>")
         kind = "text/html" if body.startswith(b"<") else "application/json; charset=utf-8"
         return Reply(status, {"Content-Type": kind}, body).send(start)
+
+
+class LinkApp:
+    """Answers the addresses of public links with a page."""
+
+    def __init__(self, book: ShareBook) -> None:
+        self._book = book
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Answer as a WSGI application."""
+        request: Request = environ["gozen.request"]
+        known = request.path.removeprefix("/s/") in {one.token for one in self._book.items if one.token}
+        body = b"<html>a shared file</html>" if known else b"<html>Share not found</html>"
+        return Reply(200 if known else 404, {"Content-Type": "text/html"}, body).send(start)
 
 
 def address_of(environ: Environ, base: str) -> str:

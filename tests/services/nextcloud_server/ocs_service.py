@@ -155,9 +155,18 @@ def capabilities(rules: Rules) -> dict[str, Any]:
             "dav": dav,
             "files": {"bigfilechunking": True, "blacklisted_files": [".htaccess"]},
             "files_sharing": shares,
-            "password_policy": {"minLength": rules.least_password, "enforceNonCommonPassword": True},
+            "password_policy": _password_policy(rules),
         },
     }
+
+
+def _password_policy(rules: Rules) -> dict[str, Any]:
+    found: dict[str, Any] = {"minLength": rules.least_password, "enforceNonCommonPassword": True}
+    if rules.major >= 31:
+        found["policies"] = {"account": {"minLength": rules.least_password}}
+        if rules.least_link_password is not None:
+            found["policies"]["sharing"] = {"minLength": rules.least_link_password}
+    return found
 
 
 def user_record(person: Person) -> dict[str, Any]:

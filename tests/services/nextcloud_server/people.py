@@ -61,6 +61,8 @@ class Rules:
     expiry_days: int | None = None
     expiry_enforced: bool = False
     least_password: int = 10
+    least_link_password: int | None = None
+    """Since version 31: the rule for links, if it differs from that for accounts."""
 
     @property
     def version(self) -> str:

@@ -18,9 +18,11 @@ from .dav import dav_app
 from .faults import Faulty
 from .http import App, Environ, Refused, Reply, Request, Start, refusal
 from .state import State
-from .writes import check_unlocked, put_file
+from .writes import check_quota, check_unlocked, compute_checksum, put_file
 
 _THREADS = 12
+_FOLDER = 4096
+"""Bytes of the quota that Nextcloud asks for a folder."""
 
 
 class NextcloudServer:
@@ -135,6 +137,10 @@ class NextcloudServer:
             return put_file(self.state, request, user, path)
         if request.method in ("DELETE", "MOVE", "MKCOL", "PROPPATCH"):
             check_unlocked(self.state, user, self.state.file(user, path))
+        if request.method == "MKCOL" and self.state.file(user, path).parent.is_dir():
+            check_quota(self.state, user, _FOLDER)  # also if the folder exists
+        if request.method == "PATCH":
+            return compute_checksum(self.state, request, self.state.file(user, path))
         return None
 
 

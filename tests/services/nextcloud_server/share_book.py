@@ -155,23 +155,27 @@ class ShareBook:
     def _fill_link(self, item: SharedItem, form: Mapping[str, str]) -> None:
         if not self.rules.links:
             raise RefusedError(_MISSING, "Public link sharing is disabled by the administrator")
-        item.permissions = READ
+        item.permissions = READ | SHARE  # unless sharing with other clouds is switched off
         if form.get("publicUpload") == "true":
             if not self.rules.link_upload:
                 raise RefusedError(_FORBIDDEN, "Public upload disabled by the administrator")
             if not item.folder:
-                raise RefusedError(_MISSING, "Public upload is only possible for publicly shared folders")
-            item.permissions = READ | UPDATE | CREATE | DELETE
+                code = _BAD if self.rules.major >= 31 else _MISSING
+                raise RefusedError(code, "Public upload is only possible for publicly shared folders")
+            item.permissions |= UPDATE | CREATE | DELETE
         item.password = self._password(form.get("password", ""))
         item.expires = self._expiry(form.get("expireDate", ""))
         item.label = form.get("label", "")
+        if len(item.label.encode()) > 255:
+            raise RefusedError(_BAD, "Maximum label length is 255")
         item.token = secrets.token_hex(8)[:15]
 
     def _password(self, password: str) -> str:
         if not password and self.rules.link_password:
-            raise RefusedError(_BAD, "Passwords are enforced for link and mail shares")
-        if password and len(password) < self.rules.least_password:
-            raise RefusedError(_BAD, f"Password needs to be at least {self.rules.least_password} characters long")
+            raise RefusedError(_FORBIDDEN, "Passwords are enforced for link and mail shares")
+        least = self.rules.least_link_password or self.rules.least_password
+        if password and len(password) < least:
+            raise RefusedError(_BAD, f"Password needs to be at least {least} characters long.")
         return password
 
     def _expiry(self, text: str) -> dt.date | None:

@@ -10,7 +10,7 @@ from gozen.sharing.account import Account
 
 from .http import Refused, Request
 from .login_service import LoginService
-from .ocs_front import LoginApp, OcsApp
+from .ocs_front import LinkApp, LoginApp, OcsApp
 from .ocs_service import OcsService
 from .people import People, Person, Rules
 from .server import NextcloudServer
@@ -35,7 +35,8 @@ class SharingServer(NextcloudServer):
         self.login = LoginService(self.people)
         login = LoginApp(self.login, self.base)
         ocs = OcsApp(OcsService(self.people, self.rules, self.book), self.people, self.base)
-        self.routes += [("/ocs/", ocs), ("/index.php/login/v2", login), ("/login/v2", login)]
+        links = LinkApp(self.book)
+        self.routes += [("/ocs/", ocs), ("/index.php/login/v2", login), ("/login/v2", login), ("/s/", links)]
 
     def account(self, user: str = "hoshi") -> Account:
         """Return the account of a user, with the first app password."""

@@ -27,6 +27,11 @@ class State:
         Bytes of a chunk.
     is_brief
         Whether answers to uploads lack the headers that are not in every version: ETag, hash.
+    ignores_checksums
+        Whether it does not keep the checksums of uploads in chunks, as a server with an object store; a file that is
+        replaced keeps the old one.
+    forgets_uploads
+        Whether it has lost what its cache knew about uploads in chunks, as a server with an object store may.
     """
 
     root: Path
@@ -36,6 +41,8 @@ class State:
     smallest: int = 5 * 10**6
     largest: int = 5 * 10**9
     is_brief: bool = False
+    ignores_checksums: bool = False
+    forgets_uploads: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
     _checksums: dict[Path, tuple[str, str]] = field(default_factory=dict)
 

@@ -7,10 +7,12 @@ import os
 import uuid
 from pathlib import Path
 
-from .http import Refused, Reply, Request
+from .http import INVALID_PATH, Refused, Reply, Request
 from .state import State, etag_of
 
 _BLOCK = 2**16
+_RESERVED = ".htaccess"
+_OF_PARTS = (".part", ".filepart")
 
 
 def put_file(state: State, request: Request, user: str, path: str) -> Reply:
@@ -51,12 +53,19 @@ def receive(state: State, request: Request) -> Path:
 def publish(state: State, request: Request, received: Path, target: Path) -> Reply:
     """Give a complete file its name, time and checksum."""
     is_new = not target.exists()
+    before = "" if is_new else state.checksum(target)
     accepted = {}
-    if mtime := request.header("X-OC-Mtime"):
+    mtime = request.header("X-OC-Mtime")
+    if mtime:
         os.utime(received, (int(mtime), int(mtime)))
         accepted["X-OC-MTime"] = "accepted"
     received.replace(target)
-    if checksum := request.header("OC-Checksum"):
+    if mtime and int(mtime) <= 86_400:
+        raise Refused(500, f'X-OC-MTime header must be a timestamp after the first day of 1970, got "{mtime}".')
+    checksum = request.header("OC-Checksum")
+    if request.method == "MOVE" and state.ignores_checksums:
+        checksum = before
+    if checksum:
         state.set_checksum(target, checksum)
     if wanted := request.header("X-Hash"):
         with target.open("rb") as stream:
@@ -70,12 +79,27 @@ def publish(state: State, request: Request, received: Path, target: Path) -> Rep
     )
 
 
+def compute_checksum(state: State, request: Request, file: Path) -> Reply:
+    """Compute the checksum of a file and keep it."""
+    if not file.is_file():
+        raise Refused(404, f"File with name {file.name} could not be located")
+    wanted = request.header("X-Recalculate-Hash").lower()
+    with file.open("rb") as stream:
+        text = f"{wanted.upper()}:{hashlib.file_digest(stream, wanted).hexdigest()}"
+    state.set_checksum(file, text)
+    return Reply(204, {"OC-Checksum": text})
+
+
 def check_name(name: str) -> None:
     """Refuse names that Nextcloud does not accept."""
     if "\\" in name or any(ord(one) < 32 for one in name):
-        raise Refused(400, "File name contains at least one invalid character")
-    if len(name.encode()) > 255:
-        raise Refused(400, "File name is too long")
+        raise Refused(400, "File name contains at least one invalid character", exception=INVALID_PATH)
+    if name.lower() == _RESERVED:
+        raise Refused(400, f'"{name}" is a forbidden file or folder name.', exception=INVALID_PATH)
+    if name.lower().endswith(_OF_PARTS):
+        raise Refused(400, f'"{Path(name).suffix}" is a forbidden file type.', exception=INVALID_PATH)
+    if len(name.encode()) > 250:  # a column of its list of files has this width
+        raise Refused(400, "Filename is too long", exception=INVALID_PATH)
 
 
 def check_unlocked(state: State, user: str, file: Path) -> None:

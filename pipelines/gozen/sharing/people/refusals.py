@@ -10,13 +10,29 @@ import datetime as dt
 import difflib
 from collections.abc import Sequence
 
-from gozen.errors import CloudPathNotFound, CloudRefused, SharingError
+from gozen.errors import CloudFileLocked, CloudPathNotFound, CloudRefused, SharingError
 from gozen.sharing.capabilities import Capabilities
 from gozen.sharing.ocs_answers import OcsRefusal
 from gozen.sharing.people.share_requests import LinkWish
 
 _MOST_NAMES = 3
 _ALIKE = 0.5
+_SWITCHED_OFF = "sharing is switched off at this server: ask its administrator"
+
+
+def no_such_path(path: str, refusal: OcsRefusal) -> CloudPathNotFound:
+    """Return the error for a path that does not exist."""
+    return CloudPathNotFound(
+        f"cannot share {path}: {refusal.said}; upload it first, or write its path from the top of your cloud"
+    )
+
+
+def path_refused(path: str, refusal: OcsRefusal, rules: Capabilities) -> SharingError:
+    """Return the error for a path that exists, although the server answers as if it did not."""
+    begin = f"cannot share {path}: {refusal.said}"
+    if not rules.sharing:
+        return CloudRefused(f"{begin}; {_SWITCHED_OFF}")
+    return CloudFileLocked(f"{begin}; it may be locked by a transfer or an editor: wait, then run again")
 
 
 def receiver_refused(
@@ -31,7 +47,7 @@ def receiver_refused(
     """
     begin = f"cannot share {path} with the {kind} {name}: {refusal.said}"
     if not rules.sharing:
-        return CloudRefused(f"{begin}; sharing is switched off at this server: ask its administrator")
+        return CloudRefused(f"{begin}; {_SWITCHED_OFF}")
     if kind == "group" and not rules.groups:
         return CloudRefused(f"{begin}; sharing with groups is switched off at this server: name the users instead")
     if refusal.is_missing and name not in known:

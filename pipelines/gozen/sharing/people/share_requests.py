@@ -87,8 +87,8 @@ def check_link(wish: LinkWish, today: dt.date) -> LinkWish:
             f"the link cannot expire on {wish.expires}: today is {today}, and a link ends at the beginning of its "
             "day; give a later day"
         )
-    if len(wish.label) > _LONGEST_LABEL:
-        raise BadRequest(f"the label has {len(wish.label)} characters; Nextcloud keeps at most {_LONGEST_LABEL}")
+    if (size := len(wish.label.encode())) > _LONGEST_LABEL:
+        raise BadRequest(f"the label has {size} bytes; Nextcloud keeps at most {_LONGEST_LABEL}: give a shorter one")
     return wish
 
 

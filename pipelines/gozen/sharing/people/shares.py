@@ -13,7 +13,7 @@ from gozen.sharing.capabilities import Capabilities, read_capabilities
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.ocs_answers import OcsRefusal, records, value_at
 from gozen.sharing.ocs_calls import OcsCalls
-from gozen.sharing.people.refusals import link_refused, receiver_refused
+from gozen.sharing.people.refusals import link_refused, no_such_path, path_refused, receiver_refused
 from gozen.sharing.people.rights import Rights, rights_of
 from gozen.sharing.people.share_records import Share, read_shares
 from gozen.sharing.people.share_requests import (
@@ -136,7 +136,7 @@ class Shares:
         answer = self._calls.tried("POST", SHARES, path, "make a public link to", form=link_form(f"/{path}", wish))
         if isinstance(answer, OcsRefusal):
             if answer.is_missing and self._files.find(path, "share") is None:
-                raise _no_such_path(path, answer)
+                raise no_such_path(path, answer)
             raise link_refused(path, wish, answer, self.capabilities(), today)
         return NewLink(_only(answer, path), secret)
 
@@ -186,7 +186,8 @@ class Shares:
     def _of(self, path: str) -> Sequence[Share]:
         answer = self._calls.tried("GET", SHARES, path, "list the shares of", {"path": f"/{path}", "reshares": "true"})
         if isinstance(answer, OcsRefusal):
-            raise _no_such_path(path, answer)
+            exists = answer.is_missing and self._files.find(path, "share") is not None
+            raise path_refused(path, answer, self.capabilities()) if exists else no_such_path(path, answer)
         return read_shares(answer)
 
     def _shared(self, path: str, kind: str, name: str, rights: Rights, before: Share | None) -> Share:
@@ -232,9 +233,3 @@ def _shareable(path: str) -> str:
     if not found:
         raise CloudPathNotFound("the whole cloud cannot be shared: name a file or folder in it")
     return found
-
-
-def _no_such_path(path: str, refusal: OcsRefusal) -> CloudPathNotFound:
-    return CloudPathNotFound(
-        f"cannot share {path}: {refusal.said}; upload it first, or write its path from the top of your cloud"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from gozen.errors import CloudConflict, TransferDamaged
@@ -11,6 +12,11 @@ from gozen.sharing.file_listing import Entry
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.transfers.local_file import LocalFile, Moved
 from gozen.sharing.transfers.upload_plan import ChunkRules
+
+SERVED_PER_S = 5e6
+"""Bytes per second that the slowest server reads or assembles; it is silent meanwhile."""
+_BEFORE_ALL_TIMES = 86_400
+"""Seconds since 1970; Nextcloud accepts only later times of change."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,16 @@ class Sending:
 
     def properties(self, checksum: str) -> dict[str, str]:
         """Return the headers that set time and checksum of the file."""
-        known = {"X-OC-Mtime": str(self.file.state.mtime_ns // 10**9)}
-        return {**known, "OC-Checksum": checksum} if checksum else known
+        changed = self.file.state.mtime_ns // 10**9
+        # With an earlier time, Nextcloud stores the file without checksum and then fails.
+        time = {"X-OC-Mtime": str(changed)} if changed > _BEFORE_ALL_TIMES else {}
+        return {**time, "OC-Checksum": checksum} if checksum else time
 
     def is_this(self, found: Entry | None, checksum: str) -> bool:
         """Tell whether Nextcloud already has this file, because an attempt succeeded and only its answer was lost."""
-        state = self.file.state
-        return found is not None and bool(checksum) and (found.size, found.checksum) == (state.size, checksum)
+        if found is None or not checksum or found.size != self.file.state.size:
+            return False
+        return found.checksum == checksum or self._computed() == checksum
 
     def unless_changed(self, answer: Answer, checksum: str) -> Entry:
         """Return Nextcloud's record of the file if an earlier attempt has sent it, so that this request was refused.
@@ -73,12 +82,45 @@ class Sending:
         found = self.remote.find(self.path)
         if found is not None and self.is_this(found, checksum):
             return found
+        if self.replaced is not None and found is None:
+            raise self.removed()
         if self.replaced is None and found is not None:
             raise CloudConflict(
                 f"cannot upload {self.path}: meanwhile another client has made a file with this name in Nextcloud; it "
                 "is not overwritten: compare the two files, then run again"
             )
         raise self.remote.connection.named(answer, None, self.path, "upload")
+
+    def removed(self) -> CloudConflict:
+        """Return the error for a file that was to be replaced and does not exist any more."""
+        return CloudConflict(
+            f"cannot upload {self.path}: it was removed in Nextcloud meanwhile; run again to send it as a new file"
+        )
+
+    def confirmed(self, found: Entry, checksum: str) -> Entry:
+        """Return the record with the checksum that was sent, which some servers do not keep.
+
+        Raises
+        ------
+        TransferDamaged
+            The server has another content.
+        """
+        if found.checksum == checksum or not checksum:
+            return found
+        computed = self._computed()
+        if computed and computed != checksum:
+            raise TransferDamaged(
+                f"{self.path} has another content in Nextcloud than was sent: it was damaged, or another client has "
+                "changed it meanwhile; compare the two files, then run again"
+            )
+        return dataclasses.replace(found, checksum=computed)
+
+    def patience_s(self) -> float:
+        """Return the seconds for which the server may be silent while it works on the whole file."""
+        return self.remote.connection.limits.read_timeout_s + self.file.state.size / SERVED_PER_S
+
+    def _computed(self) -> str:
+        return self.remote.computed_checksum(self.path, OURS, self.patience_s())
 
     def arrived(self) -> Entry:
         """Return Nextcloud's record of the file after a success; raise `TransferDamaged` if it is not complete."""

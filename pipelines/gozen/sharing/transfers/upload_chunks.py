@@ -14,25 +14,20 @@ import uuid
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from gozen.errors import SharingError, TransferDamaged
+from gozen.errors import CloudPathNotFound, SharingError, TransferDamaged
 from gozen.sharing.file_listing import REQUEST, Entry, entries
 from gozen.sharing.transfers.file_sum import FileSum
 from gozen.sharing.transfers.sending import Sending
 from gozen.sharing.transfers.transfer_notes import TransferNotes, UploadNote
+from gozen.sharing.transfers.upload_assembly import Assembly, UploadFolderGone
 from gozen.sharing.transfers.upload_plan import UploadPlan
 from gozen.sharing.transfers.workers import Crew, Task
 
 STARTS = 3
 """Maximum number of attempts at an upload if the server removes its folder each time."""
-_ASSEMBLED_PER_S = 5e6
-"""Bytes per second that the slowest server assembles; it is silent meanwhile."""
 _BEGAN_AGAIN = "the server had removed the parts that had been sent, so the upload began again"
 
 log = logging.getLogger(__name__)
-
-
-class _FolderGone(Exception):
-    """The server has removed the upload folder."""
 
 
 class ChunkedUpload:
@@ -55,7 +50,7 @@ class ChunkedUpload:
             for _ in range(STARTS):
                 try:
                     found = self._send_once(whole)
-                except _FolderGone:
+                except UploadFolderGone:
                     self._begin_again()
                 except TransferDamaged:
                     with contextlib.suppress(SharingError):  # else the server removes the folder after a day
@@ -74,7 +69,7 @@ class ChunkedUpload:
         self._send_missing(folder, present)
         checksum = whole.result()
         self._sending.file.check_unchanged()
-        return self._assemble(folder, checksum)
+        return Assembly(self._sending, self._address(folder), lambda: self._present(folder) is not None).run(checksum)
 
     def _begin(self) -> tuple[str, Mapping[str, int]]:
         """Return the upload folder, and the sizes of the chunks in it by their names."""
@@ -133,36 +128,16 @@ class ChunkedUpload:
             doing="upload",
             headers={**self._destination(), "OC-Total-Length": str(self._plan.size)},
             body=self._sending.file.part(chunk.start, chunk.stop, self._sending.moved),
-            accept=(404, 409),
+            accept=(404, 409, 412),
         )
-        if not answer.is_good:
-            raise _FolderGone
-
-    def _assemble(self, folder: str, checksum: str) -> Entry:
-        target, replaced = self._sending.remote.address(self._path), self._sending.replaced
-        condition = {"Overwrite": "F"} if replaced is None else {"If": f"<{target}> ([{replaced}])"}
-        properties = {"OC-Total-Length": str(self._plan.size), **self._sending.properties(checksum)}
-        answer = self._connection.request(
-            "MOVE",
-            f"{self._address(folder)}/.file",
-            subject=self._path,
-            doing="upload",
-            headers={**self._destination(), **properties, **condition},
-            accept=(404, 412),
-            repeatable=True,
-            locked_attempts=self._connection.limits.attempts,  # while it assembles, the server locks the file
-            read_timeout_s=self._connection.limits.read_timeout_s + self._plan.size / _ASSEMBLED_PER_S,
+        if answer.is_good:
+            return
+        # A part has no condition: with 412, the server says that it has forgotten where the parts belong.
+        if answer.status == 412 or self._present(folder) is None:
+            raise UploadFolderGone
+        raise CloudPathNotFound(
+            f"cannot upload {self._path}: the folder above it was removed in Nextcloud meanwhile; run again"
         )
-        if answer.status == 412:
-            return self._sending.unless_changed(answer, checksum)
-        if answer.status == 404:
-            found = self._sending.remote.find(self._path)
-            if found is not None and self._sending.is_this(found, checksum):
-                return found
-            if self._present(folder) is None:
-                raise _FolderGone
-            raise self._connection.named(answer, None, self._path, "upload")
-        return self._sending.arrived()
 
     def _abandon(self) -> None:
         """Remove the chunks of a file that has changed: they cannot be used any more."""
