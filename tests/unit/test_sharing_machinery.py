@@ -19,7 +19,7 @@ from gozen.sharing.pauses import Clock, Gate, Stopped
 from gozen.sharing.retrying import FailedAttempt
 from gozen.sharing.transfers.compare import LastTransfer
 from gozen.sharing.transfers.local_file import BLOCK, LocalFile
-from gozen.sharing.transfers.partial_download import PartialDownload, is_partial, partials_in
+from gozen.sharing.transfers.partial_download import PartialDownload, complete_lines, is_partial, partials_in
 from gozen.sharing.transfers.transfer_notes import TransferNotes, UploadNote
 from gozen.sharing.transfers.workers import Crew, Task
 
@@ -125,17 +125,33 @@ def test_a_download_has_another_name_until_it_is_complete(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_complete_segments_are_remembered_until_the_machine_starts_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_segments_are_on_the_disk_before_they_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[int] = []
+    into = PartialDownload(tmp_path / "a", ENTRY, 4)
+    monkeypatch.setattr(os, "fsync", lambda _: listed.append(len(into.done)))
     for known in (set(), {0, 2}):
-        with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
+        with into:
             assert into.done == known
+            into.write(b"01234567", 0)
             into.complete(0)
+            into.write(b"89", 8)
             into.complete(2)
-    monkeypatch.setattr("gozen.sharing.transfers.partial_download._session", lambda: "after a power failure")
+        into = PartialDownload(tmp_path / "a", ENTRY, 4)
+    assert listed == [0, 1, 2, 2]
+
+
+def test_a_list_of_segments_without_the_file_or_with_a_cut_line_is_not_trusted(tmp_path: Path) -> None:
+    with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
+        into.write(b"01234567", 0)
+        into.complete(1)
+        into.complete(2)
+    with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
+        assert into.done == {1}  # the file ends before the end of the last segment
+    into.path.unlink()
     with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
         assert into.done == set()
+    assert complete_lines(b"00000001\n0000001") == {1}
+    assert complete_lines(b"000000000001\n\0\0\n00000012\nx\n") == {12}
 
 
 def test_parts_of_another_state_of_the_file_are_removed(tmp_path: Path) -> None:
@@ -147,10 +163,8 @@ def test_parts_of_another_state_of_the_file_are_removed(tmp_path: Path) -> None:
     with PartialDownload(tmp_path / "a", changed, 4) as into:
         into.sweep(partials_in(tmp_path))
         assert into.done == set()
-    assert {one.name.removesuffix(".done") for one in tmp_path.iterdir() if one.name != into.path.name} == {
-        into.path.name,
-        PartialDownload(tmp_path / "b", ENTRY, 4).path.name,
-    }
+    other = PartialDownload(tmp_path / "b", ENTRY, 4).path
+    assert {one.name for one in tmp_path.iterdir()} == {into.path.name, other.name}
 
 
 def test_two_processes_do_not_fill_one_file(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from gozen.errors import BadRequest, SharingError, UnexpectedAnswer, reason_of
 from gozen.sharing.account import Account
 from gozen.sharing.answers import Answer, error_of
 from gozen.sharing.broken_lines import failure_of, named_error
+from gozen.sharing.large_blocks import read_large_blocks
 from gozen.sharing.pauses import Clock, Gate, check
 from gozen.sharing.retrying import LOCKED_ATTEMPTS, ConnectionLimits, FailedAttempt, pause_s, retry_after_s
 
@@ -79,6 +80,7 @@ class Connection:
             limits=pool,
             verify=_trusted(ca_file) if account.url.startswith("https:") else False,
         )
+        read_large_blocks(self._client)
 
     def __repr__(self) -> str:
         return f"Connection({self.account.user!r} at {self.account.url!r})"

@@ -40,7 +40,7 @@ class DownloadOptions:
     """
 
     segment_bytes: int = 32 * 2**20
-    segments_at_once: int = 4
+    segments_at_once: int = 8
 
 
 class Download:
