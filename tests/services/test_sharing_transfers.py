@@ -363,6 +363,7 @@ LASTING = [
     (Fault.ERROR, errors.CloudUnavailable, "failed (the server says"),
     (Fault.LOCKED, errors.CloudFileLocked, "has locked the file (the server says"),
     (Fault.MANY, errors.CloudUnavailable, "asks to try again after 1 seconds (the server says"),
+    (Fault.THROTTLED, errors.CloudUnavailable, "the server is overloaded (the server says"),
     (Fault.BUSY, errors.CloudUnavailable, "asks to try again after 1 seconds (the server says"),
     (Fault.MAINTENANCE, errors.CloudUnavailable, "in maintenance (the server says"),
     (Fault.FULL, errors.CloudFull, "quota of the account is used up, or the server has no space (the server says"),
@@ -644,6 +645,44 @@ def test_a_file_that_changes_in_nextcloud_during_the_download(own: OneUser, cube
         assert contents(tmp_path / "back") == {}
         cloud.get("cube.fits", tmp_path / "back")
     assert (tmp_path / "back" / "cube.fits").read_bytes() == there.read_bytes()
+
+
+@contextlib.contextmanager
+def other_ranges(own: OneUser, asked: str | None) -> Iterator[None]:
+    """Let the server take each range for another one, or with None send the whole file."""
+
+    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "GET":
+            environ.pop("HTTP_RANGE", None)
+            environ.update({"HTTP_RANGE": asked} if asked else {})
+        return right(environ, start)
+
+    prefix, right = own.server.routes[0]
+    own.server.routes[0] = (prefix, answer)
+    try:
+        yield
+    finally:
+        own.server.routes[0] = (prefix, right)
+
+
+def test_a_server_or_proxy_that_ignores_ranges(own: OneUser, cube: Path, tmp_path: Path) -> None:
+    with own.client(tmp_path) as cloud:
+        cloud.put(cube)
+        with other_ranges(own, None):
+            cloud.get("cube.fits", tmp_path / "back")
+    assert contents(tmp_path / "back") == {"cube.fits": cube.read_bytes()}
+
+
+def test_a_server_that_sends_other_bytes_is_not_believed(own: OneUser, cube: Path, tmp_path: Path) -> None:
+    with own.client(tmp_path) as cloud:
+        cloud.put(cube)
+        with (
+            other_ranges(own, "bytes=1-100"),
+            pytest.raises(errors.TransferDamaged, match=r"download cube\.fits: the server sent another range"),
+        ):
+            cloud.get("cube.fits", tmp_path / "back")
+        assert contents(tmp_path / "back") == {}
+        cloud.get("cube.fits", tmp_path / "back")
 
 
 def test_a_file_that_is_made_here_during_the_download_is_kept(own: OneUser, cube: Path, tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ class PartialDownload:
             # Else a power failure may keep the name and lose the bytes.
             os.fsync(self._descriptor)
             self.path.replace(self._target)
-            self._done.unlink(missing_ok=True)
+            if self._is_divided:
+                self._done.unlink(missing_ok=True)
             return os.fstat(self._descriptor)
 
     def sweep(self, partials: Collection[str]) -> None:
@@ -147,7 +148,8 @@ def partials_in(folder: Path) -> frozenset[str]:
 
 def complete_lines(text: bytes) -> set[int]:
     """Return the numbers of segments in a list, without lines that are damaged."""
-    return {int(line) for line in text.splitlines(keepends=True) if line.strip().isdigit() and line == _LINE % int(line)}
+    lines = [line for line in text.splitlines(keepends=True) if line.strip().isdigit()]
+    return {int(line) for line in lines if line == _LINE % int(line)}
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
