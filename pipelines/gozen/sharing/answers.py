@@ -33,7 +33,8 @@ _LONGEST_WORDS = 300
 _OCS_DONE = frozenset({100, 200})
 _OCS_STATUS = {996: 500, 997: 401, 998: 404, 999: 400}
 """Codes of the OCS interface that are not HTTP statuses."""
-_LATER = "run again later: complete files are not transferred again"
+_LATER = "run again later"
+_TRANSFERS = frozenset({"upload", "download", "resume the upload of"})
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,13 @@ def error_of(answer: Answer, subject: str, doing: str, user: str = "") -> Sharin
     kind, meaning, advice = _meaning(answer, user)
     words = words_of(answer)
     said = f' (the server says: "{words}")' if words else f" (status {answer.status})"
-    return kind(f"cannot {doing} {subject}: {meaning}{said}; {advice}")
+    return kind(f"cannot {doing} {subject}: {meaning}{said}; {advised(advice, doing)}")
+
+
+def advised(advice: str, doing: str) -> str:
+    """Return an advice; to run a transfer again, with what this costs."""
+    is_repeated = doing in _TRANSFERS and ("run again" in advice)
+    return f"{advice}: complete files are not transferred again" if is_repeated else advice
 
 
 def ocs_data(answer: Answer, subject: str, doing: str, user: str = "") -> Any:
@@ -122,7 +129,7 @@ def _meaning(answer: Answer, user: str) -> tuple[type[SharingError], str, str]:
         return (
             LogInRefused,
             f"the server does not accept the app password{f' of {user}' if user else ''}: it is wrong or was revoked",
-            "log in again with `gozen share login`, then run again: complete files are not transferred again",
+            "log in again with `gozen share login`, then run again",
         )
     found = _MEANINGS.get(status)
     if found is not None:
@@ -152,7 +159,7 @@ _MEANINGS: dict[int, tuple[type[SharingError], str, str]] = {
     423: (
         CloudFileLocked,
         "another client or an editor has locked the file",
-        "close it there, or wait, then run again: complete files are not transferred again",
+        "close it there, or wait, then run again",
     ),
     429: (CloudUnavailable, "the server is overloaded", _LATER),
     507: (

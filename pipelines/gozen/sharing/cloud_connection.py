@@ -177,7 +177,7 @@ class Connection:
         if failure.retry_after_s is not None:  # the server is overloaded, so the other threads wait, too
             self._gate.shut(seconds)
         if seconds >= _LONG_S:
-            log.warning("%s: %s does not serve it now; next attempt in %.0f s", subject, self.account.url, seconds)
+            log.warning("%s: %s; next attempt in %.0f s", subject, failure.in_words, seconds)
         self._gate.wait(self._stop, seconds)
 
     def _once(

@@ -154,7 +154,9 @@ class Shares:
         """
         path = _shareable(path)
         parts = [str(one) for one in (PurePosixPath(path), *PurePosixPath(path).parents) if str(one) != "."]
-        return ShareTable([one for part in parts for one in self._of(part)], f"only you see {path}")
+        return ShareTable(
+            [one for part in parts for one in self._of(part, "list the shares of")], f"only you see {path}"
+        )
 
     def withdraw(self, shares: Iterable[Share | str | int]) -> None:
         """Withdraw shares: their receivers see the files no longer, and links end.
@@ -183,10 +185,10 @@ class Shares:
         found = self._files.find(path, "share")
         return found is not None and found.is_folder
 
-    def _of(self, path: str) -> Sequence[Share]:
+    def _of(self, path: str, doing: str = "share") -> Sequence[Share]:
         answer = self._calls.tried("GET", SHARES, path, "list the shares of", {"path": f"/{path}", "reshares": "true"})
         if isinstance(answer, OcsRefusal):
-            raise _no_such_path(path, answer)
+            raise _no_such_path(path, answer, doing)
         return read_shares(answer)
 
     def _shared(self, path: str, kind: str, name: str, rights: Rights, before: Share | None) -> Share:
@@ -234,7 +236,7 @@ def _shareable(path: str) -> str:
     return found
 
 
-def _no_such_path(path: str, refusal: OcsRefusal) -> CloudPathNotFound:
+def _no_such_path(path: str, refusal: OcsRefusal, doing: str = "share") -> CloudPathNotFound:
     return CloudPathNotFound(
-        f"cannot share {path}: {refusal.said}; upload it first, or write its path from the top of your cloud"
+        f"cannot {doing} {path}: {refusal.said}; upload it first, or write its path from the top of your cloud"
     )
