@@ -6,9 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar
 
-import httpcore
 import pytest
 
 from gozen.errors import BadRequest, CloudConflict, StorageUnavailable, TransferDamaged
@@ -17,7 +15,6 @@ from gozen.sharing.account import Account
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.current_account import PASSWORD, current_account
 from gozen.sharing.file_listing import Entry
-from gozen.sharing.large_blocks import BLOCK as LARGE_BLOCK
 from gozen.sharing.pauses import Clock, Gate, Stopped
 from gozen.sharing.retrying import FailedAttempt
 from gozen.sharing.transfers.compare import LastTransfer
@@ -283,33 +280,3 @@ def test_a_request_that_must_wait_lets_the_others_wait(monkeypatch: pytest.Monke
     connection.pause(FailedAttempt(503, retry_after_s=7.0), 7.0, "a")
     connection.pause(FailedAttempt(503), 1.0, "a")
     assert shut == [7.0]
-
-
-class AskedStream(httpcore.MockStream):
-    """Notes how many bytes a client wants at once."""
-
-    asked: ClassVar[list[int]] = []
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self.asked.append(max_bytes)
-        return super().read(max_bytes, timeout)
-
-
-class AskedBackend(httpcore.MockBackend):
-    def connect_tcp(self, *_: object, **__: object) -> httpcore.NetworkStream:
-        return AskedStream([b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", b"a"])
-
-
-@pytest.mark.parametrize("proxy", [None, "http://127.0.0.1:1"])
-def test_what_has_arrived_is_read_in_large_blocks(proxy: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(httpcore._sync.connection_pool, "SyncBackend", lambda: AskedBackend([]))
-    monkeypatch.setattr(AskedStream, "asked", [])
-    for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    if proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy)
-    account = Account("http://cloud.example.org", "anna", "p", insecure=True)
-    with Connection(account) as connection, connection.stream(account.url, {}) as (answer, pieces):
-        assert (answer.status, b"".join(pieces)) == (200, b"a")
-    assert AskedStream.asked == [LARGE_BLOCK, LARGE_BLOCK]
-    assert LARGE_BLOCK >= 2**20

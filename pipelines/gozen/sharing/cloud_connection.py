@@ -15,7 +15,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import httpx
 
@@ -23,12 +23,13 @@ from gozen.errors import BadRequest, SharingError, UnexpectedAnswer, reason_of
 from gozen.sharing.account import Account
 from gozen.sharing.answers import Answer, error_of
 from gozen.sharing.broken_lines import failure_of, named_error
-from gozen.sharing.large_blocks import read_large_blocks
+from gozen.sharing.large_bodies import pieces_of
 from gozen.sharing.pauses import Clock, Gate, check
 from gozen.sharing.retrying import LOCKED_ATTEMPTS, ConnectionLimits, FailedAttempt, pause_s, retry_after_s
 
 log = logging.getLogger(__name__)
 _LONG_S = 3.0
+Piece = TypeVar("Piece", bound=bytes | memoryview)
 LARGEST = 64 * 2**20
 """Bytes of an answer that is kept in memory; a listing of 100,000 files has 50 MB."""
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "DELETE"})
@@ -80,7 +81,6 @@ class Connection:
             limits=pool,
             verify=_trusted(ca_file) if account.url.startswith("https:") else False,
         )
-        read_large_blocks(self._client)
 
     def __repr__(self) -> str:
         return f"Connection({self.account.user!r} at {self.account.url!r})"
@@ -160,15 +160,17 @@ class Connection:
             attempt, spent = attempt + 1, spent + pause
 
     @contextlib.contextmanager
-    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes | memoryview]]]:
         """Yield the answer to a GET request without its body, and the body in pieces; it is sent once.
+
+        Each piece is valid until the next one.
 
         The caller checks the status, and catches ``httpx.HTTPError``, which `failure_of` explains.
         """
         self._gate.wait(self._stop)
         with self._client.stream("GET", url, headers=dict(headers or {})) as response:
             if response.is_success:
-                yield Answer(response.status_code, _lower(response.headers)), self._guarded(response.iter_raw())
+                yield Answer(response.status_code, _lower(response.headers)), self._guarded(pieces_of(response))
             else:
                 yield self._whole(response), iter(())
 
@@ -195,7 +197,7 @@ class Connection:
             return failure_of(error), None, error
         return refusal_of(answer), answer, None
 
-    def _guarded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _guarded(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         for piece in pieces:
             self.check_running()
             yield piece

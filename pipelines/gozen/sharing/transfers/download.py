@@ -39,7 +39,7 @@ class DownloadOptions:
         Segments of one file that are fetched at the same time.
     """
 
-    segment_bytes: int = 32 * 2**20
+    segment_bytes: int = 64 * 2**20
     segments_at_once: int = 8
 
 
@@ -149,7 +149,9 @@ class Download:
             return asked
         return {**asked, "Range": f"bytes={position}-{stop - 1}"}
 
-    def _of_range(self, answer: Answer, pieces: Iterator[bytes], position: int, stop: int) -> Iterator[bytes]:
+    def _of_range(
+        self, answer: Answer, pieces: Iterator[bytes | memoryview], position: int, stop: int
+    ) -> Iterator[bytes | memoryview]:
         """Yield the bytes from position to stop, also if the server ignores the range and sends the whole file."""
         at = 0
         if answer.status == 206:

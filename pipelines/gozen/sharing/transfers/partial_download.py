@@ -61,7 +61,7 @@ class PartialDownload:
     ) -> None:
         os.close(self._descriptor)
 
-    def write(self, data: bytes, start: int) -> None:
+    def write(self, data: bytes | memoryview, start: int) -> None:
         """Write bytes at a position."""
         with writing(self._target):
             while data:
