@@ -26,6 +26,7 @@ from tests.free_ports import free_port
 
 from gozen import errors
 from gozen.errors import ExitCode, SharingError
+from gozen.sharing import large_bodies
 from gozen.sharing.account import Account
 from gozen.sharing.cloud import Cloud
 from gozen.sharing.retrying import ConnectionLimits
@@ -315,6 +316,7 @@ class OneUser:
 def own(server: NextcloudServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[OneUser]:
     """Return a user without files on a server that accepts small chunks, and end all trouble afterwards."""
     monkeypatch.setattr(server.state, "smallest", SMALL)
+    monkeypatch.setattr(large_bodies, "LARGE", SMALL)
     server.faults.log.clear()
     server.faults.silent.clear()
     server.faults.released.clear()

@@ -40,7 +40,7 @@ class DownloadOptions:
     """
 
     segment_bytes: int = 64 * 2**20
-    segments_at_once: int = 8
+    segments_at_once: int = 16
 
 
 class Download:
