@@ -103,6 +103,12 @@ def ratio(result: dict[str, Any], key: str, *, whole: bool = False) -> float:
     return median(ours / theirs for ours, theirs in zip(*times, strict=True))
 
 
+def used(result: dict[str, Any], key: str) -> str:
+    """Return the times of one client in words: of its transfers, and of the processor with the start."""
+    start = result["starts_s"][key.rpartition("/")[2]]
+    return f"{median(result['seconds'][key]) - start:.2f} ({median(result['cpu_s'][key]):.2f})"
+
+
 def goals_of(result: dict[str, Any]) -> list[Goal]:
     """Return each goal with what was measured and its limit."""
     goals = [
@@ -114,18 +120,21 @@ def goals_of(result: dict[str, Any]) -> list[Goal]:
 
 
 def show(result: dict[str, Any]) -> None:
-    """Print what was measured."""
+    """Print what was measured, with a table for docs/performance.md."""
     print(f"peer: rclone {result['version']}, {result['connections']} connections, {DELAY_MS} ms of delay")
     for who, seconds in result["starts_s"].items():
         print(f"start of {who}: {seconds:.2f} s")
-    for key in (f"{way}/{name}" for name in SETS for way in WAYS):
-        for who in ("gozen", "rclone"):
-            seconds, cpu_s = (median(result[of][f"{key}/{who}"]) for of in ("seconds", "cpu_s"))
-            print(f"{key} by {who}: {seconds:.2f} s with the start, {cpu_s:.2f} s of the processor")
-        print(f"{key}: ratio {ratio(result, key):.2f}, with the start {ratio(result, key, whole=True):.2f}")
+    print("| | Gozen: s (processor) | rclone: s (processor) | ratio | goal | ratio of whole processes |")
+    print("|---|---|---|---|---|---|")
+    for name, way in ((name, way) for name in SETS for way in WAYS):
+        key = f"{way}/{name}"
+        cells = [used(result, f"{key}/{who}") for who in ("gozen", "rclone")]
+        ratios = ratio(result, key), SETS[name][2], ratio(result, key, whole=True)
+        print("|", " | ".join([f"{way} {name}", *cells, *(f"{one:.2f}" for one in ratios)]), "|")
     for way in WAYS:
-        used, size = result["chunks"][way], result["chunks"]["bytes"] / 1e9
-        print(f"{way} {size:.2f} GB in chunks: {used['cpu_s']:.2f} s of the processor, {used['memory_mb']:.0f} MB")
+        spent, size = result["chunks"][way], result["chunks"]["bytes"] / 1e9
+        print(f"{way} {size:.2f} GB in chunks: {spent['cpu_s']:.2f} s of the processor, {spent['memory_mb']:.0f} MB")
+    print(f"memory of Gozen: at most {result['memory_mb']:.0f} MB")
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Read the large body of an answer from its socket into one buffer: this takes a third of the processor time.
+"""Read the large body of an answer from its socket into one buffer, which takes less processor time.
 
 `httpx` copies each byte several times, in blocks of at most 64 kB. A connection that is read here is not used again, so
 this is for bodies that take much longer than a new connection.

@@ -36,10 +36,10 @@ class DownloadOptions:
     segment_bytes
         Larger files are fetched in segments of this size.
     segments_at_once
-        Segments of one file that are fetched at the same time.
+        Segments of one file at the same time; more than connections, because some are being written down to the disk.
     """
 
-    segment_bytes: int = 64 * 2**20
+    segment_bytes: int = 32 * 2**20
     segments_at_once: int = 16
 
 
