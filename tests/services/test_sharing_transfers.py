@@ -569,6 +569,21 @@ def test_a_redirect_to_another_host_gets_no_password(own: OneUser, tmp_path: Pat
         assert other.faults.log == []
 
 
+def test_cookies_are_not_kept(own: OneUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str | None] = []
+
+    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
+        sent.append(environ.get("HTTP_COOKIE"))
+        return Reply(404, {"Set-Cookie": "nc_session=of-anna; path=/"}, b"").send(start)
+
+    monkeypatch.setattr(own.server, "routes", [("/remote.php/dav", answer)])
+    with own.client(tmp_path) as cloud:
+        for _ in range(2):
+            with pytest.raises(errors.CloudPathNotFound):
+                cloud.list("night")
+    assert sent == [None, None]
+
+
 @pytest.mark.parametrize(("status", "body"), [(200, b"<html>Welcome</html>"), (207, b"<html>Welcome"), (200, b"")])
 def test_a_page_instead_of_an_answer_says_that_the_address_is_wrong(
     status: int, body: bytes, own: OneUser, tmp_path: Path

@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookiejar import CookieJar
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -43,6 +43,13 @@ class Body(Protocol):
         """Number of bytes."""
 
     def __iter__(self) -> Iterator[bytes]: ...
+
+
+class _NoCookies(CookieJar):
+    """Keeps no cookies, and does not look for them: that takes a tenth of the processor time of a small file."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Keep nothing."""
 
 
 class Connection:
@@ -75,7 +82,7 @@ class Connection:
                 "OCS-APIRequest": "true",
                 "Accept-Encoding": "identity",
             },
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            cookies=_NoCookies(),
             follow_redirects=False,
             timeout=_timeout(limits),
             limits=pool,
