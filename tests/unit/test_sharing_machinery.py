@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gozen.errors import BadRequest, CloudConflict, StorageUnavailable, TransferDamaged
+from gozen.errors import BadRequest, CloudConflict, CloudUnavailable, StorageUnavailable, TransferDamaged
 from gozen.settings import SharingSettings
 from gozen.sharing.account import Account
+from gozen.sharing.answers import Answer
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.current_account import PASSWORD, current_account
 from gozen.sharing.file_listing import Entry
 from gozen.sharing.pauses import Clock, Gate, Stopped
-from gozen.sharing.retrying import FailedAttempt
+from gozen.sharing.retrying import ConnectionLimits, FailedAttempt
 from gozen.sharing.transfers.compare import LastTransfer
 from gozen.sharing.transfers.local_file import BLOCK, LocalFile
 from gozen.sharing.transfers.partial_download import PartialDownload, complete_lines, is_partial, partials_in
@@ -273,10 +274,51 @@ def test_all_threads_wait_for_a_server_that_is_overloaded() -> None:
         gate.wait(stop)
 
 
-def test_a_request_that_must_wait_lets_the_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    shut: list[float] = []
-    monkeypatch.setattr(Gate, "shut", lambda _self, seconds: shut.append(seconds))
-    connection = Connection(ANNA, clock=Clock(lambda: 0.0, lambda *_: None))
-    connection.pause(FailedAttempt(503, retry_after_s=7.0), 7.0, "a")
-    connection.pause(FailedAttempt(503), 1.0, "a")
-    assert shut == [7.0]
+@pytest.mark.parametrize(("asked_s", "pauses"), [(7.0, [7.0]), (9999.0, [])])
+def test_the_others_wait_too_unless_the_server_asks_for_too_much(
+    asked_s: float, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    failure = FailedAttempt(503, retry_after_s=asked_s)
+    monkeypatch.setattr(Connection, "_once", lambda *_: (failure, Answer(503), None))
+    limits = ConnectionLimits(attempts=1)
+    connection = Connection(ANNA, limits, clock=Clock(lambda: sum(waits), lambda seconds, _: waits.append(seconds)))
+    for _ in range(2):
+        with pytest.raises(CloudUnavailable):
+            connection.request("GET", "a", subject="a", doing="download")
+    assert waits == pauses
+
+
+def test_a_request_that_waits_for_its_turn_notices_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str | float] = []
+    now, began, go_on = [0.0], threading.Event(), threading.Event()
+
+    def wait(seconds: float, _stop: threading.Event) -> None:
+        happened.append(seconds)
+        now[0] += seconds
+
+    def once(_self: object, _method: str, url: str, *_: object) -> tuple[FailedAttempt, Answer, None]:
+        happened.append(url)
+        if happened == ["a"]:
+            began.set()
+            assert go_on.wait(60)
+            return FailedAttempt(429, retry_after_s=7.0), Answer(429), None
+        return FailedAttempt(200), Answer(200), None
+
+    monkeypatch.setattr(Connection, "_once", once)
+    connection = Connection(ANNA, ConnectionLimits(connections=1), clock=Clock(lambda: now[0], wait))
+
+    def ask(url: str) -> threading.Thread:
+        thread = threading.Thread(target=lambda: connection.request("GET", url, subject=url, doing="download"))
+        thread.start()
+        return thread
+
+    first = ask("a")
+    assert began.wait(60)
+    second = ask("b")
+    second.join(0.1)  # long enough to do something wrong
+    go_on.set()
+    first.join()
+    second.join()
+    assert happened[:2] == ["a", 7.0]
+    assert set(happened[2:]) - {7.0} == {"a", "b"}
