@@ -12,6 +12,8 @@ import json
 import resource
 from pathlib import Path
 
+import httpcore  # noqa: F401 - httpx imports it later; here it is a part of the start
+
 from gozen.sharing.account import Account
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.remote_files import RemoteFiles

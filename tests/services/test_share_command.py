@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.free_ports import free_port
 
 from gozen.cli import share
 from gozen.cli.call import run
@@ -138,7 +139,7 @@ def test_a_password_comes_from_a_pipe_and_is_not_printed(
         (["link", "results", "--expires", "2020-01-01"], "BadRequest: the link cannot expire on 2020-01-01"),
         (["link", "results", "--expires", "soon"], "BadRequest: 'soon' is neither a day"),
         (["link", "results", "--password", "--new-password"], "BadRequest: give only one of"),
-        (["list", "nothing"], "CloudPathNotFound: cannot share nothing"),
+        (["list", "nothing"], "CloudPathNotFound: cannot list the shares of nothing"),
         (["withdraw", "results"], "BadRequest: name PATH with --user"),
         (["withdraw", "results", "--user", "sora"], "CloudPathNotFound: results is not shared with the user sora"),
         (["withdraw", "results", "--label", "x"], "CloudPathNotFound: results has no link with the label 'x'"),
@@ -187,6 +188,15 @@ def wait_for(log: Path, pattern: str) -> str:
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.01)
     return found[0]
+
+
+def test_a_wrong_address_is_said_soon(gozen: Gozen, server: SharingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOZEN_SHARING__PATIENCE_S", "300")
+    url, began = f"http://127.0.0.1:{free_port()}", time.monotonic()
+    code, out, err = gozen("login", url)
+    assert (code, out) == (75, "")
+    assert err.startswith(f"gozen: CloudUnavailable: cannot log in at {url}: {url} cannot be reached")
+    assert time.monotonic() - began < 20
 
 
 def test_a_log_in_ends_when_nobody_agrees(gozen: Gozen, server: SharingServer) -> None:

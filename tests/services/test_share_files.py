@@ -6,6 +6,7 @@ covered: transfers (services/test_sharing_transfers.py), the account (services/t
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -15,7 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from gozen.cli import transfer_bar
 from gozen.cli.call import RESUME, run
 
 from .nextcloud_server import Fault, NextcloudServer
@@ -103,6 +106,18 @@ def test_several_files_that_fail_are_listed(server: NextcloudServer, gozen: Goze
     assert (code, out, len(err)) == (64, ["2 sent (8 B), 12 failed"], 11)
     assert all(line.startswith("failed, UnsuitableName: night/") for line in err[:10])
     assert err[10] == ("gozen: UnsuitableName: 12 of 14 files failed, and the lines above say why; --json lists all 12")
+
+
+def test_a_terminal_shows_progress(
+    server: NextcloudServer, gozen: Gozen, night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(transfer_bar, "messages", lambda: Console(file=shown, force_terminal=True, width=100))
+    gozen("put", "night")
+    assert "sending, 2 files" in shown.getvalue()
+    assert "8/8 bytes" in shown.getvalue()
+    gozen("get", "night", "--to", "back")
+    assert "fetching, 2 files" in shown.getvalue()
 
 
 def test_trouble_that_may_pass_has_exit_code_75(server: NextcloudServer, gozen: Gozen, night: Path) -> None:

@@ -161,6 +161,8 @@ def test_a_missing_file_and_a_missing_user_are_said(place: Place) -> None:
         place.cloud.shares.share_with(f"{place.folder}/no", [place.other])
     with pytest.raises(CloudPathNotFound, match=f"cannot share {place.folder}/no: the server says"):
         place.cloud.shares.link(f"{place.folder}/no")
+    with pytest.raises(CloudPathNotFound, match=f"cannot list the shares of {place.folder}/no: the server says"):
+        place.cloud.shares.of(f"{place.folder}/no")
     nobody = f"nobody-{uuid.uuid4().hex[:8]}"
     with pytest.raises(CloudPathNotFound, match=rf"with the user {nobody}: the server says: .*knows no user"):
         place.cloud.shares.share_with(place.folder, [nobody])

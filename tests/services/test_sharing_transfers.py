@@ -29,6 +29,7 @@ from tests.free_ports import free_port
 
 from gozen import errors
 from gozen.errors import ExitCode, SharingError
+from gozen.sharing import large_bodies
 from gozen.sharing.account import Account
 from gozen.sharing.cloud import Cloud
 from gozen.sharing.pauses import Clock
@@ -401,6 +402,7 @@ class OneUser:
 def own(server: NextcloudServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[OneUser]:
     """Return a user without files on a server that accepts small chunks, and end all trouble afterwards."""
     monkeypatch.setattr(server.state, "smallest", SMALL)
+    monkeypatch.setattr(large_bodies, "LARGE", SMALL)
     server.faults.log.clear()
     server.faults.silent.clear()
     server.faults.released.clear()
@@ -449,6 +451,7 @@ LASTING = [
     (Fault.ERROR, errors.CloudUnavailable, "failed (the server says"),
     (Fault.LOCKED, errors.CloudFileLocked, "has locked the file (the server says"),
     (Fault.MANY, errors.CloudUnavailable, "asks to try again after 1 seconds (the server says"),
+    (Fault.THROTTLED, errors.CloudUnavailable, "the server is overloaded (the server says"),
     (Fault.BUSY, errors.CloudUnavailable, "asks to try again after 1 seconds (the server says"),
     (Fault.MAINTENANCE, errors.CloudUnavailable, "in maintenance (the server says"),
     (Fault.FULL, errors.CloudFull, "quota of the account is used up, or the server has no space (the server says"),
@@ -777,6 +780,21 @@ def test_a_redirect_to_another_host_gets_no_password(own: OneUser, tmp_path: Pat
         assert other.faults.log == []
 
 
+def test_cookies_are_not_kept(own: OneUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str | None] = []
+
+    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
+        sent.append(environ.get("HTTP_COOKIE"))
+        return Reply(404, {"Set-Cookie": "nc_session=of-anna; path=/"}, b"").send(start)
+
+    monkeypatch.setattr(own.server, "routes", [("/remote.php/dav", answer)])
+    with own.client(tmp_path) as cloud:
+        for _ in range(2):
+            with pytest.raises(errors.CloudPathNotFound):
+                cloud.list("night")
+    assert sent == [None, None]
+
+
 @pytest.mark.parametrize(("status", "body"), [(200, b"<html>Welcome</html>"), (207, b"<html>Welcome"), (200, b"")])
 def test_a_page_instead_of_an_answer_says_that_the_address_is_wrong(
     status: int, body: bytes, own: OneUser, tmp_path: Path
@@ -855,6 +873,44 @@ def test_a_file_that_changes_in_nextcloud_during_the_download(own: OneUser, cube
         assert contents(tmp_path / "back") == {}
         cloud.get("cube.fits", tmp_path / "back")
     assert (tmp_path / "back" / "cube.fits").read_bytes() == there.read_bytes()
+
+
+@contextlib.contextmanager
+def other_ranges(own: OneUser, asked: str | None) -> Iterator[None]:
+    """Let the server take each range for another one, or with None send the whole file."""
+
+    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "GET":
+            environ.pop("HTTP_RANGE", None)
+            environ.update({"HTTP_RANGE": asked} if asked else {})
+        return right(environ, start)
+
+    prefix, right = own.server.routes[0]
+    own.server.routes[0] = (prefix, answer)
+    try:
+        yield
+    finally:
+        own.server.routes[0] = (prefix, right)
+
+
+def test_a_server_or_proxy_that_ignores_ranges(own: OneUser, cube: Path, tmp_path: Path) -> None:
+    with own.client(tmp_path) as cloud:
+        cloud.put(cube)
+        with other_ranges(own, None):
+            cloud.get("cube.fits", tmp_path / "back")
+    assert contents(tmp_path / "back") == {"cube.fits": cube.read_bytes()}
+
+
+def test_a_server_that_sends_other_bytes_is_not_believed(own: OneUser, cube: Path, tmp_path: Path) -> None:
+    with own.client(tmp_path) as cloud:
+        cloud.put(cube)
+        with (
+            other_ranges(own, "bytes=1-100"),
+            pytest.raises(errors.TransferDamaged, match=r"download cube\.fits: the server sent another range"),
+        ):
+            cloud.get("cube.fits", tmp_path / "back")
+        assert contents(tmp_path / "back") == {}
+        cloud.get("cube.fits", tmp_path / "back")
 
 
 def test_a_file_that_is_made_here_during_the_download_is_kept(own: OneUser, cube: Path, tmp_path: Path) -> None:

@@ -76,6 +76,25 @@ def test_a_server_that_fails_with_a_long_name_is_not_called_unavailable() -> Non
         assert type(error) is kind
 
 
+def test_only_a_transfer_is_told_that_complete_files_are_kept() -> None:
+    kept = "run again later: complete files are not transferred again"
+    assert str(error_of(Answer(500), "a", "upload")).endswith(kept)
+    assert str(error_of(Answer(500), "your shares", "list")).endswith("run again later")
+    assert str(error_of(Answer(404), "a", "upload")).endswith("lists what exists")
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (FailedAttempt(503), "the server answers with status 503"),
+        (FailedAttempt(None), "the connection broke"),
+        (FailedAttempt(None, sent=False), "the server cannot be reached"),
+    ],
+)
+def test_a_long_pause_says_what_happened(failure: FailedAttempt, words: str) -> None:
+    assert failure.in_words == words
+
+
 def test_errors_that_may_pass_have_exit_code_75() -> None:
     codes = {
         status: error_of(Answer(status), "a", "upload").exit_code for status in (401, 403, 412, 423, 429, 503, 507)

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from gozen.errors import BadRequest, CloudConflict, StorageUnavailable, TransferDamaged
+from gozen.errors import BadRequest, CloudConflict, CloudUnavailable, StorageUnavailable, TransferDamaged
 from gozen.settings import SharingSettings
 from gozen.sharing.account import Account
+from gozen.sharing.answers import Answer
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.current_account import PASSWORD, current_account
 from gozen.sharing.file_listing import Entry
 from gozen.sharing.pauses import Clock, Gate, Stopped
-from gozen.sharing.retrying import FailedAttempt
+from gozen.sharing.retrying import ConnectionLimits, FailedAttempt
 from gozen.sharing.transfers.compare import LastTransfer
 from gozen.sharing.transfers.local_file import BLOCK, LocalFile
-from gozen.sharing.transfers.partial_download import PartialDownload, is_partial, partials_in
+from gozen.sharing.transfers.partial_download import PartialDownload, complete_lines, is_partial, partials_in
 from gozen.sharing.transfers.transfer_notes import TransferNotes, UploadNote
 from gozen.sharing.transfers.workers import Crew, Task
 
@@ -125,17 +126,33 @@ def test_a_download_has_another_name_until_it_is_complete(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_complete_segments_are_remembered_until_the_machine_starts_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_segments_are_on_the_disk_before_they_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[int] = []
+    into = PartialDownload(tmp_path / "a", ENTRY, 4)
+    monkeypatch.setattr(os, "fsync", lambda _: listed.append(len(into.done)))
     for known in (set(), {0, 2}):
-        with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
+        with into:
             assert into.done == known
+            into.write(b"01234567", 0)
             into.complete(0)
+            into.write(b"89", 8)
             into.complete(2)
-    monkeypatch.setattr("gozen.sharing.transfers.partial_download._session", lambda: "after a power failure")
+        into = PartialDownload(tmp_path / "a", ENTRY, 4)
+    assert listed == [0, 1, 2, 2]
+
+
+def test_a_list_of_segments_without_the_file_or_with_a_cut_line_is_not_trusted(tmp_path: Path) -> None:
+    with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
+        into.write(b"01234567", 0)
+        into.complete(1)
+        into.complete(2)
+    with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
+        assert into.done == {1}  # the file ends before the end of the last segment
+    into.path.unlink()
     with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
         assert into.done == set()
+    assert complete_lines(b"00000001\n0000001") == {1}
+    assert complete_lines(b"000000000001\n\0\0\n00000012\nx\n") == {12}
 
 
 def test_parts_of_another_state_of_the_file_are_removed(tmp_path: Path) -> None:
@@ -147,10 +164,8 @@ def test_parts_of_another_state_of_the_file_are_removed(tmp_path: Path) -> None:
     with PartialDownload(tmp_path / "a", changed, 4) as into:
         into.sweep(partials_in(tmp_path))
         assert into.done == set()
-    assert {one.name.removesuffix(".done") for one in tmp_path.iterdir() if one.name != into.path.name} == {
-        into.path.name,
-        PartialDownload(tmp_path / "b", ENTRY, 4).path.name,
-    }
+    other = PartialDownload(tmp_path / "b", ENTRY, 4).path
+    assert {one.name for one in tmp_path.iterdir()} == {into.path.name, other.name}
 
 
 def test_two_processes_do_not_fill_one_file(tmp_path: Path) -> None:
@@ -259,10 +274,51 @@ def test_all_threads_wait_for_a_server_that_is_overloaded() -> None:
         gate.wait(stop)
 
 
-def test_a_request_that_must_wait_lets_the_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    shut: list[float] = []
-    monkeypatch.setattr(Gate, "shut", lambda _self, seconds: shut.append(seconds))
-    connection = Connection(ANNA, clock=Clock(lambda: 0.0, lambda *_: None))
-    connection.pause(FailedAttempt(503, retry_after_s=7.0), 7.0, "a")
-    connection.pause(FailedAttempt(503), 1.0, "a")
-    assert shut == [7.0]
+@pytest.mark.parametrize(("asked_s", "pauses"), [(7.0, [7.0]), (9999.0, [])])
+def test_the_others_wait_too_unless_the_server_asks_for_too_much(
+    asked_s: float, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    failure = FailedAttempt(503, retry_after_s=asked_s)
+    monkeypatch.setattr(Connection, "_once", lambda *_: (failure, Answer(503), None))
+    limits = ConnectionLimits(attempts=1)
+    connection = Connection(ANNA, limits, clock=Clock(lambda: sum(waits), lambda seconds, _: waits.append(seconds)))
+    for _ in range(2):
+        with pytest.raises(CloudUnavailable):
+            connection.request("GET", "a", subject="a", doing="download")
+    assert waits == pauses
+
+
+def test_a_request_that_waits_for_its_turn_notices_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str | float] = []
+    now, began, go_on = [0.0], threading.Event(), threading.Event()
+
+    def wait(seconds: float, _stop: threading.Event) -> None:
+        happened.append(seconds)
+        now[0] += seconds
+
+    def once(_self: object, _method: str, url: str, *_: object) -> tuple[FailedAttempt, Answer, None]:
+        happened.append(url)
+        if happened == ["a"]:
+            began.set()
+            assert go_on.wait(60)
+            return FailedAttempt(429, retry_after_s=7.0), Answer(429), None
+        return FailedAttempt(200), Answer(200), None
+
+    monkeypatch.setattr(Connection, "_once", once)
+    connection = Connection(ANNA, ConnectionLimits(connections=1), clock=Clock(lambda: now[0], wait))
+
+    def ask(url: str) -> threading.Thread:
+        thread = threading.Thread(target=lambda: connection.request("GET", url, subject=url, doing="download"))
+        thread.start()
+        return thread
+
+    first = ask("a")
+    assert began.wait(60)
+    second = ask("b")
+    second.join(0.1)  # long enough to do something wrong
+    go_on.set()
+    first.join()
+    second.join()
+    assert happened[:2] == ["a", 7.0]
+    assert set(happened[2:]) - {7.0} == {"a", "b"}

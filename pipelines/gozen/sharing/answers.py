@@ -36,7 +36,8 @@ _Meaning: TypeAlias = tuple[type[SharingError], str, str]
 _OCS_DONE = frozenset({100, 200})
 _OCS_STATUS = {996: 500, 997: 401, 998: 404, 999: 400}
 """Codes of the OCS interface that are not HTTP statuses."""
-_LATER = "run again later: complete files are not transferred again"
+_LATER = "run again later"
+_TRANSFERS = frozenset({"upload", "download", "resume the upload of"})
 _NAME_REFUSED = "Exception\\InvalidPath"
 _IN_MAINTENANCE = "maintenance mode"
 _SURELY_RECEIVED = 227
@@ -89,7 +90,13 @@ def error_of(answer: Answer, subject: str, doing: str, user: str = "") -> Sharin
     words = words_of(answer)
     kind, meaning, advice = _of_name(answer, subject) or _meaning(answer, words, user)
     said = f' (the server says: "{words}")' if words else f" (status {answer.status})"
-    return kind(f"cannot {doing} {subject}: {meaning}{said}; {advice}")
+    return kind(f"cannot {doing} {subject}: {meaning}{said}; {advised(advice, doing)}")
+
+
+def advised(advice: str, doing: str) -> str:
+    """Return an advice; to run a transfer again, with what this costs."""
+    is_repeated = doing in _TRANSFERS and ("run again" in advice)
+    return f"{advice}: complete files are not transferred again" if is_repeated else advice
 
 
 def ocs_data(answer: Answer, subject: str, doing: str, user: str = "") -> Any:
@@ -150,7 +157,7 @@ def _meaning(answer: Answer, words: str, user: str) -> _Meaning:
         return (
             LogInRefused,
             f"the server does not accept the app password{f' of {user}' if user else ''}: it is wrong or was revoked",
-            "log in again with `gozen share login`, then run again: complete files are not transferred again",
+            "log in again with `gozen share login`, then run again",
         )
     found = _MEANINGS.get(status)
     if found is not None:
@@ -180,7 +187,7 @@ _MEANINGS: dict[int, _Meaning] = {
     423: (
         CloudFileLocked,
         "another client or an editor has locked the file",
-        "close it there, or wait, then run again: complete files are not transferred again",
+        "close it there, or wait, then run again",
     ),
     429: (CloudUnavailable, "the server is overloaded, or had too many wrong passwords from this address", _LATER),
     507: (

@@ -7,6 +7,7 @@ import ssl
 import httpx
 
 from gozen.errors import CertificateRefused, CloudUnavailable, SharingError
+from gozen.sharing.answers import advised
 from gozen.sharing.retrying import FailedAttempt
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -34,10 +35,8 @@ def named_error(error: httpx.HTTPError, url: str, subject: str, doing: str) -> S
             f"cannot {doing} {subject}: the certificate of {url} is not accepted ({why}); check the address, or give "
             "the certificate of its authority with sharing.ca_file"
         )
-    return CloudUnavailable(
-        f"cannot {doing} {subject}: {url} {_in_words(error)}; check the network and the address, then run again: "
-        "complete files are not transferred again"
-    )
+    advice = advised("check the network and the address, then run again", doing)
+    return CloudUnavailable(f"cannot {doing} {subject}: {url} {_in_words(error)}; {advice}")
 
 
 def _in_words(error: httpx.HTTPError) -> str:

@@ -14,7 +14,7 @@ OURS = "SHA256"
 class Digest(Protocol):
     """A checksum that is being computed."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         """Add bytes."""
 
     def hexdigest(self) -> str:
@@ -25,7 +25,7 @@ class _Adler32:
     def __init__(self) -> None:
         self._value = 1
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         self._value = zlib.adler32(data, self._value)
 
     def hexdigest(self) -> str:

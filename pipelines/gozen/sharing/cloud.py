@@ -28,6 +28,8 @@ from gozen.sharing.transfers.sending import UploadOptions
 from gozen.sharing.transfers.transfer_notes import TransferNotes
 from gozen.sharing.transfers.tree_transfer import TransferOptions
 
+_ATTEMPTS_OF_A_LOG_IN = 3
+
 
 def connect(account: Account | None = None, settings: SharingSettings | None = None) -> Cloud:
     """Return the files of an account; no request is sent yet.
@@ -54,7 +56,12 @@ def connect(account: Account | None = None, settings: SharingSettings | None = N
 def connection_for(account: Account, settings: SharingSettings, *, log_in: bool = True) -> Connection:
     """Return a connection with the settings; without log-in its requests are anonymous."""
     limits = ConnectionLimits(
-        settings.connections, settings.connect_timeout_s, settings.read_timeout_s, patience_s=settings.patience_s
+        settings.connections,
+        settings.connect_timeout_s,
+        settings.read_timeout_s,
+        # Who logs in is at the keyboard, and may have written a wrong address.
+        attempts=ConnectionLimits.attempts if log_in else _ATTEMPTS_OF_A_LOG_IN,
+        patience_s=settings.patience_s,
     )
     ca_file = str(settings.ca_file.expanduser()) if settings.ca_file else None
     return Connection(account, limits, ca_file=ca_file, log_in=log_in)

@@ -1,33 +1,30 @@
-"""The connection to a Nextcloud server: one pool of connections, repeated requests, and errors with names.
-
-Redirects are not followed, so the app password reaches no other server. Cookies are not kept: a session in a cookie
-would outlive a revoked app password.
-"""
+"""The connection to a Nextcloud server: one pool of connections, repeated requests, pauses, and errors with names."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import logging
-import ssl
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import httpx
 
-from gozen.errors import BadRequest, SharingError, UnexpectedAnswer, reason_of
+from gozen.errors import SharingError, UnexpectedAnswer
 from gozen.sharing.account import Account
 from gozen.sharing.answers import Answer, error_of
 from gozen.sharing.broken_lines import failure_of, named_error
+from gozen.sharing.http_client import new_client, timeouts
+from gozen.sharing.large_bodies import pieces_of
 from gozen.sharing.pauses import Clock, Gate, check
 from gozen.sharing.retrying import LOCKED_ATTEMPTS, ConnectionLimits, FailedAttempt, pause_s, retry_after_s
 
 log = logging.getLogger(__name__)
 _LONG_S = 3.0
+Piece = TypeVar("Piece", bound=bytes | memoryview)
 LARGEST = 64 * 2**20
 """Bytes of an answer that is kept in memory; a listing of 100,000 files has 50 MB."""
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "DELETE"})
@@ -65,20 +62,9 @@ class Connection:
     ) -> None:
         self.account, self.limits = account, limits
         self._gate, self._stop = Gate(clock), threading.Event()
-        pool = httpx.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections)
-        self._client = httpx.Client(
-            headers={
-                **({"Authorization": account.authorization} if log_in else {}),
-                "User-Agent": "gozen",
-                "OCS-APIRequest": "true",
-                "Accept-Encoding": "identity",
-            },
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
-            timeout=_timeout(limits),
-            limits=pool,
-            verify=_trusted(ca_file) if account.url.startswith("https:") else False,
-        )
+        # A request has its turn before it looks at the gate: meanwhile the server may have asked for a pause.
+        self._turns = threading.BoundedSemaphore(limits.connections)
+        self._client = new_client(account, limits, ca_file, log_in=log_in)
 
     def __repr__(self) -> str:
         return f"Connection({self.account.user!r} at {self.account.url!r})"
@@ -147,8 +133,10 @@ class Connection:
         may = method in _REPEATABLE if repeatable is None else repeatable
         attempt, spent = 1, 0.0
         while True:
-            self._gate.wait(self._stop)
-            failure, answer, error = self._once(method, url, headers or {}, body, read_timeout_s)
+            with self._turns:
+                self._gate.wait(self._stop)
+                failure, answer, error = self._once(method, url, headers or {}, body, read_timeout_s)
+                self._heed(failure)
             if answer is not None and (answer.is_good or answer.status in accept):
                 return answer
             pause = pause_s(failure, attempt, spent, self.limits, repeatable=may, locked_attempts=locked_attempts)
@@ -158,32 +146,39 @@ class Connection:
             attempt, spent = attempt + 1, spent + pause
 
     @contextlib.contextmanager
-    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+    def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes | memoryview]]]:
         """Yield the answer to a GET request without its body, and the body in pieces; it is sent once.
+
+        Each piece is valid until the next one.
 
         The caller checks the status, and catches ``httpx.HTTPError``, which `failure_of` explains.
         """
-        self._gate.wait(self._stop)
-        with self._client.stream("GET", url, headers=dict(headers or {})) as response:
-            if response.is_success:
-                yield Answer(response.status_code, _lower(response.headers)), self._guarded(response.iter_raw())
-            else:
-                yield self._whole(response), iter(())
+        with self._turns:
+            self._gate.wait(self._stop)
+            with self._client.stream("GET", url, headers=dict(headers or {})) as response:
+                if response.is_success:
+                    yield Answer(response.status_code, _lower(response.headers)), self._guarded(pieces_of(response))
+                else:
+                    self._heed(refusal_of(answer := self._whole(response)))
+                    yield answer, iter(())
 
     def pause(self, failure: FailedAttempt, seconds: float, subject: str) -> None:
         """Wait before the next attempt; say so if the wait is long."""
-        if failure.retry_after_s is not None:  # the server is overloaded, so the other threads wait, too
-            self._gate.shut(seconds)
         if seconds >= _LONG_S:
-            log.warning("%s: %s does not serve it now; next attempt in %.0f s", subject, self.account.url, seconds)
+            log.warning("%s: %s; next attempt in %.0f s", subject, failure.in_words, seconds)
         self._gate.wait(self._stop, seconds)
+
+    def _heed(self, failure: FailedAttempt) -> None:
+        """Let all threads wait if the server is overloaded and asks for a pause that is not too long."""
+        if failure.retry_after_s is not None and failure.retry_after_s <= self.limits.patience_s:
+            self._gate.shut(failure.retry_after_s)
 
     def _once(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body, read_timeout_s: float | None
     ) -> tuple[FailedAttempt, Answer | None, httpx.HTTPError | None]:
         content = body if isinstance(body, bytes) else self._guarded(iter(body))
         length = {} if isinstance(body, bytes) else {"Content-Length": str(body.length)}
-        timeout = _timeout(self.limits, read_timeout_s) if read_timeout_s else self._client.timeout
+        timeout = timeouts(self.limits, read_timeout_s) if read_timeout_s else self._client.timeout
         try:
             with self._client.stream(
                 method, url, headers={**headers, **length}, content=content, timeout=timeout
@@ -193,7 +188,7 @@ class Connection:
             return failure_of(error), None, error
         return refusal_of(answer), answer, None
 
-    def _guarded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _guarded(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         for piece in pieces:
             self.check_running()
             yield piece
@@ -217,12 +212,6 @@ class Connection:
         return named_error(error or httpx.HTTPError("no answer"), self.account.url, subject, doing)
 
 
-def _timeout(limits: ConnectionLimits, read_s: float | None = None) -> httpx.Timeout:
-    # Threads may wait for a connection of the pool for as long as the others transfer.
-    read = read_s or limits.read_timeout_s
-    return httpx.Timeout(connect=limits.connect_timeout_s, read=read, write=limits.read_timeout_s, pool=None)
-
-
 def refusal_of(answer: Answer) -> FailedAttempt:
     """Return the failed attempt that ended with an answer."""
     return FailedAttempt(answer.status, retry_after_s=retry_after_s(answer.headers, time.time()))
@@ -230,19 +219,3 @@ def refusal_of(answer: Answer) -> FailedAttempt:
 
 def _lower(headers: httpx.Headers) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _trusted(ca_file: str | None) -> ssl.SSLContext:
-    """Return the authorities of this system and those of Mozilla, or only those of a file."""
-    if ca_file is not None:
-        try:
-            return ssl.create_default_context(cafile=ca_file)
-        except (OSError, ValueError) as error:
-            raise BadRequest(
-                f"cannot read the certificates in {ca_file}: {reason_of(error)}; correct sharing.ca_file"
-            ) from error
-    import certifi
-
-    context = ssl.create_default_context(cafile=certifi.where())
-    context.load_default_certs()
-    return context

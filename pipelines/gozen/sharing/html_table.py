@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html import escape
 
+_LEFT = 'style="text-align:left"'
+"""Notebooks write cells to the right, as if all were numbers."""
+
 
 @dataclass
 class Table:
@@ -26,8 +29,8 @@ class Table:
         total
             Number of all rows, if not all of them are in the table.
         """
-        head = "".join(f"<th>{escape(one)}</th>" for one in self.columns)
-        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows)
+        head = "".join(f'<th scope="col" {_LEFT}>{escape(one)}</th>' for one in self.columns)
+        body = "".join(f"<tr>{''.join(f'<td {_LEFT}>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows)
         more = f"<p>... and {total - len(self.rows)} more</p>" if total and total > len(self.rows) else ""
         return (
             f"<table><caption>{escape(self.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

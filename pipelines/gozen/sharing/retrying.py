@@ -56,6 +56,13 @@ class FailedAttempt:
     sent: bool = True
     retry_after_s: float | None = None
 
+    @property
+    def in_words(self) -> str:
+        """What happened."""
+        if self.status is not None:
+            return f"the server answers with status {self.status}"
+        return "the connection broke" if self.sent else "the server cannot be reached"
+
 
 def pause_s(
     failure: FailedAttempt,

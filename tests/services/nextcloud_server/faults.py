@@ -32,6 +32,7 @@ class Fault(StrEnum):
     GATEWAY = "carried out, 504 instead of the answer"
     LOCKED = "423 instead of doing it"
     MANY = "429 with Retry-After instead of doing it"
+    THROTTLED = "429 without Retry-After instead of doing it"
     BUSY = "503 with Retry-After instead of doing it"
     MAINTENANCE = "503, the server is in maintenance"
     SILENT = "not answered until the test releases it"
@@ -186,6 +187,7 @@ _REFUSALS: dict[Fault, Reply] = {
     Fault.ERROR: refusal(500, "An unexpected error occurred"),
     Fault.LOCKED: refusal(423, '"files/anna/a" is locked, existing lock on file: 1 shared locks'),
     Fault.MANY: refusal(429, "Reached maximum delay", Retry_After="1"),
+    Fault.THROTTLED: refusal(429, "Reached maximum delay"),
     Fault.BUSY: refusal(503, "The server is overloaded", Retry_After="1"),
     Fault.MAINTENANCE: refusal(503, "System is in maintenance mode."),  # the header is on other pages only
     Fault.FULL: refusal(507, "Insufficient space in /, 10 required, 0 available"),

@@ -20,10 +20,10 @@ _ALIKE = 0.5
 _SWITCHED_OFF = "sharing is switched off at this server: ask its administrator"
 
 
-def no_such_path(path: str, refusal: OcsRefusal) -> CloudPathNotFound:
+def no_such_path(path: str, refusal: OcsRefusal, doing: str = "share") -> CloudPathNotFound:
     """Return the error for a path that does not exist."""
     return CloudPathNotFound(
-        f"cannot share {path}: {refusal.said}; upload it first, or write its path from the top of your cloud"
+        f"cannot {doing} {path}: {refusal.said}; upload it first, or write its path from the top of your cloud"
     )
 
 

@@ -154,7 +154,9 @@ class Shares:
         """
         path = _shareable(path)
         parts = [str(one) for one in (PurePosixPath(path), *PurePosixPath(path).parents) if str(one) != "."]
-        return ShareTable([one for part in parts for one in self._of(part)], f"only you see {path}")
+        return ShareTable(
+            [one for part in parts for one in self._of(part, "list the shares of")], f"only you see {path}"
+        )
 
     def withdraw(self, shares: Iterable[Share | str | int]) -> None:
         """Withdraw shares: their receivers no longer see the files, and links end.
@@ -183,11 +185,11 @@ class Shares:
         found = self._files.find(path, "share")
         return found is not None and found.is_folder
 
-    def _of(self, path: str) -> Sequence[Share]:
+    def _of(self, path: str, doing: str = "share") -> Sequence[Share]:
         answer = self._calls.tried("GET", SHARES, path, "list the shares of", {"path": f"/{path}", "reshares": "true"})
         if isinstance(answer, OcsRefusal):
             exists = answer.is_missing and self._files.find(path, "share") is not None
-            raise path_refused(path, answer, self.capabilities()) if exists else no_such_path(path, answer)
+            raise path_refused(path, answer, self.capabilities()) if exists else no_such_path(path, answer, doing)
         return read_shares(answer)
 
     def _shared(self, path: str, kind: str, name: str, rights: Rights, before: Share | None) -> Share:

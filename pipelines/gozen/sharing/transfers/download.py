@@ -36,11 +36,11 @@ class DownloadOptions:
     segment_bytes
         Larger files are fetched in segments of this size.
     segments_at_once
-        Segments of one file that are fetched at the same time.
+        Segments of one file at the same time; more than connections, because some are being written down to the disk.
     """
 
     segment_bytes: int = 32 * 2**20
-    segments_at_once: int = 4
+    segments_at_once: int = 16
 
 
 class Download:
@@ -149,7 +149,9 @@ class Download:
             return asked
         return {**asked, "Range": f"bytes={position}-{stop - 1}"}
 
-    def _of_range(self, answer: Answer, pieces: Iterator[bytes], position: int, stop: int) -> Iterator[bytes]:
+    def _of_range(
+        self, answer: Answer, pieces: Iterator[bytes | memoryview], position: int, stop: int
+    ) -> Iterator[bytes | memoryview]:
         """Yield the bytes from position to stop, also if the server ignores the range and sends the whole file."""
         at = 0
         if answer.status == 206:

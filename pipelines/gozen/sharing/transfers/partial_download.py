@@ -1,7 +1,7 @@
 """The file that a download fills, next to its target and under another name, until it is complete.
 
 Its name contains the target and the ETag, so another state of the remote file gets another one. A second file lists the
-segments that are complete; after an interruption these are not fetched again.
+segments that are complete and on the disk; after an interruption, or a power failure, these are not fetched again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from gozen.sharing.file_listing import Entry
 
 PREFIX, SUFFIX = ".gozen-", ".partial"
 _DONE = ".done"
+_LINE = b"%08d\n"
+"""A number of a segment. All lines have one length, so a number that a kill has cut is not taken for another one."""
 
 
 def is_partial(name: str) -> bool:
@@ -59,7 +61,7 @@ class PartialDownload:
     ) -> None:
         os.close(self._descriptor)
 
-    def write(self, data: bytes, start: int) -> None:
+    def write(self, data: bytes | memoryview, start: int) -> None:
         """Write bytes at a position."""
         with writing(self._target):
             while data:
@@ -67,12 +69,16 @@ class PartialDownload:
                 data, start = data[count:], start + count
 
     def complete(self, number: int) -> None:
-        """Note that a segment is complete."""
-        with self._lock, writing(self._target):
-            self.done.add(number)
+        """Write a segment down to the disk, and note that it is complete."""
+        with writing(self._target):
             if self._is_divided:
-                with self._done.open("ab") as stream:
-                    stream.write(f"{number}\n".encode())
+                # Before the note, which a power failure may keep. Meanwhile other segments are fetched.
+                os.fsync(self._descriptor)
+            with self._lock:
+                self.done.add(number)
+                if self._is_divided:
+                    with self._done.open("ab") as stream:
+                        stream.write(_LINE % number)
 
     def read(self, start: int, size: int) -> bytes:
         """Return bytes at a position."""
@@ -93,7 +99,8 @@ class PartialDownload:
             # Else a power failure may keep the name and lose the bytes.
             os.fsync(self._descriptor)
             self.path.replace(self._target)
-            self._done.unlink(missing_ok=True)
+            if self._is_divided:
+                self._done.unlink(missing_ok=True)
             return os.fstat(self._descriptor)
 
     def sweep(self, partials: Collection[str]) -> None:
@@ -125,15 +132,12 @@ class PartialDownload:
             os.close(descriptor)  # another process has just completed it and given it its name
 
     def _recall(self) -> None:
-        """Read which segments are complete, if this machine has not been started again meanwhile."""
-        # Segments are not written down to the disk one by one, so after a power failure none of them counts.
-        session = _session()
-        with contextlib.suppress(OSError):
-            first, *numbers = self._done.read_text().splitlines()
-            if first == session:
-                self.done = {int(one) for one in numbers if one.isdecimal()}
-                return
-        self._done.write_text(f"{session}\n")
+        """Read which segments are complete."""
+        size = os.fstat(self._descriptor).st_size
+        with contextlib.suppress(FileNotFoundError):
+            numbers = complete_lines(self._done.read_bytes())
+            # The user may have removed this file, but not the list.
+            self.done = {one for one in numbers if min((one + 1) * self._segment, self._entry.size) <= size}
 
 
 def partials_in(folder: Path) -> frozenset[str]:
@@ -142,18 +146,17 @@ def partials_in(folder: Path) -> frozenset[str]:
         return frozenset(one.name for one in found if is_partial(one.name))
 
 
+def complete_lines(text: bytes) -> set[int]:
+    """Return the numbers of segments in a list, without lines that are damaged."""
+    lines = [line for line in text.splitlines(keepends=True) if line.strip().isdigit()]
+    return {int(line) for line in lines if line == _LINE % int(line)}
+
+
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _session() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return f"process {os.getpid()}"  # this system does not say, so only this process trusts its segments
 
 
 def _short(text: str) -> str:

@@ -34,7 +34,7 @@ class UploadOptions:
     """
 
     chunk_bytes: int = 16 * 2**20
-    chunks_at_once: int = 4
+    chunks_at_once: int = 8
     with_checksums: bool = True
     rules: ChunkRules = field(default_factory=ChunkRules)
 

@@ -27,6 +27,9 @@ from gozen.sharing.transfers.workers import Crew, Task
 _FATAL = (CertificateRefused, CloudUnavailable, LogInRefused, RedirectRefused, UnexpectedAnswer)
 """After these errors, the other files would fail in the same way."""
 
+_THREADS = 2
+"""Threads for each connection: while one writes a file down to the disk, another one uses the connection."""
+
 
 @dataclass(frozen=True)
 class TransferOptions:
@@ -61,7 +64,7 @@ class TreeTransfer:
     def carry_out(self, tasks: Iterable[Task]) -> Transfers:
         """Carry out tasks, and return the outcomes of all files."""
         try:
-            Crew(self.remote.connection.limits.connections, self.stop).run(tasks)
+            Crew(_THREADS * self.remote.connection.limits.connections, self.stop).run(tasks)
         except _FATAL as error:
             self._transfers.fatal = error
         return self._transfers

@@ -1,0 +1,119 @@
+"""Large bodies that are read from the socket: they arrive whole, and a line that breaks or is silent is named.
+
+Not here: what a download does then (services/test_sharing_transfers.py, which reads all its segments in this way).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.cluster.certificates import Authority
+
+from gozen.sharing import large_bodies
+from gozen.sharing.account import Account
+from gozen.sharing.cloud_connection import Connection
+from gozen.sharing.retrying import ConnectionLimits
+
+from .nextcloud_server import NextcloudServer
+from .nextcloud_server.clients import quick_cloud
+
+SIZE = 3 * 2**20
+HEADERS = f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode()
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_bodies, "LARGE", 2**20)
+
+
+@contextmanager
+def answering(act: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Answer one request in a way of a test; yield the address."""
+
+    def serve() -> None:
+        line, _ = listener.accept()
+        with line:
+            line.recv(2**16)
+            act(line)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+def read(url: str, timeout_s: float = 60.0) -> bytes:
+    """Return the body of an answer."""
+    limits = ConnectionLimits(read_timeout_s=timeout_s)
+    with Connection(Account(url, "anna", "p"), limits) as connection, connection.stream(url, {}) as (_, pieces):
+        return b"".join(bytes(one) for one in pieces)
+
+
+def test_a_large_body_arrives_whole_also_if_it_begins_with_the_headers() -> None:
+    data = os.urandom(SIZE)
+    for first in (b"", data[:1000]):
+
+        def act(line: socket.socket, first: bytes = first) -> None:
+            line.sendall(HEADERS + first)
+            line.sendall(data[len(first) :])
+
+        with answering(act) as url:
+            assert read(url) == data
+
+
+def test_an_answer_without_a_length_arrives_whole() -> None:
+    data = os.urandom(SIZE)
+    with answering(lambda line: line.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + data)) as url:
+        assert read(url) == data
+
+
+def test_a_body_that_ends_early_is_an_error() -> None:
+    with (
+        answering(lambda line: line.sendall(HEADERS + bytes(2**20))) as url,
+        pytest.raises(httpx.RemoteProtocolError, match="ended early"),
+    ):
+        read(url)
+
+
+def test_a_line_that_breaks_in_the_body_is_an_error() -> None:
+    def act(line: socket.socket) -> None:
+        line.sendall(HEADERS + bytes(2**20))
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # with RST
+
+    with answering(act) as url, pytest.raises(httpx.TransportError):
+        read(url)
+
+
+def test_a_server_that_is_silent_in_the_body_is_an_error() -> None:
+    over = threading.Event()
+
+    def act(line: socket.socket) -> None:
+        line.sendall(HEADERS + bytes(2**20))
+        over.wait(60)
+
+    with answering(act) as url:
+        with pytest.raises(httpx.ReadTimeout, match="silent"):
+            read(url, timeout_s=0.3)
+        over.set()
+
+
+def test_a_large_file_over_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    data = os.urandom(SIZE)
+    (tmp_path / "cube.fits").write_bytes(data)
+    with (
+        NextcloudServer(tmp_path / "server", tls=authority.server("cloud", ["127.0.0.1"], [])) as server,
+        quick_cloud(server.account(), tmp_path / "notes", ca_file=authority.certificate, chunk=8 * 2**20) as cloud,
+    ):
+        cloud.put(tmp_path / "cube.fits")
+        cloud.get("cube.fits", tmp_path / "back")
+    assert (tmp_path / "back" / "cube.fits").read_bytes() == data
