@@ -153,7 +153,7 @@ class Forged:
     ids=repr,
 )
 def test_what_the_engine_does_not_expect_is_named(apart, value):
-    with pytest.raises(BadRequest, match="returned a"):
+    with pytest.raises(BadRequest, match="sent an invalid result"):
         list(apart.map(Forged(value)))
     assert sum(apart.map(lambda patch: len(patch("forced.ra")))) == 20_000
 

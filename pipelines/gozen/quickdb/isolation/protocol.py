@@ -136,7 +136,7 @@ class Conversation:
         most = self._limits.result_bytes if head.kind is MessageKind.RESULT else _MOST.get(head.kind, -1)
         # Checked before memory is allocated: a head may declare more bytes than the worker has.
         if head.length > most or head.shared:
-            raise Malformed(f"a message {head.kind.name} has {head.length} bytes")
+            raise Malformed(f"a message {head.kind.name} has {head.length} bytes, which is not allowed for this kind")
         return self.connection.read(head.length)
 
     def end(self) -> Exception:
