@@ -155,7 +155,8 @@ class Conversation:
             )
         return FunctionFailed(
             f"the function's process crashed ({name}): compiled code failed, recursed too deep, or needed more than "
-            f"{limit.size(self._limits.memory_bytes)} of memory"
+            f"{limit.size(self._limits.memory_bytes)} of memory; work on fewer rows or columns at a time, recurse "
+            "less, or raise the setting quickdb.memory_mb"
         )
 
     def close(self, patience: float = 0.0) -> None:

@@ -14,8 +14,6 @@ import pyarrow as pa
 from gozen.quickdb.isolation.codec.form import Malformed
 
 _LEVELS = 24
-_SHOWN = 40
-"""Most characters of a name in a message."""
 _DIGITS = {"decimal32": 9, "decimal64": 18, "decimal128": 38, "decimal256": 76}
 _MOST_SCALE = 128
 _LARGEST = 2**31 - 1
@@ -114,7 +112,7 @@ def read_type(described: Any, level: int = 0) -> pa.DataType:
         return PLAIN[name]
     reader = _NESTED.get(name) or _PARAMETRIC.get(name)
     if reader is None:
-        raise Malformed(f"the Arrow type {name[:_SHOWN]!r} is not one of those that QuickDB can send")
+        raise Malformed("an Arrow type is not allowed: give no unions, views, run-end encoding or extension types")
     return reader(name, rest, level)
 
 
