@@ -45,7 +45,7 @@ def folders_elsewhere(home: Path, environment: Mapping[str, str]) -> dict[str, s
 
 
 def _can_be_used(folder: Path, parts: tuple[str, ...]) -> bool:
-    """Make a folder and its parts, which need almost no space; return whether this was possible."""
+    """Make a folder with these empty files and folders in it; return whether this was possible."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in parts:

@@ -62,7 +62,10 @@ def give_notebooks(source: Path, target: Path) -> list[str]:
 
 
 def _known(record: Path) -> set[str]:
-    """Return the names in the record; none if it is missing or damaged: notebooks that exist are never overwritten."""
+    """Return the names of the notebooks that were copied before; an empty set if the record is missing or damaged.
+
+    Then deleted notebooks are copied again; existing ones are never overwritten.
+    """
     try:
         found = json.loads(record.read_text())
     except (OSError, ValueError):

@@ -153,7 +153,7 @@ class Forged:
     ids=repr,
 )
 def test_what_the_engine_does_not_expect_is_named(apart, value):
-    with pytest.raises(BadRequest, match="returned a"):
+    with pytest.raises(BadRequest, match="sent an invalid result"):
         list(apart.map(Forged(value)))
     assert sum(apart.map(lambda patch: len(patch("forced.ra")))) == 20_000
 
@@ -213,6 +213,10 @@ def test_margins_are_kept_in_small_numbers(archive):
     assert len({patch.margin(2.0)._number for _ in range(40)}) == 1
     with pytest.raises(BadRequest, match="more than 16 margins of one patch"):
         sum(patch.margin(2.0 + k).size for k in range(20))
+    with pytest.raises(
+        BadRequest, match=r"margin\(5\) was called on rows that are themselves a margin: call it on the"
+    ):
+        patch.margin(2.0).margin(5.0)
 
 
 @pytest.mark.parametrize("name", ["IsolationUnavailable", "LimitExceeded"])

@@ -19,6 +19,7 @@ from gozen.archive import keys
 from gozen.archive.commit import put_product, write_commit
 from gozen.archive.log.observation_log import rebuild_night
 from gozen.archive.raw.exposure_record import RawExposure, record_exposure
+from gozen.archive.raw.retain import Retained
 from gozen.archive.stores.open_store import open_store
 from gozen.cli.app import command
 from gozen.cli.bucket import days_of_rule
@@ -314,6 +315,13 @@ def test_what_cannot_be_retained_any_more_is_named(call, archive):
     gone = keys.raw(NIGHT, "e1", "gone")
     record_exposure(archive, RawExposure(NIGHT, "e1", "M 67", "OBJECT", 60314.5, {"111": (*here, gone)}))
     assert call("archive", "retain", NIGHT, "e1")[1] == f"{gone}: already deleted\n2 raw files retained\n"
+
+
+def test_raw_files_that_expire_during_the_command_are_not_called_retained(call, archive, monkeypatch):
+    monkeypatch.setattr("gozen.archive.raw.retain.retain", lambda *_: Retained(0, ("raw/a.fits",)))
+    code, out, err = call("archive", "retain", NIGHT, "e1")
+    assert (code, out) == (64, "raw/a.fits: already deleted\n")
+    assert f"the raw files of the exposure e1 of {NIGHT} cannot be protected: they expired during this command" in err
 
 
 def test_the_log_can_be_made_again(call, archive):

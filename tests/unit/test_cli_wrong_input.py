@@ -125,6 +125,13 @@ def test_a_night_that_is_not_there_is_refused(call, archive, verb):
         assert "the calendar has no such day" in refusal(call, *verb, "20240231")
 
 
+def test_two_tables_of_a_release_with_one_name_are_refused(call, archive):
+    said = refusal(call, "catalog", "release", "dr1", "lightcurves", "stars=gaia", "stars=gaia2")
+    assert said.startswith(
+        "two tables of the release have the name stars: give each a different name, such as stars_2="
+    )
+
+
 def test_a_night_that_the_log_lacks_says_how_to_add_it(call, archive):
     archive.delete(keys.log_table("exposures", NIGHT))
     assert f"run `gozen archive rebuild {NIGHT}`" in refusal(call, "exposures", "--night", NIGHT)

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from gozen.errors import UnreadableInput
 from gozen.quickdb.jobs.result_cache import Cache
 from gozen.quickdb.jobs.run_job import results
 from gozen.quickdb.patches.patch_extents import PatchExtent
 from gozen.quickdb.user_code.pure import software
-from gozen.quickdb.work.kept_form import packed_for_keeping, unpacked
+from gozen.quickdb.work.kept_form import kept_value, packed_for_keeping, unpacked
 from gozen.quickdb.work.program import Program
 from gozen.quickdb.work.tasks import Block, TaskResult
 from gozen.version import code_version
@@ -55,6 +56,13 @@ def kept_of(tasks: list[TaskResult], folder: Path, program: Program | None = Non
 def test_of_a_job_that_changes_nothing_every_block_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert kept_of([task(n, changed=False) for n in range(3)], tmp_path) == ([0, 1, 2], [0, 1, 2])
     assert not caplog.records
+
+
+@pytest.mark.parametrize("cut", [3, 12, -1])
+def test_a_damaged_result_says_what_to_do(cut: int) -> None:
+    kept = packed_for_keeping({"values": [], "total": "x" * 999, "touched": {}, "first": []}, is_reduced=False)["kept"]
+    with pytest.raises(UnreadableInput, match=r"the encoded result of .* is damaged \(.*\): run the job again"):
+        kept_value(kept[:cut])
 
 
 @pytest.mark.parametrize("at", range(3))

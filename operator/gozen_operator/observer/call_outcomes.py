@@ -36,4 +36,6 @@ def understood(what: str) -> Iterator[None]:
     except Exception as error:
         # Half an answer, credentials that cannot be read, an object of a later version.
         said = f"{type(error).__name__}: {error}"
-        raise ClusterUnavailable(f"{what}: the request failed, or its answer cannot be read: {said}") from error
+        raise ClusterUnavailable(
+            f"{what}: the request failed, or its answer cannot be read: {said}; the observer tries again"
+        ) from error

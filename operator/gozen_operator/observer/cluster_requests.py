@@ -182,7 +182,7 @@ def _observation(item: Mapping[str, Any]) -> Observation:
     found = admitted(Observation, _known(item))
     # Without them a patch would be unconditional, and could overwrite the claim of another process.
     if not found.metadata.uid or not found.metadata.resource_version:
-        raise ValueError("it has no uid or no resourceVersion")
+        raise ValueError("the Observation in the answer has no metadata.uid or no metadata.resourceVersion")
     return found
 
 

@@ -32,7 +32,7 @@ _LATE_S = 10.0
 
 @dataclass(frozen=True)
 class ObserverClock:
-    """Time as the observer sees it."""
+    """The clock of the observer: the present time in UTC, and a pause of some seconds; tests give another clock."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep

@@ -43,7 +43,9 @@ def profile_of(name: str) -> Profile | RequestProblem:
     try:
         return _profile(name, _version_of(name))
     except OSError as error:
-        raise StorageUnavailable(f"the instrument profile {name!r} cannot be read now: {error}") from error
+        raise StorageUnavailable(
+            f"the instrument profile {name!r} cannot be read now: {error}; the operator tries again"
+        ) from error
     except GozenError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and not isinstance(cause, _NO_SUCH_FILE):

@@ -112,7 +112,7 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
         known = [
             ACCEPTED,
             _raw(facts, wanted),
-            *_done("True", "RawOnly", "the raw data are kept; the recipe requests no pipeline"),
+            *_done("True", "RawOnly", "the raw data are kept; the Exposure requests no pipeline"),
         ]
         report = ExposureReport(known, ExposureOutcome(len(wanted)), completed=True)
         return Plan(status=whole_status(exposure, report, now))

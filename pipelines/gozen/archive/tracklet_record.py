@@ -28,10 +28,12 @@ class TrackletPoint(_TrackletPart):
     frame: int = Field(ge=0, description="number of the frame, from 0")
     end: Literal["start", "end", "either"] | None = Field(
         None,
-        description="of an end of a streak: start or end (of the exposure), or either (unknown); else null",
+        description="if the point is one tip of a streak: whether the object was there at the `start` or at the "
+        "`end` of the exposure, or `either` if this is unknown; null for other points",
     )
     mjd: float = Field(
-        description="d, MJD (UTC), mid-exposure of the detector row; at a known end of a streak, the time of this end"
+        description="d, MJD (UTC), mid-exposure of the detector row; at a tip of a streak with a known `end`, the time "
+        "of this end of the exposure"
     )
     ra: float = Field(description="deg (ICRS), right ascension")
     dec: float = Field(description="deg (ICRS), declination")
@@ -59,8 +61,8 @@ class TrackletRecord(_TrackletPart):
     kind: Kind = Field(description="mover, streak (a trail within a frame) or cosmic (a trail narrower than a star)")
     significance: Number = Field(
         None,
-        description="minus the decimal logarithm of the number of tracklets at least as good that are expected by "
-        "chance in one exposure of one sensor",
+        description="-log10(N); by chance, one expects N tracklets at least this good in one exposure of one sensor. "
+        "3 means one in 1,000 such exposures",
     )
     n_frames: int = Field(ge=1, description="number of frames on which it is measured")
     ra_mid: float = Field(description="deg (ICRS), right ascension on the fitted line at mjd_mid")

@@ -128,7 +128,10 @@ def retain(
     found = keep(store, night, exposure)
     _print_lines(f"{key}: already deleted" for key in found.gone)
     if not found.kept:
-        raise BadRequest(f"the raw files of the exposure {exposure} of {night} are deleted: they expired just now")
+        raise BadRequest(
+            f"the raw files of the exposure {exposure} of {night} cannot be protected: they expired during this "
+            "command, and are deleted"
+        )
     _print_lines([f"{_raw_files(found.kept)} retained"])
 
 

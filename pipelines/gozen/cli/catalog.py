@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -212,9 +213,13 @@ def release(
     """Give the current versions of tables a permanent name; later changes of the tables do not change the release."""
     from gozen.catalog.maintain.release import release as make
 
-    words = dict(_word(one) for one in tables)
+    pairs = [_word(one) for one in tables]
+    words = dict(pairs)
     if len(words) < len(tables):
-        raise BadRequest("a name occurs twice: give each table of a release a different name")
+        twice = next(word for word, count in Counter(word for word, _ in pairs).items() if count > 1)
+        raise BadRequest(
+            f"two tables of the release have the name {twice}: give each a different name, such as {twice}_2=TABLE"
+        )
     for word, version in make(invocation(ctx).store(), rerun, words).tables.items():
         typer.echo(
             f"{rerun}.{word}: {version.name} version {version.version}, {version.rows:,} rows, "

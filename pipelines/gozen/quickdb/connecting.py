@@ -104,11 +104,11 @@ def _own_workers(given: int | None, settings: Settings) -> Engine:
 
 
 def _limits(settings: Settings) -> Limits:
-    from gozen.quickdb.isolation import available
+    from gozen.quickdb.isolation import ADVICE, available
 
     reason = available()
     if reason is not None:
-        raise IsolationUnavailable(f"isolate=True: {reason}")
+        raise IsolationUnavailable(f"a user's function cannot be isolated: {reason}; {ADVICE}")
     quickdb = settings.quickdb
     return Limits(quickdb.memory_mb << 20, quickdb.seconds, quickdb.result_mb << 20)
 

@@ -122,7 +122,7 @@ def align(rough: RoughAlignment, settings: DetectionSettings) -> AlignedStack:
 
 
 def _against_middle(cube: CalibratedCube, chosen: list[int], longest: float) -> tuple[list[Shift], list[float]]:
-    """Return the shift of each frame relative to one of them, and the elongation of its stars."""
+    """Return the shift of each frame relative to one near the middle, and the elongation of its stars."""
     middle, anchors, long = _reference(cube, chosen, longest)
     shifts, elongation = {middle: Shift(0.0, 0.0, 0.0, len(anchors.x))}, {middle: long}
     # Outwards from the middle: the first guess of each shift is that of the previous neighbour in time.

@@ -212,7 +212,10 @@ def _scene(
 
 
 def _off_lines(points: Points, moving: list[Line], on_light: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which points are bright enough for a flare, and neither on light of the stack nor on a mover's line."""
+    """Return which points are bright enough for a flare, and are not explained otherwise.
+
+    The residual of a star or of a reflection (``on_light``) explains a point, and so does the line of a moving object.
+    """
     free = (points.snr >= _FLARE_SNR) & ~on_light
     for line in moving:
         free[line.members] = False

@@ -26,7 +26,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _UNDER_WAY = 2
-"""Tasks that the pool gets per worker: one runs, one waits. If a worker dies, all of them are suspects."""
+"""Tasks that the pool gets per worker: one runs, one waits. If a worker dies, any of them may be the cause."""
 
 _TRIES = 2
 """Attempts per task: at the first, another task may have killed the worker; at the second, the task runs alone."""
@@ -126,7 +126,10 @@ class WorkerPool:
         return [(one.name, WorkerLost(_LOST)) for one in again if one.tries >= _TRIES]
 
     def _feed(self) -> None:
-        """Submit a suspect (a task of a lost worker) alone; without suspects, queued tasks, `_UNDER_WAY` per worker."""
+        """Submit tasks to the pool: as many as it may have, or one alone if that may have killed a worker.
+
+        Tasks of a lost worker (`_suspects`) come first, one at a time; then queued tasks, `_UNDER_WAY` per worker.
+        """
         while self._suspects or self._queued:
             is_suspect_under_way = any(task.tries for task in self._pending.values())
             if self._pending and (self._suspects or is_suspect_under_way):

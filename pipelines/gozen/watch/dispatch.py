@@ -58,7 +58,7 @@ class Outbound:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no work is waiting or in progress; cubes that are held do not count."""
+        """Whether no work is waiting or in progress; cubes that failed and are held do not count."""
         return not self._published and all(cube.state == State.HELD for cube in self._cubes.values())
 
     def step(self, now: float) -> None:
@@ -144,7 +144,7 @@ class Outbound:
         self._reporter.went(now, cube.size)
 
     def _release_held(self) -> None:
-        """Queue those held cubes again that may need the new masters."""
+        """Queue those cubes again whose reduction failed, and may have failed for lack of the new masters."""
         for cube in self._cubes.values():
             if cube.may_lack_masters:
                 cube.state = State.WAITING

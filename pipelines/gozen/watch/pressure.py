@@ -32,7 +32,8 @@ class Pressure:
     Parameters
     ----------
     folder, waiting, running, held
-        Number of cubes (sensor exposures) in each state.
+        Number of cubes (sensor exposures) in each state. A held cube has failed; it is tried again after a restart, or
+        when new masters may help.
     unread
         Number of files that are not complete yet.
     oldest_s
@@ -61,7 +62,7 @@ class Pressure:
 
     @property
     def unreduced(self) -> int:
-        """Number of cubes that are not reduced yet, without those that are held."""
+        """Number of cubes that are not reduced yet, without those that failed and are not tried again (``held``)."""
         return self.folder + self.waiting + self.running
 
     def line(self) -> str:

@@ -106,7 +106,7 @@ class Orders:
         )
 
     def _asked_for(self, raw: RawExposure) -> tuple[PlannedExposure, Observation] | None:
-        """Return the step of a recipe that asked for an exposure, and its Observation; None if no recipe did.
+        """Return the step of a recipe that requested an exposure, and its Observation; None if no recipe did.
 
         Other exposures of the night are read only if several steps have the same object.
         """

@@ -222,7 +222,9 @@ class Intake:
             # A network file system may move the file, lose its answer, and then not find the file any more.
             if not target.exists():
                 del self._moving[path]
-                raise MissingObject(f"{path} does not exist any more") from error
+                raise MissingObject(
+                    f"{path} does not exist any more: another program has moved or deleted it"
+                ) from error
 
     def _free_place(self, path: Path) -> Path:
         spool, below = self._folder / SPOOL, path.relative_to(self._folder)

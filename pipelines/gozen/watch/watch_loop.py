@@ -57,7 +57,7 @@ def run_watch(
     Returns
     -------
     ExitCode
-        The worst exit code of the cubes that are held.
+        The worst exit code of the cubes that failed and are held until a restart or new masters.
 
     Raises
     ------

@@ -33,7 +33,8 @@ class Flag(IntFlag):
 FLAG_MEANING: Mapping[Flag, str] = {
     Flag.SATURATED: "a pixel of the aperture is at or above saturation",
     Flag.EDGE: "the aperture reaches beyond the active area",
-    Flag.BLENDED: "a neighbour in the aperture has more than 2 % of the flux of the source",
+    Flag.BLENDED: "a neighbour with more than 2 % of the source's flux is close enough to put light into the aperture, "
+    "or the detection separated the source from a neighbour",
     Flag.DEAD_PIXEL: "a pixel of the aperture is dead, hot or not a number",
     Flag.NOT_ON_STACK: "found on single frames, not on the stack",
     Flag.NO_CALIBRATION: "the exposure has no zero point, so `mag` is null",
@@ -83,10 +84,22 @@ _KEY = (
     Column("_healpix_29", pa.int64(), "", "nested HEALPix pixel of (`ra`, `dec`), order 29", "dictionary", True),
     Column("source_id", pa.int64(), "", "Gaia DR3 id, or an id that Gozen made (bit 34 set)", "dictionary", True),
     Column(
-        "ra", pa.float64(), "deg", "right ascension in the catalogue, at the epoch of the catalogue", "dictionary", True
+        "ra",
+        pa.float64(),
+        "deg",
+        "right ascension of the star in the reference catalogue, at the epoch of the catalogue; of an unmatched "
+        "source, the registered one in `objects`",
+        "dictionary",
+        True,
     ),
     Column(
-        "dec", pa.float64(), "deg", "declination in the catalogue, at the epoch of the catalogue", "dictionary", True
+        "dec",
+        pa.float64(),
+        "deg",
+        "declination of the star in the reference catalogue, at the epoch of the catalogue; of an unmatched source, "
+        "the registered one in `objects`",
+        "dictionary",
+        True,
     ),
 )
 _PLACE = (

@@ -185,7 +185,7 @@ class LabWorkers:
             if waited > self._start_s:
                 raise ClusterUnavailable(
                     f"no worker is ready after {self._start_s:.0f} s; awaited: {awaited}. For processes in the lab "
-                    'itself: connect(engine="local")'
+                    'itself: quickdb.connect(engine="local")'
                 )
             if waited > _QUIET_S and awaited != shown:
                 self._show(f"your workers start; awaited: {awaited}")
@@ -193,7 +193,7 @@ class LabWorkers:
             time.sleep(_POLL_S)
 
     def _wanted(self, tasks: int) -> State:
-        """Request more workers if fewer run than are useful; return the state."""
+        """Request more workers if there are fewer than the tasks can use; return the state of the user's cluster."""
         state = self._service.state()
         self._note(state)
         number = self._fixed or min(max(tasks, state["least"]), state["most"])
@@ -204,7 +204,7 @@ class LabWorkers:
         return state
 
     def _connected(self, state: State) -> Engine | None:
-        """Return the engine on the scheduler of a state; None if it cannot be reached yet."""
+        """Return an engine that is connected to the scheduler of the user's cluster; None if it does not answer yet."""
         from gozen.quickdb.engines.dask_engine import DaskEngine
 
         if self._engine is not None and self._session == state["session"] and self._engine.is_connected():
@@ -231,7 +231,7 @@ class LabWorkers:
         self._most = int(state["most"])
 
     def _explained(self, error: WorkerLost) -> WorkerLost:
-        """Return the error with the explanation of the cluster; the next job connects again."""
+        """Return the error with what the service says about the user's cluster; the next job connects again."""
         self.close()
         try:
             state = self._service.state()

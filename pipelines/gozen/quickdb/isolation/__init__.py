@@ -5,6 +5,6 @@
 
 from __future__ import annotations
 
-from gozen.quickdb.isolation.lockdown import available
+from gozen.quickdb.isolation.lockdown import ADVICE, available
 
-__all__ = ["available"]
+__all__ = ["ADVICE", "available"]

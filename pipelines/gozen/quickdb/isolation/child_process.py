@@ -118,7 +118,12 @@ class Child:
             # Ctrl-C too: a process left in the middle of a call would send the answer of that call to the next one.
             self.close()
             if isinstance(error, Malformed):
-                raise FunctionFailed(printable(f"the function's process sent an invalid answer: {error}")) from error
+                raise FunctionFailed(
+                    printable(
+                        f"the function's process sent an invalid answer: {error}. The function, or a library that it "
+                        "calls, has changed the memory or the connection of its process; correct the function"
+                    )
+                ) from error
             raise
 
     def close(self) -> None:

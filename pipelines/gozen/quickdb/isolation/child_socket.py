@@ -104,12 +104,14 @@ class ChildSocket:
             raise limit.too_much_served(self._limits)
 
     def send(self, parts: Sequence[memoryview], descriptor: int | None = None) -> None:
-        """Send bytes, and with the first of them a descriptor.
+        """Send bytes, and with the first of them a file descriptor.
 
         Raises
         ------
-        Closed, LimitExceeded
-            If the child has ended; if it does not read in time or exceeds another limit.
+        Closed
+            If the child has ended.
+        LimitExceeded
+            If the child does not read the bytes in time, or exceeds another limit.
         """
         rights = []
         if descriptor is not None:
@@ -130,8 +132,12 @@ class ChildSocket:
 
         Raises
         ------
-        Closed, LimitExceeded, ValueError
-            If the child has ended; if it sends nothing in time or exceeds another limit; if the head is not valid.
+        Closed
+            If the child has ended.
+        LimitExceeded
+            If the child sends nothing in time, or exceeds another limit.
+        ValueError
+            If the head is not valid.
         """
         self._look(time.monotonic())  # also if the child sends so fast that the worker never waits
         return read_head(bytes(self.read(HEAD.size)))
@@ -141,8 +147,10 @@ class ChildSocket:
 
         Raises
         ------
-        Closed, LimitExceeded
-            If the child has ended; if it does not send them in time or exceeds another limit.
+        Closed
+            If the child has ended.
+        LimitExceeded
+            If the child does not send the bytes in time, or exceeds another limit.
         """
         data = bytearray(count)
         at = 0

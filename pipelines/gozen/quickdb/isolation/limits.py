@@ -51,7 +51,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not value > 0:
-                raise BadRequest(f"the limit {name} is {value!r}; give a number above 0")
+                raise BadRequest(f"the limit {name} of isolated functions is {value!r}; give a number above 0")
 
 
 def too_much_memory(limits: Limits) -> LimitExceeded:

@@ -20,6 +20,8 @@ _SET_DEATH_SIGNAL, _SET_DUMPABLE, _NO_NEW_RIGHTS, _AMBIENT, _AMBIENT_CLEAR = 1, 
 _OPEN_FILES = 1024
 _STANDARD_ERROR = 2
 _CAPABILITIES_V3 = 0x20080522
+ADVICE = "use another machine; or, if all users trust one another, call quickdb.connect(isolate=False)"
+"""What to do if a user's function cannot be isolated, for messages."""
 
 
 def available() -> str | None:
@@ -60,7 +62,7 @@ def lock_down(parent: int, keep: int, limits: Limits) -> None:
     try:
         _end_with(parent)
         if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208  # Landlock restricts only the calling thread
-            raise IsolationUnavailable("a thread was running before the process was locked; this is a bug in Gozen")
+            raise IsolationUnavailable("another thread ran in it before; this is a bug in Gozen")
         _be_the_first_to_go()
         _close_all_but(keep)
         _set_limits(limits)
@@ -69,10 +71,10 @@ def lock_down(parent: int, keep: int, limits: Limits) -> None:
         # Last: the filter refuses the system calls that drop the other rights.
         seccomp.install(seccomp.allow_list(str(syscall_numbers.machine()), os.getpid()))
     except OSError as error:
-        raise IsolationUnavailable(f"the child process could not be locked: {error}") from error
+        raise IsolationUnavailable(f"the system refuses a step of the isolation: {error}; {ADVICE}") from error
     # Tested: an emulated kernel may accept the rules and not enforce them.
-    _must_be_refused("files", lambda: os.open("/proc/self/environ", os.O_RDONLY))
-    _must_be_refused("system calls", os.fork)
+    _must_be_refused("open files", lambda: os.open("/proc/self/environ", os.O_RDONLY))
+    _must_be_refused("start processes", os.fork)
 
 
 def _end_with(parent: int) -> None:
@@ -129,4 +131,7 @@ def _must_be_refused(what: str, attempt: Callable[[], object]) -> None:
         attempt()
     except PermissionError:
         return
-    raise IsolationUnavailable(f"{what} were not removed from the child process; this is a bug in Gozen")
+    raise IsolationUnavailable(
+        f"it can still {what}: the kernel accepted the rules and does not enforce them, as an emulated one may do; "
+        f"{ADVICE}"
+    )

@@ -136,7 +136,7 @@ class Conversation:
         most = self._limits.result_bytes if head.kind is MessageKind.RESULT else _MOST.get(head.kind, -1)
         # Checked before memory is allocated: a head may declare more bytes than the worker has.
         if head.length > most or head.shared:
-            raise Malformed(f"a message {head.kind.name} has {head.length} bytes")
+            raise Malformed(f"a message {head.kind.name} has {head.length} bytes, which is not allowed for this kind")
         return self.connection.read(head.length)
 
     def end(self) -> Exception:
@@ -155,7 +155,8 @@ class Conversation:
             )
         return FunctionFailed(
             f"the function's process crashed ({name}): compiled code failed, recursed too deep, or needed more than "
-            f"{limit.size(self._limits.memory_bytes)} of memory"
+            f"{limit.size(self._limits.memory_bytes)} of memory; work on fewer rows or columns at a time, recurse "
+            "less, or raise the setting quickdb.memory_mb"
         )
 
     def close(self, patience: float = 0.0) -> None:

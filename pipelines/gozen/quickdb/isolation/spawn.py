@@ -13,7 +13,7 @@ from gozen.errors import IsolationUnavailable, LimitExceeded
 from gozen.quickdb.isolation.child_socket import ChildSocket, Closed
 from gozen.quickdb.isolation.codec.message_frames import MessageKind
 from gozen.quickdb.isolation.limits import Limits
-from gozen.quickdb.isolation.lockdown import available
+from gozen.quickdb.isolation.lockdown import ADVICE, available
 from gozen.quickdb.isolation.protocol import Conversation, end_of, printable
 
 _START = "import sys; sys.path.append(sys.argv[1]); from gozen.quickdb.isolation.child_main import main; main()"
@@ -32,7 +32,7 @@ def started(limits: Limits, preload: Sequence[str]) -> Conversation:
     """
     reason = available()
     if reason is not None:
-        raise IsolationUnavailable(f"{reason}; without isolation, run only functions that you trust")
+        raise IsolationUnavailable(f"a user's function cannot be isolated: {reason}; {ADVICE}")
     ours, theirs = socket.socketpair()
     with theirs:
         process = _spawned(theirs.fileno(), limits, preload)
@@ -81,7 +81,7 @@ def _await_ready(running: Conversation) -> None:
         ) from error
     if head.kind is not MessageKind.READY:
         raise IsolationUnavailable(
-            f"the function's process could not be locked: {printable(str(said, errors='replace'))}"
+            f"the function's process could not be isolated: {printable(str(said, errors='replace'))}"
         )
 
 

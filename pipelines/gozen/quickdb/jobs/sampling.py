@@ -48,7 +48,9 @@ def chosen(patches: Sequence[PatchExtent], fraction: float, seed: int = _SEED) -
         The fraction is not above 0 and at most 1.
     """
     if not 0 < fraction <= 1:
-        raise BadRequest(f"sample={fraction}: give the fraction of the patches to read, such as 0.01 for 1 %")
+        raise BadRequest(
+            f"sample={fraction}: give the fraction of the patches to read, above 0 and at most 1, such as 0.01 for 1 %"
+        )
     count = min(max(math.ceil(fraction * len(patches)), FEWEST), len(patches))
     at = np.random.default_rng(seed).choice(len(patches), count, replace=False)
     return [patches[one] for one in sorted(at.tolist())]

@@ -133,7 +133,7 @@ def _nulls(kind: pa.DataType, rows: int) -> Array:
 
 
 def _inside(healpix29: NDArray[np.int64], ranges: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return the indices of rows in sorted ranges [start, stop)."""
+    """Return the indices of the rows whose ``_healpix_29`` is in one of these sorted ranges [start, stop)."""
     at = np.searchsorted(ranges[:, 0], healpix29, side="right") - 1
     return np.flatnonzero((at >= 0) & (healpix29 < ranges[np.maximum(at, 0), 1]))
 

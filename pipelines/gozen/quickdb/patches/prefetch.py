@@ -78,7 +78,7 @@ class Ahead(Generic[Fetched]):
         self._go_on()
 
     def _go_on(self) -> None:
-        """Begin to fetch the pieces in the window, as soon as there are enough for a call."""
+        """Begin to fetch the next pieces of the window; pieces of one file are fetched together, up to `TOGETHER`."""
         end = min(self._at + WINDOW, len(self._pieces))
         while self._columns and self._next < end:
             path = self._pieces[self._next].path

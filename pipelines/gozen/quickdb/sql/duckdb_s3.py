@@ -74,7 +74,7 @@ def _load(connection: duckdb.DuckDBPyConnection) -> None:
     path = next(folder.rglob("*.duckdb_extension"), None)
     if path is None:
         raise BadRequest(
-            "the package duckdb-extension-httpfs has no extension for this version of DuckDB: install the version "
-            "of the package that belongs to this DuckDB"
+            f"the package duckdb-extension-httpfs in {folder} contains no extension: install the version of the "
+            "package that belongs to the installed DuckDB"
         )
     connection.execute(f"LOAD '{path}'")

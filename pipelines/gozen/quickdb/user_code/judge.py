@@ -1,9 +1,8 @@
 """Decide whether a function's results may be cached: check all code that it can reach against an allow-list.
 
 A function may use data, the user's code and the objects that `pure_names` lists. Each attribute name in its code must
-be safe for every type of object that may have it, so no attribute leads to other code. Results
-of a function that reads files with a compiled library are not cached either: the function can reach the library only by
-a name that is not listed.
+be safe for every type of object that may have it, so no attribute leads to other code. Results of a function that reads
+files with a compiled library are not cached either, because the list contains no name of such a library.
 """
 
 from __future__ import annotations

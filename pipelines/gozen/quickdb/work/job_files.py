@@ -91,7 +91,10 @@ class FileSource:
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
         """Open the margin of a patch, `arcsec` wide; return an identifier for later requests, and the count of rows."""
         if patch not in self._patches:
-            raise BadRequest("a margin has no margin itself: request a wider margin of the patch")
+            raise BadRequest(
+                f"margin({arcsec:g}) was called on rows that are themselves a margin: call it on the patch, with a "
+                "larger width"
+            )
         inner = self._patches[patch]
         known = self._margins.get((patch, arcsec))
         if known is not None and known in self._data:

@@ -64,6 +64,8 @@ def kept_value(data: bytes) -> Any:
     try:
         (size,) = _SIZE.unpack_from(data)
         whole = pa.decompress(memoryview(data)[_SIZE.size :], size, _CODEC)
-    except (struct.error, OSError, ValueError, MemoryError, pa.ArrowException) as error:
-        raise UnreadableInput(f"a cached result is damaged: {error}") from error
-    return decode(bytearray(memoryview(whole)))
+        return decode(bytearray(memoryview(whole)))
+    except (struct.error, OSError, ValueError, MemoryError, pa.ArrowException, UnreadableInput) as error:
+        raise UnreadableInput(
+            f"the encoded result of a block of patches is damaged ({error}): run the job again"
+        ) from error

@@ -98,11 +98,11 @@ def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limi
         return given
     values, touched = given["values"], given["touched"]
     if type(values) is not list or not _are_of(values, patches):
-        raise _no_result("values", values)
+        raise _no_result("a list of the values of patches", values)
     if type(touched) is not dict or not all(_are_columns(table, names, columns) for table, names in touched.items()):
-        raise _no_result("touched columns", touched)
+        raise _no_result("a dict of the columns that were read", touched)
     if type(given["first"]) is not list or len(given["first"]) > TRIED:
-        raise _no_result("values to try reduce on", given["first"])
+        raise _no_result(f"a list of at most {TRIED} values for the test of reduce", given["first"])
     return given
 
 
@@ -144,13 +144,16 @@ def _with_keys(found: Any, keys: tuple[str, ...], ids: Collection[str], limits: 
 
 
 def _no_result(what: str, found: Any) -> FunctionFailed:
-    return FunctionFailed(f"the function's process returned a {type(found).__name__} that is not {what}")
+    return FunctionFailed(
+        f"the function's process sent an invalid result (type {type(found).__name__}), where {what} was expected. The "
+        "function, or a library that it calls, has changed the memory of its process; correct the function"
+    )
 
 
 def _failure(found: dict[str, Any], ids: Collection[str], limits: Limits) -> dict[str, Any]:
     text, kind, patch = (found[key] for key in ("failed", "kind", "patch"))
     if not all(type(one) is str for one in (text, kind, patch)):
-        raise _no_result("a failure", found)
+        raise _no_result("the description of an error", found)
     text, kind = text[:_TEXT], kind[:_TEXT]
     if _OUT_OF_MEMORY.match(text):
         text, kind = f"{limit.too_much_memory(limits)}\n\n{text}", LimitExceeded.__name__

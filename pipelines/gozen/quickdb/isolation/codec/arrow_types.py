@@ -112,7 +112,7 @@ def read_type(described: Any, level: int = 0) -> pa.DataType:
         return PLAIN[name]
     reader = _NESTED.get(name) or _PARAMETRIC.get(name)
     if reader is None:
-        raise Malformed("an Arrow type is not allowed")
+        raise Malformed("an Arrow type is not allowed: give no unions, views, run-end encoding or extension types")
     return reader(name, rest, level)
 
 

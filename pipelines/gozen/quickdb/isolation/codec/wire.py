@@ -94,5 +94,5 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False, seconds: f
         raise UnreadableInput(f"an encoded value cannot be decoded: {error}") from None
     except Exception as error:  # without the message of NumPy or Arrow, which may quote the bytes
         raise UnreadableInput(
-            f"an encoded value cannot be decoded ({type(error).__name__}): its bytes are damaged; compute it again"
+            f"an encoded value cannot be decoded: its bytes are damaged ({type(error).__name__})"
         ) from None
