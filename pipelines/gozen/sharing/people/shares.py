@@ -11,6 +11,7 @@ from gozen.errors import CloudPathNotFound, SharingError, UnexpectedAnswer
 from gozen.sharing.capabilities import PATH as CAPABILITIES
 from gozen.sharing.capabilities import Capabilities, read_capabilities
 from gozen.sharing.cloud_connection import Connection
+from gozen.sharing.home_folder import HomeFolder
 from gozen.sharing.ocs_answers import OcsRefusal, records, value_at
 from gozen.sharing.ocs_calls import OcsCalls
 from gozen.sharing.people.refusals import link_refused, receiver_refused
@@ -46,14 +47,20 @@ class Shares:
         The files of the account.
     today
         Returns the present day.
+    home
+        The home that Nextcloud shows; None if it shows none.
     """
 
     def __init__(
-        self, connection: Connection, files: RemoteFiles, today: Callable[[], dt.date] = dt.date.today
+        self,
+        connection: Connection,
+        files: RemoteFiles,
+        today: Callable[[], dt.date] = dt.date.today,
+        home: HomeFolder | None = None,
     ) -> None:
         self._calls = OcsCalls(connection)
         self._me = connection.account.id
-        self._files, self._today = files, today
+        self._files, self._today, self._home = files, today, home
 
     def capabilities(self) -> Capabilities:
         """Return what the server can do, and what its administrator allows now."""
@@ -136,7 +143,7 @@ class Shares:
         answer = self._calls.tried("POST", SHARES, path, "make a public link to", form=link_form(f"/{path}", wish))
         if isinstance(answer, OcsRefusal):
             if answer.is_missing and self._files.find(path, "share") is None:
-                raise _no_such_path(path, answer)
+                raise self._no_such_path(path, answer)
             raise link_refused(path, wish, answer, self.capabilities(), today)
         return NewLink(_only(answer, path), secret)
 
@@ -179,6 +186,14 @@ class Shares:
                     f"cannot withdraw {what}: {answer.said}; `gozen share list` shows the numbers of your shares"
                 )
 
+    def _no_such_path(self, path: str, refusal: OcsRefusal) -> CloudPathNotFound:
+        advice = "upload it first, or write its path from the top of your cloud"
+        if self._home is not None and self._home.shows(path):
+            advice = (
+                "Nextcloud does not know this file of your home yet: open its folder in Nextcloud, or wait for the scan"
+            )
+        return CloudPathNotFound(f"cannot share {path}: {refusal.said}; {advice}")
+
     def _is_folder(self, path: str) -> bool:
         found = self._files.find(path, "share")
         return found is not None and found.is_folder
@@ -186,7 +201,7 @@ class Shares:
     def _of(self, path: str) -> Sequence[Share]:
         answer = self._calls.tried("GET", SHARES, path, "list the shares of", {"path": f"/{path}", "reshares": "true"})
         if isinstance(answer, OcsRefusal):
-            raise _no_such_path(path, answer)
+            raise self._no_such_path(path, answer)
         return read_shares(answer)
 
     def _shared(self, path: str, kind: str, name: str, rights: Rights, before: Share | None) -> Share:
@@ -233,8 +248,3 @@ def _shareable(path: str) -> str:
         raise CloudPathNotFound("the whole cloud cannot be shared: name a file or folder in it")
     return found
 
-
-def _no_such_path(path: str, refusal: OcsRefusal) -> CloudPathNotFound:
-    return CloudPathNotFound(
-        f"cannot share {path}: {refusal.said}; upload it first, or write its path from the top of your cloud"
-    )
