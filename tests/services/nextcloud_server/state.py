@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import normalize
 
+from .external_storage import ExternalStorage
+
 
 @dataclass
 class State:
@@ -27,6 +29,8 @@ class State:
         Bytes of a chunk.
     is_brief
         Whether answers to uploads lack the headers that are not in every version: ETag, hash.
+    storages
+        Folders outside that users see among their files.
     """
 
     root: Path
@@ -37,6 +41,7 @@ class State:
     largest: int = 5 * 10**9
     is_brief: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
+    storages: list[ExternalStorage] = field(default_factory=list)
     _checksums: dict[Path, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,6 +65,22 @@ class State:
     def file(self, user: str, path: str) -> Path:
         """Return the place of a file; Nextcloud keeps names in the composed Unicode form."""
         return self.files(user) / normalize("NFC", path.strip("/"))
+
+    def show(self, user: str, path: str, folder: Path, *, checks: bool = True) -> ExternalStorage:
+        """Show a folder of this machine among the files of a user."""
+        mount = self.file(user, path)
+        mount.symlink_to(folder, target_is_directory=True)
+        found = ExternalStorage(mount, folder, checks)
+        self.storages.append(found)
+        return found
+
+    def is_known(self, file: Path) -> bool:
+        """Tell whether the server knows a file; it may not know one of an external storage."""
+        return all(one.knows(file) for one in self.storages if one.has(file))
+
+    def is_found(self, file: Path) -> bool:
+        """Tell whether a direct access finds a file."""
+        return file.exists() and all(one.accessed(file) for one in self.storages if one.has(file))
 
     def set_checksum(self, file: Path, checksum: str) -> None:
         """Keep the checksum that a client has sent; the server does not verify it."""

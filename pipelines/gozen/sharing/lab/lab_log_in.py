@@ -35,7 +35,7 @@ class LabLogIn:
 
     def start(self) -> dict[str, Any]:
         """Begin, and return the state as soon as the page of the server is known."""
-        threading.Thread(target=self._run, daemon=True).start()
+        threading.Thread(target=self._run, name="log-in", daemon=True).start()
         self._known.wait(_PAGE_S)
         return self._state
 

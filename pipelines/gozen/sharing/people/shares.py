@@ -97,7 +97,7 @@ class Shares:
         CloudRefused
             The server does not allow it; the message has its words.
         """
-        path = _shareable(path)
+        path = self._shareable(path)
         wanted = receivers(users, groups, self._me)
         before = {(one.kind, one.who): one for one in self._of(path)}
         rights = rights_of(folder=write and self._is_folder(path), write=write, reshare=reshare)
@@ -136,14 +136,14 @@ class Shares:
         CloudRefused
             The server does not allow it; the message has its words.
         """
-        path = _shareable(path)
+        path = self._shareable(path)
         today = self._today()
         secret = new_password(self.capabilities().least_password) if password is True else password or ""
         wish = check_link(LinkWish(secret, expiry_day(expires, today), label, upload), today)
         answer = self._calls.tried("POST", SHARES, path, "make a public link to", form=link_form(f"/{path}", wish))
         if isinstance(answer, OcsRefusal):
             if answer.is_missing and self._files.find(path, "share") is None:
-                raise self._no_such_path(path, answer)
+                raise _no_such_path(path, answer)
             raise link_refused(path, wish, answer, self.capabilities(), today)
         return NewLink(_only(answer, path), secret)
 
@@ -159,7 +159,7 @@ class Shares:
         CloudPathNotFound
             There is no such path.
         """
-        path = _shareable(path)
+        path = self._shareable(path)
         parts = [str(one) for one in (PurePosixPath(path), *PurePosixPath(path).parents) if str(one) != "."]
         return ShareTable([one for part in parts for one in self._of(part)], f"only you see {path}")
 
@@ -186,13 +186,17 @@ class Shares:
                     f"cannot withdraw {what}: {answer.said}; `gozen share list` shows the numbers of your shares"
                 )
 
-    def _no_such_path(self, path: str, refusal: OcsRefusal) -> CloudPathNotFound:
-        advice = "upload it first, or write its path from the top of your cloud"
-        if self._home is not None and self._home.shows(path):
-            advice = (
-                "Nextcloud does not know this file of your home yet: open its folder in Nextcloud, or wait for the scan"
+    def _shareable(self, path: str) -> str:
+        found = check_path(path)
+        if not found:
+            raise CloudPathNotFound("the whole cloud cannot be shared: name a file or folder in it")
+        # Nextcloud notices a new file of the home only at a direct access such as this one.
+        if self._home is not None and self._home.shows(found) and self._files.find(found, "share") is None:
+            raise CloudPathNotFound(
+                f"cannot share {found}: Nextcloud does not know this file of your home yet; open its folder in "
+                "Nextcloud, or wait for the next scan"
             )
-        return CloudPathNotFound(f"cannot share {path}: {refusal.said}; {advice}")
+        return found
 
     def _is_folder(self, path: str) -> bool:
         found = self._files.find(path, "share")
@@ -201,7 +205,7 @@ class Shares:
     def _of(self, path: str) -> Sequence[Share]:
         answer = self._calls.tried("GET", SHARES, path, "list the shares of", {"path": f"/{path}", "reshares": "true"})
         if isinstance(answer, OcsRefusal):
-            raise self._no_such_path(path, answer)
+            raise _no_such_path(path, answer)
         return read_shares(answer)
 
     def _shared(self, path: str, kind: str, name: str, rights: Rights, before: Share | None) -> Share:
@@ -242,9 +246,7 @@ def _only(data: Any, path: str) -> Share:
     return found[0]
 
 
-def _shareable(path: str) -> str:
-    found = check_path(path)
-    if not found:
-        raise CloudPathNotFound("the whole cloud cannot be shared: name a file or folder in it")
-    return found
-
+def _no_such_path(path: str, refusal: OcsRefusal) -> CloudPathNotFound:
+    return CloudPathNotFound(
+        f"cannot share {path}: {refusal.said}; upload it first, or write its path from the top of your cloud"
+    )
