@@ -15,6 +15,11 @@ class NextcloudSettings(Group):
         pattern=r"^(https://\S+)?$",
         description="Address of the Nextcloud at which `gozen share login` logs in without an address; empty: none",
     )
+    home_folder: str = Field(
+        "",
+        pattern=r"^[^/].*$|^$",
+        description="Path of the external storage that shows users' homes in Nextcloud, such as Lab; empty: none does",
+    )
     service_url: str = Field(
         "", description="Address of the service for accounts; empty: labs keep no accounts; the chart sets it"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from gozen.errors import CloudPathNotFound
 from gozen.sharing.cloud import Cloud
 from gozen.sharing.lab.lab_places import Place
 from gozen.sharing.lab.lab_requests import LinkTo, SharingWith
-from gozen.sharing.people.qr_codes import qr_svg
+from gozen.sharing.people.qr_codes import qr_address
 from gozen.sharing.people.rights import Rights
 from gozen.sharing.people.share_records import Share
 from gozen.sharing.people.share_tables import NewLink
@@ -89,10 +88,4 @@ def _row(share: Share, place: Place) -> dict[str, Any]:
 
 
 def _link(link: NewLink) -> dict[str, str]:
-    picture = base64.b64encode(qr_svg(link.url).encode()).decode()
-    return {
-        "path": link.share.path,
-        "url": link.url,
-        "password": link.password,
-        "qr": f"data:image/svg+xml;base64,{picture}",
-    }
+    return {"path": link.share.path, "url": link.url, "password": link.password, "qr": qr_address(link.url)}

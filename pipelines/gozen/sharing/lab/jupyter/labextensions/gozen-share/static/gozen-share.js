@@ -101,9 +101,9 @@
   }
 
   /** A link to a page; an address of another kind, such as javascript:, stays text. */
-  function address(url) {
+  function address(url, text = url) {
     const isPage = /^https?:\/\//.test(url);
-    return isPage ? make("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, url) : make("span", {}, url);
+    return isPage ? make("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, text) : make("span", {}, url);
   }
 
   function copyButton(text) {
@@ -176,6 +176,7 @@
 
     /** Carry out what the user has asked for; meanwhile nothing else can be asked. */
     async attempt(act) {
+      const focused = document.activeElement;
       this.show("error");
       this.enable(false);
       try {
@@ -185,6 +186,9 @@
       } finally {
         this.enable(true);
         this.show("progress");
+        if (this.body.node.contains(focused)) {
+          focused.focus(); // a field that is disabled loses the focus
+        }
       }
     }
 
@@ -240,11 +244,13 @@
       this.waiting = true;
       try {
         if (state.state === "waiting") {
+          this.parts.forms.hidden = true;
           this.show(
             "progress",
-            make("p", {}, say("Open this page, log in there, and choose Grant access. This dialog waits for you:")),
-            make("p", { className: "gozen-address" }, address(state.page)),
+            make("p", {}, say("Open this page, log in there, and choose Grant access. This dialog waits for you.")),
+            make("p", { className: "gozen-address" }, address(state.page, say("Log in at {}", url))),
           );
+          this.parts.progress.querySelector("a")?.focus();
         }
         while (state.state === "waiting" && !this.closed) {
           await pause();
@@ -252,6 +258,7 @@
         }
       } finally {
         this.waiting = false;
+        this.parts.forms.hidden = false;
       }
       if (state.state === "failed") {
         throw new Refusal("", state.message);
@@ -305,8 +312,9 @@
         end.setAttribute("aria-label", `${say("Withdraw")}: ${what}`);
         actions.push(end);
       }
-      const cells = [...(withName ? [file.path] : []), what, rights(share), share.until];
-      return make("tr", {}, ...cells.map((text) => make("td", {}, text)), make("td", {}, ...actions));
+      const cells = [...(withName ? [file.path] : []), what, rights(share)].map((text) => make("td", {}, text));
+      const until = make("td", { className: "gozen-day" }, share.until);
+      return make("tr", {}, ...cells, until, make("td", {}, ...actions));
     }
 
     async withdraw(share) {
