@@ -20,7 +20,7 @@ TASKS = [line.split("|")[1:-1] for line in PAGE.split("## Where do I put")[1].sp
 MADE_UP = {"exposure.json", "gozen.toml"}
 """Objects of an archive, and a file of users."""
 BASES = [ROOT, *(ROOT / plane for plane in PLANES), ROOT / "tests"]
-PATH = re.compile(r"`([a-z_]\w*(?:/\w[\w.-]*)*\.(?:py|toml|ya?ml|json)|[a-z]+/[a-z]\w*/Dockerfile)`")
+PATH = re.compile(r"`([a-z_]\w*(?:/\w[\w.-]*)*\.(?:js|py|toml|ya?ml|json)|[a-z]+/[a-z]\w*/Dockerfile)`")
 
 
 def rooms() -> list[str]:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from gozen.errors import BadRequest, UnsuitableName
-from gozen.sharing import installed
 from gozen.sharing.home_folder import HomeFolder
 from gozen.sharing.lab import JUPYTER
 from gozen.sharing.lab.lab_places import LabPlaces, file_below
@@ -123,9 +122,3 @@ def test_the_script_puts_nothing_in_as_html_and_says_all_in_japanese() -> None:
     japanese = json.loads((EXTENSION / "static" / "words.ja.json").read_text(encoding="utf-8"))
     assert said == set(japanese)
     assert all(english.count("{}") == text.count("{}") for english, text in japanese.items())
-
-
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installed, "find_spec", lambda name: None if name == "segno" else object())
-    with pytest.raises(BadRequest, match=r"sharing needs segno: run pip install 'gozen\[sharing\]'"):
-        installed.check_installed("sharing")

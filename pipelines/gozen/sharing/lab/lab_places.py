@@ -25,7 +25,7 @@ class Place:
     cloud
         Its path in Nextcloud.
     shown
-        Whether Nextcloud shows the home, so that nothing has to be sent.
+        Whether Nextcloud shows the home; if so, the file need not be sent.
     """
 
     path: str

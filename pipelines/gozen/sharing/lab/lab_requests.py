@@ -31,7 +31,7 @@ class Sending(Selection):
 
 
 class SharingWith(Selection):
-    """Files, the users and groups that shall see them, and their rights."""
+    """Files, users and groups that should see them, and their rights."""
 
     users: tuple[str, ...] = Field((), max_length=_MOST)
     groups: tuple[str, ...] = Field((), max_length=_MOST)

@@ -38,7 +38,7 @@ class LabUpload(Progress):
         threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self) -> None:
-        """End it soon; what has arrived is kept, so that a later transfer continues."""
+        """End it soon; chunks that have arrived are kept, and a later transfer continues."""
         self._stop.set()
 
     def seen(self) -> dict[str, Any]:
