@@ -1,6 +1,6 @@
 """The picture of JupyterLab's dialog that shares files, as a small PNG.
 
-At the top of the repository: ``PYTHONPATH=. python docs/images/share_dialog.py docs/images/share-dialog.png``. It starts
+At the top of the repository: ``PYTHONPATH=. python docs/images/share_dialog.py docs/images/share-dialog.png``. It runs
 a JupyterLab and the Nextcloud of the tests, whose address in the picture is replaced by an example.
 """
 

@@ -161,7 +161,8 @@ def test_a_log_in_that_is_given_up_makes_no_app_password(lab: Lab, cloud: Sharin
     assert lab.ask("GET", "login")["state"] == "stopped"
     waiting = [one for one in threading.enumerate() if one.name.startswith("log-in")]
     for one in waiting:
-        one.join(60)
+        one.join(20)
+        assert not one.is_alive()
     assert cloud.login.agree(page, "hoshi", "of-hoshi", cloud.url)
     assert lab.ask("GET", "account")["account"] is None
     failed = lab.ask("POST", "login", {"url": f"{cloud.url}/elsewhere"})

@@ -15,7 +15,13 @@ from gozen.errors import BadRequest
 if TYPE_CHECKING:
     from gozen.sharing.people.share_tables import NewLink, ShareTable
 
-Path = Annotated[str, typer.Argument(metavar="PATH", help="File or folder in Nextcloud, from the top of your files.")]
+Path = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH",
+        help="File or folder in Nextcloud, from the top of your files; or of your home, if Nextcloud shows it.",
+    ),
+]
 Group = Annotated[list[str] | None, typer.Option("--group", help="A group; repeat the option for more.")]
 
 
