@@ -178,17 +178,18 @@ def test_send_share_link_and_withdraw(lab: Lab, cloud: SharingServer, plot: str)
     assert (seen["cloud"], seen["known"], seen["shown"], seen["shares"]) == (f"Gozen/{plot}", False, False, [])
     assert lab.sent(plot) == {"state": "done", "found": 9, "moved": 9, "files": 1}
     assert cloud.state.file("hoshi", f"Gozen/{plot}").read_bytes() == b"a picture"
-    (seen,) = lab.ask("POST", "shares", {"paths": [plot], "users": ["sora"], "groups": ["sky"], "write": True})["files"]
+    lab.ask("POST", "shares", {"paths": [plot], "users": ["sora"], "groups": ["sky"], "write": True})
+    (seen,) = lab.seen(plot)
     rows = {
         one["who"]: (one["kind"], one["name"], one["write"], one["reshare"], one["above"]) for one in seen["shares"]
     }
     assert rows == {"sora": ("user", "Sora Aoki", True, False, ""), "sky": ("group", "sky", True, False, "")}
-    made = lab.ask("POST", "links", {"paths": [plot], "password": True, "expires": "30d", "label": "talk"})
-    (link,) = made["links"]
+    (link,) = lab.ask("POST", "links", {"paths": [plot], "password": True, "expires": "30d", "label": "talk"})["links"]
     assert len(link["password"]) == 20
     assert link["qr"].startswith("data:image/svg+xml")
-    assert [one["label"] for one in made["files"][0]["shares"] if one["url"] == link["url"]] == ["talk"]
-    for one in made["files"][0]["shares"]:
+    (seen,) = lab.seen(plot)
+    assert [one["label"] for one in seen["shares"] if one["url"] == link["url"]] == ["talk"]
+    for one in seen["shares"]:
         lab.ask("DELETE", "shares", {"id": one["id"]})
     assert lab.seen(plot)[0]["shares"] == []
     assert "CloudPathNotFound: cannot withdraw the share 77" in lab.refused("DELETE", "shares", {"id": "77"})
@@ -260,7 +261,8 @@ def test_a_home_that_nextcloud_shows_is_shared_without_a_transfer(
     assert "does not know this file of your home yet" in seen["message"]
     assert lab.sent(plot) == {"state": "done", "found": 0, "moved": 0, "files": 0}
     storage.scan()
-    (seen,) = lab.ask("POST", "shares", {"paths": [plot], "users": ["sora"]})["files"]
+    lab.ask("POST", "shares", {"paths": [plot], "users": ["sora"]})
+    (seen,) = lab.seen(plot)
     assert [one["who"] for one in seen["shares"]] == ["sora"]
 
 

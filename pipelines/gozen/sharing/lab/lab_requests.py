@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gozen.errors import BadRequest
 
-_MOST = 1000
+_MOST = 100
 Asked = TypeVar("Asked", bound="LabRequest")
 
 

@@ -35,20 +35,18 @@ class LabShares:
             return {"files": [_seen(cloud, one) for one in places]}
 
     def share(self, places: Sequence[Place], asked: SharingWith) -> dict[str, Any]:
-        """Share files with users and groups; return who sees them then."""
+        """Share files with users and groups."""
+        rights = {"write": asked.write, "reshare": asked.reshare}
         with self._opened() as cloud:
             for one in places:
-                cloud.shares.share_with(one.cloud, asked.users, asked.groups, write=asked.write, reshare=asked.reshare)
-            return {"files": [_seen(cloud, one) for one in places]}
+                cloud.shares.share_with(one.cloud, asked.users, asked.groups, **rights)
+        return {}
 
     def link(self, places: Sequence[Place], asked: LinkTo) -> dict[str, Any]:
         """Make a public link to each of the files; return them, with their passwords."""
+        wish: dict[str, Any] = {"password": asked.password, "expires": asked.expires or None, "label": asked.label}
         with self._opened() as cloud:
-            made = [
-                cloud.shares.link(one.cloud, password=asked.password, expires=asked.expires or None, label=asked.label)
-                for one in places
-            ]
-            return {"links": [_link(one) for one in made], "files": [_seen(cloud, one) for one in places]}
+            return {"links": [_link(cloud.shares.link(one.cloud, **wish)) for one in places]}
 
     def withdraw(self, number: str) -> dict[str, Any]:
         """Withdraw a share."""

@@ -11,6 +11,7 @@
   const COMMAND = "gozen-share:open";
   const HERE = document.currentScript.src;
   const PAUSE_MS = 400;
+  const MOST = 100;
   const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="16"><path class="jp-icon3"
     fill="#616161" d="M15 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zm-9-2V7H4v3H1v2h3v3h2v-3h3v-2H6zm9 4c-2.7 0-8 1.3-8
     4v2h16v-2c0-2.7-5.3-4-8-4z"/></svg>`;
@@ -366,24 +367,27 @@
 
     async share(wish, overwrite = false) {
       this.repeat = () => this.share(wish, true);
-      await this.transfer(overwrite);
-      const { files } = await ask("POST", "shares", { paths: this.paths, ...wish });
-      this.done(files);
+      await this.sendAndAsk("shares", wish, overwrite);
     }
 
     async makeLink(wish, overwrite = false) {
       this.repeat = () => this.makeLink(wish, true);
-      await this.transfer(overwrite);
-      const { links, files } = await ask("POST", "links", { paths: this.paths, ...wish });
-      this.done(files);
+      const { links } = await this.sendAndAsk("links", wish, overwrite);
       this.show("link", ...links.map((one) => newLink(one)));
     }
 
-    done(files) {
-      if (this.closed) {
-        lab.apputils.Notification.success(say("{} is shared", this.paths.join(", ")));
+    /** Send the files, then ask for something; show who sees them afterwards, which an error may have changed too. */
+    async sendAndAsk(path, wish, overwrite) {
+      await this.transfer(overwrite);
+      try {
+        const answer = await ask("POST", path, { paths: this.paths, ...wish });
+        if (this.closed) {
+          lab.apputils.Notification.success(say("{} is shared", this.paths.join(", ")));
+        }
+        return answer;
+      } finally {
+        this.showFiles(await this.askFiles());
       }
-      this.showFiles(files);
     }
 
     // -- Transfers --
@@ -448,11 +452,11 @@
           const { contents } = app.serviceManager;
           const paths = selected();
           // Only these two drives show files of the lab.
-          if (paths.some((path) => !["", "RTC"].includes(contents.driveName(path)))) {
-            return lab.apputils.showErrorMessage(
-              say("Share through Nextcloud"),
-              say("These are not files of the lab. Copy them into it first."),
-            );
+          const refusal = paths.some((path) => !["", "RTC"].includes(contents.driveName(path)))
+            ? say("These are not files of the lab. Copy them into it first.")
+            : paths.length > MOST && say("Select at most {} files, or share their folder.", MOST);
+          if (refusal) {
+            return lab.apputils.showErrorMessage(say("Share through Nextcloud"), refusal);
           }
           return new ShareDialog(paths.map((path) => contents.localPath(path))).open();
         };
