@@ -56,7 +56,7 @@ def address(home: Path, cloud: SharingServer) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def page(address: str, browser: Browser) -> Iterator[Page]:
     found = browser.new_page(viewport={"width": 1200, "height": 860})
-    found.set_default_timeout(60_000)
+    found.set_default_timeout(30_000)
     wrong: list[str] = []
     found.on("pageerror", lambda error: wrong.append(str(error)))
     found.goto(address)

@@ -141,6 +141,7 @@
       this.parts.error.setAttribute("role", "alert");
       this.parts.progress.classList.add("gozen-line");
       this.parts.seen.setAttribute("aria-live", "polite");
+      this.parts.seen.tabIndex = -1;
       this.body = new lab.widgets.Widget({ node: make("div", { className: "gozen-Share" }) });
       const { account, places, seen, link, progress, error, forms } = this.parts;
       this.body.node.append(account, places, seen, link, progress, error, forms);
@@ -187,9 +188,8 @@
       } finally {
         this.enable(true);
         this.show("progress");
-        if (this.body.node.contains(focused)) {
-          focused.focus(); // a field that is disabled loses the focus
-        }
+        // A field that was disabled, or is gone, has lost the focus, and with it the dialog its keys.
+        (this.body.node.contains(focused) ? focused : this.parts.seen).focus();
       }
     }
 
