@@ -189,7 +189,9 @@
         this.enable(true);
         this.show("progress");
         // A field that was disabled, or is gone, has lost the focus, and with it the dialog its keys.
-        (this.body.node.contains(focused) ? focused : this.parts.seen).focus();
+        if (!this.body.node.closest(".jp-Dialog")?.contains(document.activeElement)) {
+          (this.body.node.contains(focused) ? focused : this.parts.seen).focus();
+        }
       }
     }
 
