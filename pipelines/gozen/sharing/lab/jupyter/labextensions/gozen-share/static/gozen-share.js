@@ -103,8 +103,8 @@
 
   /** A link to a page; an address of another kind, such as javascript:, stays text. */
   function address(url, text = url) {
-    const isPage = /^https?:\/\//.test(url);
-    return isPage ? make("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, text) : make("span", {}, url);
+    const properties = { href: url, target: "_blank", rel: "noopener noreferrer" };
+    return /^https?:\/\//.test(url) ? make("a", properties, text) : make("span", {}, url);
   }
 
   function copyButton(text) {
@@ -122,7 +122,8 @@
 
   function receiver(share) {
     if (share.kind === "link") {
-      return [say("anyone with the link"), share.password ? ` (${say("password")})` : "", share.label ? `: ${share.label}` : ""].join("");
+      const password = share.password ? ` (${say("password")})` : "";
+      return `${say("anyone with the link")}${password}${share.label ? `: ${share.label}` : ""}`;
     }
     const name = share.name && share.name !== share.who ? `${share.name} (${share.who})` : share.who;
     return share.kind === "group" ? say("group {}", name) : share.kind === "user" ? name : `${name} (${share.kind})`;
@@ -233,7 +234,8 @@
       for (const name of ["account", "places", "seen", "link"]) {
         this.show(name);
       }
-      const place = field(say("Address"), { type: "text", value: url, placeholder: "https://cloud.example.org" }, "gozen-wide");
+      const example = "https://cloud.example.org";
+      const place = field(say("Address"), { type: "text", value: url, placeholder: example }, "gozen-wide");
       place.input.inputMode = "url";
       const begin = make("button", { type: "submit", className: "gozen-main" }, say("Log in"));
       const form = this.form(say("Log in at your Nextcloud"), () => this.logIn(place.input.value), place.label, begin);
@@ -338,7 +340,8 @@
     }
 
     showForms() {
-      const who = field(say("Names"), { type: "text", placeholder: say("user names, with commas between them") }, "gozen-wide");
+      const hint = say("user names, with commas between them");
+      const who = field(say("Names"), { type: "text", placeholder: hint }, "gozen-wide");
       const groups = field(say("these are groups"), { type: "checkbox" });
       const write = field(say("may change it"), { type: "checkbox" });
       const reshare = field(say("may share it with others"), { type: "checkbox" });
@@ -354,13 +357,18 @@
         who.label, groups.label, write.label, reshare.label, share,
       );
 
-      const label = field(say("Label"), { type: "text", placeholder: say("only you see it"), maxLength: 255 }, "gozen-wide");
+      const forLabel = { type: "text", placeholder: say("only you see it"), maxLength: 255 };
+      const label = field(say("Label"), forLabel, "gozen-wide");
       const expires = field(say("Ends on"), { type: "date" });
       const password = field(say("with a new password"), { type: "checkbox" });
       const link = make("button", { type: "submit", className: "gozen-main" }, say("Make link"));
       const links = this.form(
         say("Public link"),
-        () => this.makeLink({ label: label.input.value, expires: expires.input.value, password: password.input.checked }),
+        () => this.makeLink({
+          label: label.input.value,
+          expires: expires.input.value,
+          password: password.input.checked,
+        }),
         label.label, expires.label, password.label, link,
       );
       this.show("forms", people, links);
