@@ -18,7 +18,7 @@ from tests.services.jupyter_lab import jupyter_lab, open_dialog, set_up
 from tests.services.nextcloud_server.people import Person
 from tests.services.nextcloud_server.sharing_server import SharingServer
 
-SIZE = {"width": 1120, "height": 800}
+SIZE = {"width": 1120, "height": 860}
 COLOURS = 128
 FILES = ("light-curve.ipynb", "light-curve.png", "light-curve.csv", "variable-stars.csv")
 RENAME = """

@@ -20,6 +20,7 @@ from .jupyter_lab import jupyter_lab, open_dialog, set_up
 from .nextcloud_server.people import Person
 from .nextcloud_server.sharing_server import SharingServer
 
+expect.set_options(timeout=30_000)  # a transfer may take a while on a machine with much to do
 HOSTILE = "<img src=x onerror='document.title=1'>.csv"
 
 
@@ -184,7 +185,7 @@ def test_several_files_by_the_button_and_the_palette(page: Page, cloud: SharingS
     expect(dialog.locator("tbody tr")).to_contain_text(["results/a.csvgroup sky", "results/b.csvgroup sky"])
     close(page)
     first.click()
-    page.keyboard.press("Control+Shift+c")
+    page.keyboard.press("Control+Shift+C")
     page.locator(".lm-CommandPalette-input").fill("Share through Nextcloud")
     page.keyboard.press("Enter")
     expect(page.locator(".jp-Dialog-header")).to_contain_text("Share a.csv")
