@@ -1,7 +1,7 @@
 """The picture of JupyterLab's dialog that shares files, as a small PNG.
 
-At the top of the repository: ``PYTHONPATH=. python docs/images/share_dialog.py docs/images/share-dialog.png``. It runs
-a JupyterLab and the Nextcloud of the tests, whose address in the picture is replaced by an example.
+At the top of the repository: ``PYTHONPATH=. python docs/images/share_dialog.py docs/images``. It runs a
+JupyterLab and the Nextcloud of the tests, whose address in the picture is replaced by an example.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def share(page: Page) -> None:
     dialog.locator(".gozen-new-link").wait_for()
 
 
-def main(target: str) -> None:
+def main(folder_of_pictures: str) -> None:
     """Take the picture."""
     persons = [Person("hoshi", "of-hoshi"), Person("sora", "of-sora", name="Sora Aoki")]
     with tempfile.TemporaryDirectory() as folder, SharingServer(Path(folder) / "server", persons) as cloud:
@@ -63,6 +63,7 @@ def main(target: str) -> None:
             share(page)
             page.evaluate(RENAME, account.url)
             shot = page.screenshot()
+    target = Path(folder_of_pictures) / "share-dialog.png"
     picture = Image.open(io.BytesIO(shot)).convert("RGB")
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
 
