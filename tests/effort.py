@@ -173,6 +173,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_s3_night": 55,
     "services/test_s3_rotation": 60,
     "services/test_simulate_objects": 15,
+    "services/test_share_dialog": 25,  # a JupyterLab and a browser
     "services/test_sharing_transfers": 25,
     "services/test_spark": 35,
     "services/test_sql": 25,

@@ -89,6 +89,8 @@ def lab_environment(settings: HubSettings) -> dict[str, str]:
         found["GOZEN_NEXTCLOUD_ACCOUNTS_URL"] = settings.nextcloud.service_url
     if settings.nextcloud.url:
         found["GOZEN_SHARING__URL"] = settings.nextcloud.url
+    if settings.nextcloud.home_folder:
+        found["GOZEN_SHARING__HOME_FOLDER"] = settings.nextcloud.home_folder
     return {**found, **shared_environment(settings)}
 
 

@@ -15,6 +15,11 @@ class NextcloudSettings(Group):
         pattern=r"^(https://\S+)?$",
         description="Default Nextcloud server of `gozen share login`; empty: the command needs an address",
     )
+    home_folder: str = Field(
+        "",
+        pattern=r"^[^/].*$|^$",
+        description="Path of the external storage that shows users' homes in Nextcloud, such as Lab; empty: none does",
+    )
     service_url: str = Field(
         "", description="Address of the service for accounts; empty: labs keep no accounts; the chart sets it"
     )

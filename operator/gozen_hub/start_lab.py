@@ -10,8 +10,10 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from gozen.sharing.lab import JUPYTER as SHARING
 from gozen_hub.full_home import RUNTIME, folders_elsewhere
 from gozen_hub.lab_memory import STARTUP, note_start
 
@@ -31,11 +33,22 @@ def main() -> None:
     source = os.environ.get(VARIABLE)
     if source:
         give_notebooks(Path(source), Path.home() / "notebooks")
-    # The extension for activity, no requests for news or updates to hosts outside, and no hidden folder as trash.
-    paths = [str(Path(__file__).with_name("jupyter")), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
-    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(paths)
+    os.environ.update(jupyter_paths(os.environ))
     command = [sys.executable, "-m", "jupyterhub.singleuser", *sys.argv[1:]]
     os.execv(sys.executable, command)  # noqa: S606 - signals must reach the lab itself
+
+
+def jupyter_paths(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which JupyterLab finds Gozen's parts before those of the user.
+
+    These are the extension for activity, no requests for news or updates to hosts outside, no hidden folder as trash,
+    and the dialog that shares files.
+    """
+    folders = {"JUPYTER_CONFIG_PATH": [Path(__file__).with_name("jupyter"), SHARING], "JUPYTER_PATH": [SHARING]}
+    return {
+        name: os.pathsep.join([*map(str, ours), *filter(None, [environment.get(name)])])
+        for name, ours in folders.items()
+    }
 
 
 def give_notebooks(source: Path, target: Path) -> list[str]:

@@ -134,6 +134,7 @@ def test_a_user_lands_on_the_data_and_runs_the_first_notebook(hub: Hub, browser:
     hub.open_notebook(page, "light-curve.ipynb")
     assert page.url.startswith(hub.user_url("hoshi"))
     assert page.locator("text=Jupyter news").count() == 0
+    assert page.locator(".jp-FileBrowser-toolbar [data-command='gozen-share:open']").count() == 1
     run_all(page)
     page.context.close()
 
@@ -156,6 +157,7 @@ def test_a_user_cannot_reach_the_lab_of_another(hub: Hub, browser: Browser) -> N
     token = hub.token_of(page)
     assert status(f"{hub.url}/hub/api/user", token) == 200
     assert status(f"{hub.user_url('hoshi')}/api/contents", token) == 403
+    assert status(f"{hub.user_url('hoshi')}/gozen/share/account", token) == 403
     assert status(f"{hub.url}/hub/api/users/hoshi", token) == 404
     assert status(f"{hub.user_url('hoshi')}/api/contents", "f" * 32) == 403
     page.goto(f"{hub.user_url('hoshi')}/lab")

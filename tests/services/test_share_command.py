@@ -20,8 +20,8 @@ import httpx
 import pytest
 from tests.free_ports import free_port
 
-from gozen.cli import share
 from gozen.cli.call import run
+from gozen.sharing import installed
 
 from .nextcloud_server.people import Person
 from .nextcloud_server.sharing_server import SharingServer
@@ -223,7 +223,7 @@ def test_in_a_lab_of_a_hub_that_keeps_no_accounts_nothing_is_written(
 
 
 def test_a_machine_without_the_packages_is_told_how_to_get_them(gozen: Gozen, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(share, "find_spec", lambda name: None if name == "segno" else name)
+    monkeypatch.setattr(installed, "find_spec", lambda name: None if name == "segno" else name)
     assert failed(gozen, "list") == "gozen: BadRequest: gozen share needs segno: run pip install 'gozen[sharing]'"
 
 

@@ -17,10 +17,10 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 IMAGES = ROOT / "docs" / "images"
 PLANES = ("pipelines/gozen", "operator/gozen_operator", "operator/gozen_hub")
 TASKS = [line.split("|")[1:-1] for line in PAGE.split("## Where do I put")[1].splitlines() if line.startswith("| ")]
-MADE_UP = {"exposure.json", "gozen.toml"}
-"""Objects of an archive, and a file of users."""
+MADE_UP = {"exposure.json", "gozen.toml", "words.ja.json"}
+"""Objects of an archive, and a file of users; the last one is in a folder that its row names."""
 BASES = [ROOT, *(ROOT / plane for plane in PLANES), ROOT / "tests"]
-PATH = re.compile(r"`([a-z_]\w*(?:/\w[\w.-]*)*\.(?:py|toml|ya?ml|json)|[a-z]+/[a-z]\w*/Dockerfile)`")
+PATH = re.compile(r"`([a-z_]\w*(?:/\w[\w.-]*)*\.(?:js|py|toml|ya?ml|json)|[a-z]+/[a-z]\w*/Dockerfile)`")
 
 
 def rooms() -> list[str]:

@@ -121,6 +121,38 @@ def test_the_values_of_the_page_for_administrators_do_what_it_says(chart: helm.C
     assert namespace_of("hoshi", "gozen-user") == "gozen-user-hoshi"
 
 
+def test_labs_name_the_storage_and_write_as_the_owner_of_the_page(chart: helm.Chart) -> None:
+    page = PAGE.read_text("utf-8")
+    (homes,) = re.findall(r'```yaml title="homes-values.yaml"\n(.*?)```', page, re.DOTALL)
+    found = settings_in(rendered(chart, hub(yaml.safe_load(textwrap.dedent(homes.rstrip(" ")))["hub"]["settings"])))
+    (mount,) = re.findall(r"occ files_external:create /(\w+) ", page)
+    assert lab_environment(found)["GOZEN_SHARING__HOME_FOLDER"] == mount
+    lab = pod_traits(found)
+    owners = re.findall(r"anonuid=(\d+),anongid=(\d+)", page)
+    assert owners == [(str(lab["uid"]), str(lab["gid"]))]
+    assert (lab["fs_gid"], lab["pod_security_context"]["runAsNonRoot"]) == (lab["gid"], True)
+
+
+OCC = {
+    "app:enable": r"\w+",
+    "user_oidc:provider": r"\w+( --[a-z-]+=\S+)+",
+    "files_external:create": r"/\w+ local null::null -c datadir='/[^']+'",
+    "files_external:option": r"\d+ (filesystem_check_changes [01]|enable_sharing (true|false))",
+    "files_external:applicable": r"--add-user",
+    "files_external:scan": r"\d+",
+    "files:scan": r"--path='/\w+/files/\w+'",
+}
+"""Commands of Nextcloud's manual for administrators, each with the arguments that the page may give."""
+
+
+def test_the_page_gives_commands_of_nextclouds_manual() -> None:
+    page = re.sub(r"\\\n\s*", "", PAGE.read_text("utf-8"))
+    given = re.findall(r"\bocc ([a-z_]+:[a-z]+) ?([^`\n]*)", page)
+    assert {command for command, _ in given} == OCC.keys()
+    for command, words in given:
+        assert re.fullmatch(OCC[command], words.strip()), f"occ {command} {words}"
+
+
 def test_the_pod_is_restricted(manifests: list[Manifest]) -> None:
     found = pod(manifests, "nextcloud")
     assert (found["securityContext"]["runAsNonRoot"], found["serviceAccountName"]) == (True, "gozen-nextcloud")

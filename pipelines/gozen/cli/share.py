@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import typer
 
 from gozen.cli import share_files, share_login, share_people
-from gozen.errors import BadRequest
+from gozen.sharing.installed import check_installed
 
 app = typer.Typer(help="Share files and folders through your Nextcloud.", no_args_is_help=True)
 
@@ -25,6 +23,4 @@ app.command("logout", rich_help_panel=_ACCOUNT)(share_login.logout)
 
 @app.callback()
 def _installed() -> None:
-    missing = [name for name in ("httpx", "defusedxml", "keyring", "segno") if find_spec(name) is None]
-    if missing:
-        raise BadRequest(f"gozen share needs {' and '.join(missing)}: run pip install 'gozen[sharing]'")
+    check_installed("gozen share")

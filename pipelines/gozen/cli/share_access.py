@@ -28,6 +28,13 @@ def connecting(settings: SharingSettings) -> Connecting:
     return connect
 
 
+def cloud_path(ctx: typer.Context, text: str) -> str:
+    """Return the path in Nextcloud that is meant: if Nextcloud shows the home, a file of the home may be named."""
+    from gozen.sharing.home_folder import home_folder
+
+    return home_folder(invocation(ctx).settings().sharing).meant(text)
+
+
 @contextmanager
 def open_shares(ctx: typer.Context) -> Iterator[Shares]:
     """Yield the shares of the user's account."""

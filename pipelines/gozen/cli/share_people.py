@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gozen.cli.console import messages, results, say
-from gozen.cli.share_access import open_shares
+from gozen.cli.share_access import cloud_path, open_shares
 from gozen.cli.table_output import Csv, Form, Json, show, write_json
 from gozen.errors import BadRequest
 
 if TYPE_CHECKING:
     from gozen.sharing.people.share_tables import NewLink, ShareTable
 
-Path = Annotated[str, typer.Argument(metavar="PATH", help="File or folder in Nextcloud, from the top of your files.")]
+Path = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH",
+        help="File or folder in Nextcloud, from the top of your files; or of your home, if Nextcloud shows it.",
+    ),
+]
 Group = Annotated[list[str] | None, typer.Option("--group", help="A group; repeat the option for more.")]
 
 
@@ -34,6 +40,7 @@ def with_(
     To change the rights of a share, run the command again with other options. It does not make a second share.
     """
     form = Form(csv=csv, json=json)
+    path = cloud_path(ctx, path)
     with open_shares(ctx) as shares:
         found = shares.share_with(path, users or (), group or (), write=write, reshare=reshare)
     _print(found, form, f"{path} is shared with")
@@ -62,6 +69,7 @@ def link(
     """Make a public link to a file or folder, and print its address and a QR code."""
     if password and new_password:
         raise BadRequest("give only one of --password and --new-password")
+    path = cloud_path(ctx, path)
     secret: str | bool = _asked_password() if password else new_password
     with open_shares(ctx) as shares:
         found = shares.link(path, password=secret, expires=expires, label=label or "", upload=upload)
@@ -81,6 +89,7 @@ def list_(
 ) -> None:
     """List what you share, or who can see one file or folder, also through shares of the folders that contain it."""
     form = Form(csv=csv, json=json)
+    path = cloud_path(ctx, path)
     with open_shares(ctx) as shares:
         found = shares.of(path) if path.strip("/") else shares.all()
     _print(found, form, f"{path} is seen by" if path else "you share")
@@ -106,6 +115,7 @@ def withdraw(
         raise BadRequest(
             "name PATH with --user, --group, --label, --links or --all, or name a share by its number with --id"
         )
+    path = cloud_path(ctx, path)
     with open_shares(ctx) as shares:
         selected = chosen(shares.of(path), path, choice) if path else list(number or ())
         shares.withdraw(selected)

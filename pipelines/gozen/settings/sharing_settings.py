@@ -28,6 +28,10 @@ class SharingSettings(SettingsSection):
     ca_file: Path | None = Field(
         None, description="File with the certificates of the only authorities that are trusted; default: the system's"
     )
+    home_folder: str | None = Field(
+        None, description="Path of the external storage in Nextcloud that shows the user's home; default: none does"
+    )
+    lab_folder: str = Field("Gozen", description="Folder in Nextcloud to which the dialog of JupyterLab sends files")
     connections: int = Field(8, ge=1, le=64, description="Number of requests at the same time")
     chunk_mb: float = Field(16.0, ge=5.25, le=5000, description="Size of the chunks in which larger files are sent, MB")
     connect_timeout_s: float = Field(10.0, gt=0, description="Timeout of a connection to the server, seconds")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from gozen.sharing.account import Account
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.current_account import current_account
 from gozen.sharing.file_listing import Entry
+from gozen.sharing.home_folder import HomeFolder, home_folder
 from gozen.sharing.html_table import Table, size_text
 from gozen.sharing.people.shares import Shares
 from gozen.sharing.remote_files import RemoteFiles
@@ -50,7 +52,7 @@ def connect(account: Account | None = None, settings: SharingSettings | None = N
     account = account or current_account(chosen)
     options = TransferOptions(upload=UploadOptions(chunk_bytes=int(chosen.chunk_mb * 10**6)))
     notes = TransferNotes(chosen.state.expanduser(), account)
-    return Cloud(connection_for(account, chosen), notes, options)
+    return Cloud(connection_for(account, chosen), notes, options, home_folder(chosen))
 
 
 def connection_for(account: Account, settings: SharingSettings, *, log_in: bool = True) -> Connection:
@@ -96,8 +98,11 @@ class Cloud:
     Transfers can be interrupted at any time; the same call continues them.
     """
 
-    def __init__(self, connection: Connection, notes: TransferNotes, options: TransferOptions) -> None:
+    def __init__(
+        self, connection: Connection, notes: TransferNotes, options: TransferOptions, home: HomeFolder | None = None
+    ) -> None:
         self.connection, self._notes, self._options = connection, notes, options
+        self.home = home or HomeFolder(Path.home())
         self._remote = RemoteFiles(connection)
 
     def __repr__(self) -> str:
@@ -118,7 +123,17 @@ class Cloud:
     @functools.cached_property
     def shares(self) -> Shares:
         """The shares of this account."""
-        return Shares(self.connection, self._remote)
+        return Shares(self.connection, self._remote, home=self.home)
+
+    def path_of(self, file: str | Path) -> str:
+        """Return the path in Nextcloud of a file of this home, which Nextcloud shows without a transfer.
+
+        Raises
+        ------
+        BadRequest
+            Nextcloud does not show it: it is not in the home, or the setting ``sharing.home_folder`` is empty.
+        """
+        return self.home.path_of(Path(file))
 
     def put(
         self,
@@ -128,6 +143,7 @@ class Cloud:
         overwrite: bool = False,
         progress: Progress | None = None,
         check: bool = True,
+        stop: threading.Event | None = None,
     ) -> Transfers:
         """Send files and folders into a folder in Nextcloud.
 
@@ -143,6 +159,8 @@ class Cloud:
             Whether files that have changed in Nextcloud are overwritten.
         check
             Whether a file that cannot be sent raises an error. If not, only its outcome contains the error.
+        stop
+            If another thread sets it, the transfer ends with `gozen.sharing.pauses.Stopped`.
 
         Raises
         ------
@@ -151,7 +169,8 @@ class Cloud:
         """
         options = dataclasses.replace(self._options, overwrite=overwrite)
         many = [paths] if isinstance(paths, str | Path) else paths
-        done = PutTree(self._remote, self._notes, options, progress or Progress()).put([Path(one) for one in many], to)
+        tree = PutTree(self._remote, self._notes, options, progress or Progress(), stop)
+        done = tree.put([Path(one) for one in many], to)
         return done.check() if check else done
 
     def get(

@@ -61,12 +61,12 @@ class _Folder(FolderResource):
 
 class _Provider(FilesystemProvider):
     def __init__(self, state: State) -> None:
-        super().__init__(str(state.root), fs_opts={})
+        super().__init__(str(state.root), fs_opts={"follow_symlinks": True})
         self.state = state
 
     def get_resource_inst(self, path: str, environ: Environ) -> Any:
         place = Path(self._loc_to_file_path(path, environ))
-        if not place.exists():
+        if not self.state.is_found(place):
             return None
         return (_Folder if place.is_dir() else _File)(path, environ, str(place))
 

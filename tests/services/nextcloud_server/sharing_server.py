@@ -67,4 +67,6 @@ class SharingServer(NextcloudServer):
 
     def _kind_of(self, user: str, path: str) -> str | None:
         place = self.state.file(user, path)
+        if not self.state.is_known(place):
+            return None
         return "folder" if place.is_dir() else "file" if place.is_file() else None

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import normalize
 
+from .external_storage import ExternalStorage
+
 
 @dataclass
 class State:
@@ -32,6 +34,8 @@ class State:
         replaced keeps the old one.
     forgets_uploads
         Whether it has lost what its cache knew about uploads in chunks, as a server with an object store may.
+    storages
+        Folders outside that users see among their files.
     """
 
     root: Path
@@ -44,6 +48,7 @@ class State:
     ignores_checksums: bool = False
     forgets_uploads: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
+    storages: list[ExternalStorage] = field(default_factory=list)
     _checksums: dict[Path, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -67,6 +72,22 @@ class State:
     def file(self, user: str, path: str) -> Path:
         """Return the place of a file; Nextcloud keeps names in the composed Unicode form."""
         return self.files(user) / normalize("NFC", path.strip("/"))
+
+    def show(self, user: str, path: str, folder: Path, *, checks: bool = True) -> ExternalStorage:
+        """Show a folder of this machine among the files of a user."""
+        mount = self.file(user, path)
+        mount.symlink_to(folder, target_is_directory=True)
+        found = ExternalStorage(mount, folder, checks)
+        self.storages.append(found)
+        return found
+
+    def is_known(self, file: Path) -> bool:
+        """Tell whether the server knows a file; it may not know one of an external storage."""
+        return all(one.knows(file) for one in self.storages if one.has(file))
+
+    def is_found(self, file: Path) -> bool:
+        """Tell whether a direct access finds a file."""
+        return file.exists() and all(one.accessed(file) for one in self.storages if one.has(file))
 
     def set_checksum(self, file: Path, checksum: str) -> None:
         """Keep the checksum that a client has sent; the server does not verify it."""

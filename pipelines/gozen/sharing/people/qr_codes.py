@@ -16,6 +16,14 @@ def qr_text(address: str) -> str:
     return out.getvalue().rstrip("\n")
 
 
+def qr_address(address: str) -> str:
+    """Return a QR code as the address of a picture (``data:``), for a page."""
+    import segno
+
+    picture: str = segno.make(address, micro=False).svg_data_uri(scale=_MODULE_PX, dark="black", light="white")
+    return picture
+
+
 def qr_svg(address: str) -> str:
     """Return a QR code as an SVG element, black on white, with a title."""
     import segno

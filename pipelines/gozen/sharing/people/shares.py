@@ -11,6 +11,7 @@ from gozen.errors import CloudPathNotFound, SharingError, UnexpectedAnswer
 from gozen.sharing.capabilities import PATH as CAPABILITIES
 from gozen.sharing.capabilities import Capabilities, read_capabilities
 from gozen.sharing.cloud_connection import Connection
+from gozen.sharing.home_folder import HomeFolder
 from gozen.sharing.ocs_answers import OcsRefusal, records, value_at
 from gozen.sharing.ocs_calls import OcsCalls
 from gozen.sharing.people.refusals import link_refused, no_such_path, path_refused, receiver_refused
@@ -46,14 +47,20 @@ class Shares:
         The files of the account.
     today
         Returns the present day.
+    home
+        The home that Nextcloud shows; None if it shows none.
     """
 
     def __init__(
-        self, connection: Connection, files: RemoteFiles, today: Callable[[], dt.date] = dt.date.today
+        self,
+        connection: Connection,
+        files: RemoteFiles,
+        today: Callable[[], dt.date] = dt.date.today,
+        home: HomeFolder | None = None,
     ) -> None:
         self._calls = OcsCalls(connection)
         self._me = connection.account.id
-        self._files, self._today = files, today
+        self._files, self._today, self._home = files, today, home
 
     def capabilities(self) -> Capabilities:
         """Return what the server can do, and what its administrator allows now."""
@@ -90,7 +97,7 @@ class Shares:
         CloudRefused
             The server does not allow it; the message has its words.
         """
-        path = _shareable(path)
+        path = self._shareable(path)
         wanted = receivers(users, groups, self._me)
         before = {(one.kind, one.who): one for one in self._of(path)}
         rights = rights_of(folder=write and self._is_folder(path), write=write, reshare=reshare)
@@ -129,7 +136,7 @@ class Shares:
         CloudRefused
             The server does not allow it; the message has its words.
         """
-        path = _shareable(path)
+        path = self._shareable(path)
         today = self._today()
         secret = new_password(self.capabilities().least_password) if password is True else password or ""
         wish = check_link(LinkWish(secret, expiry_day(expires, today), label, upload), today)
@@ -152,7 +159,7 @@ class Shares:
         CloudPathNotFound
             There is no such path.
         """
-        path = _shareable(path)
+        path = self._shareable(path)
         parts = [str(one) for one in (PurePosixPath(path), *PurePosixPath(path).parents) if str(one) != "."]
         return ShareTable(
             [one for part in parts for one in self._of(part, "list the shares of")], f"only you see {path}"
@@ -180,6 +187,18 @@ class Shares:
                 raise CloudPathNotFound(
                     f"cannot withdraw {what}: {answer.said}; `gozen share list` shows the numbers of your shares"
                 )
+
+    def _shareable(self, path: str) -> str:
+        found = check_path(path)
+        if not found:
+            raise CloudPathNotFound("the whole cloud cannot be shared: name a file or folder in it")
+        # Nextcloud notices a new file of the home only at a direct access such as this one.
+        if self._home is not None and self._home.shows(found) and self._files.find(found, "share") is None:
+            raise CloudPathNotFound(
+                f"cannot share {found}: Nextcloud does not know this file of your home yet; open its folder in "
+                "Nextcloud, or wait for the next scan"
+            )
+        return found
 
     def _is_folder(self, path: str) -> bool:
         found = self._files.find(path, "share")
@@ -228,10 +247,3 @@ def _only(data: Any, path: str) -> Share:
             "`gozen share list` shows whether it was made"
         )
     return found[0]
-
-
-def _shareable(path: str) -> str:
-    found = check_path(path)
-    if not found:
-        raise CloudPathNotFound("the whole cloud cannot be shared: name a file or folder in it")
-    return found

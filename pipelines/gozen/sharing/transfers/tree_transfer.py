@@ -55,8 +55,15 @@ class TreeTransfer:
         Is set if the user interrupts the transfer.
     """
 
-    def __init__(self, remote: RemoteFiles, notes: TransferNotes, options: TransferOptions, progress: Progress) -> None:
-        self.stop = threading.Event()
+    def __init__(
+        self,
+        remote: RemoteFiles,
+        notes: TransferNotes,
+        options: TransferOptions,
+        progress: Progress,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self.stop = stop or threading.Event()
         self.remote = RemoteFiles(remote.connection.stoppable(self.stop), remote.root)
         self.notes, self.options, self.progress = notes, options, progress
         self._transfers, self._lock = Transfers(), threading.Lock()

@@ -1,0 +1,92 @@
+"""Which file a path of the lab's file browser is, and where it is, or will be, in Nextcloud."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gozen.errors import BadRequest
+from gozen.sharing.home_folder import HomeFolder
+from gozen.sharing.remote_names import check_path, joined
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file or folder of the lab.
+
+    Parameters
+    ----------
+    path
+        Its path in the file browser.
+    file
+        Where it is on this machine.
+    cloud
+        Its path in Nextcloud.
+    shown
+        Whether Nextcloud shows the home; if so, the file need not be sent.
+    """
+
+    path: str
+    file: Path
+    cloud: str
+    shown: bool
+
+
+@dataclass(frozen=True)
+class LabPlaces:
+    """The places of all files of a lab.
+
+    Parameters
+    ----------
+    root
+        The top folder of the file browser.
+    home
+        The home, and the folder in Nextcloud that shows it.
+    folder
+        The folder in Nextcloud to which files are sent.
+    hidden
+        Whether the file browser shows hidden files.
+    """
+
+    root: Path
+    home: HomeFolder
+    folder: str
+    hidden: bool = False
+
+    def of(self, paths: Sequence[str]) -> list[Place]:
+        """Return the places of paths; raises as `file_below`."""
+        return [self._of(path) for path in paths]
+
+    def _of(self, path: str) -> Place:
+        file = file_below(self.root, path, hidden=self.hidden)
+        shown = self.home.cloud_path(file)
+        cloud = shown or joined(check_path(self.folder), check_path(path))
+        return Place(path.strip("/"), file, cloud, shown is not None)
+
+
+def file_below(root: Path, path: str, *, hidden: bool = False) -> Path:
+    """Return the file that a path of the file browser names.
+
+    Raises
+    ------
+    BadRequest
+        It is not below the top folder of the file browser, is hidden, or does not exist.
+    """
+    parts = [part for part in path.split("/") if part]
+    if not parts:
+        raise BadRequest("the top folder of the file browser cannot be shared: select a file or folder in it")
+    if ".." in parts or "\0" in path or "\\" in path:
+        raise BadRequest(f"{path!r} is not a path of the file browser: select the file there")
+    if not hidden and any(part.startswith(".") for part in parts):
+        raise BadRequest(f"{path} is hidden, so it is not shared: use `gozen share put` for it")
+    top = root.resolve()
+    file = top.joinpath(*parts)
+    if not file.resolve().is_relative_to(top):
+        raise BadRequest(
+            f"{path} is a link that leads out of the folder of the file browser: use `gozen share put` for it"
+        )
+    if not os.access(file, os.R_OK):
+        raise BadRequest(f"{path} does not exist, or cannot be read: select it again in the file browser")
+    return file

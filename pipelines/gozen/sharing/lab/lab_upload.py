@@ -1,0 +1,91 @@
+"""One transfer to Nextcloud in a thread: its progress, and its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gozen.errors import GozenError
+from gozen.sharing.cloud import Cloud
+from gozen.sharing.lab.lab_places import Place
+from gozen.sharing.pauses import Stopped
+from gozen.sharing.transfers.outcomes import FileOutcome
+from gozen.sharing.transfers.progress import Progress
+
+
+class LabUpload(Progress):
+    """Sends files in a thread; other threads may ask how far it is.
+
+    Parameters
+    ----------
+    opened
+        Opens the files of the account.
+    places
+        The files.
+    overwrite
+        Whether files that have changed in Nextcloud are replaced.
+    """
+
+    def __init__(self, opened: Callable[[], Cloud], places: Sequence[Place], *, overwrite: bool = False) -> None:
+        self._opened, self._places, self._overwrite = opened, places, overwrite
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self._state: dict[str, Any] = {"state": "running"}
+        self._found = self._moved = self._files = 0
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def stop(self) -> None:
+        """End it soon; chunks that have arrived are kept, and a later transfer continues."""
+        self._stop.set()
+
+    def seen(self) -> dict[str, Any]:
+        """Return the state: ``running``, ``done``, ``stopped``, or ``failed`` with the name of the error and a message.
+
+        The numbers are bytes found and sent so far, and files that have ended.
+        """
+        with self._lock:
+            return {**self._state, "found": self._found, "moved": self._moved, "files": self._files}
+
+    def found(self, size: int) -> None:
+        """Count what is to be sent."""
+        with self._lock:
+            self._found += size
+
+    def moved(self, size: int) -> None:
+        """Count what has been sent."""
+        with self._lock:
+            self._moved += size
+
+    def finished(self, outcome: FileOutcome) -> None:
+        """Count a file."""
+        with self._lock:
+            self._files += 1
+
+    def _run(self) -> None:
+        try:
+            with self._opened() as cloud:
+                for folder, places in _by_folder(self._places).items():
+                    files = [one.file for one in places]
+                    cloud.put(files, folder, overwrite=self._overwrite, progress=self, stop=self._stop)
+            ended = {"state": "done"}
+        except Stopped:
+            ended = {"state": "stopped"}
+        except GozenError as error:
+            ended = {"state": "failed", "error": error.name, "message": str(error)}
+        except Exception as error:
+            ended = {"state": "failed", "error": type(error).__name__, "message": f"the transfer failed: {error!r}"}
+            raise
+        finally:
+            with self._lock:
+                self._state = ended
+
+
+def _by_folder(places: Sequence[Place]) -> dict[str, list[Place]]:
+    found: dict[str, list[Place]] = {}
+    for one in places:
+        if not one.shown:
+            found.setdefault(one.cloud.rpartition("/")[0], []).append(one)
+    return found

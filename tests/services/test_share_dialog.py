@@ -1,0 +1,204 @@
+"""The dialog "Share through Nextcloud" in a real JupyterLab, with a browser and the Nextcloud of the tests.
+
+Covered: the button, the menu entry and the palette; log-in, share, link, end, in English and dark, with the keyboard;
+names that look like HTML; the progress of a transfer, a conflict, Japanese. Not here: what the lab's server refuses
+(services/test_share_dialog_server.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from .chromium import CONTRAST, chromium
+from .jupyter_lab import jupyter_lab, open_dialog, set_up
+from .nextcloud_server.people import Person
+from .nextcloud_server.sharing_server import SharingServer
+
+expect.set_options(timeout=30_000)  # a transfer may take a while on a machine with much to do
+HOSTILE = "<img src=x onerror='document.title=1'>.csv"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharingServer]:
+    sora = Person("sora", "of-sora", name="<b>Sora</b> Aoki", groups=("sky",))
+    with SharingServer(tmp_path_factory.mktemp("server"), [Person("hoshi", "of-hoshi"), sora]) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("home")
+    (found / "work" / "results").mkdir(parents=True)
+    for name in ("lc.png", HOSTILE, "big.bin", "results/a.csv", "results/b.csv"):
+        (found / "work" / name).write_bytes(b"content")
+    set_up(found, theme="JupyterLab Dark")
+    return found
+
+
+@pytest.fixture(scope="module")
+def address(home: Path, cloud: SharingServer) -> Iterator[str]:
+    environment = {"GOZEN_SHARING__URL": cloud.url, "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+    with jupyter_lab(home / "work", home, environment) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(address: str, browser: Browser) -> Iterator[Page]:
+    found = browser.new_page(viewport={"width": 1200, "height": 860})
+    found.set_default_timeout(30_000)
+    wrong: list[str] = []
+    found.on("pageerror", lambda error: wrong.append(str(error)))
+    found.goto(address)
+    found.wait_for_selector(".jp-DirListing-item")
+    yield found
+    assert wrong == []
+    found.close()
+
+
+def close(page: Page) -> None:
+    """Close the dialog by the keyboard."""
+    page.keyboard.press("Escape")
+    expect(page.locator(".jp-Dialog-content")).to_have_count(0)
+
+
+def logged_in(page: Page, cloud: SharingServer, dialog: Locator) -> None:
+    """Log in, if nobody has."""
+    forms = dialog.locator("form h3")
+    forms.first.wait_for()
+    if "Log in" in str(forms.first.text_content()):
+        dialog.get_by_role("button", name="Log in").click()
+        target = str(dialog.locator(".gozen-progress a").get_attribute("href"))
+        with page.context.expect_page() as opened:
+            dialog.locator(".gozen-progress a").click()
+        opened.value.fill("input[name=user]", "hoshi")
+        opened.value.fill("input[name=password]", "of-hoshi")
+        opened.value.click("button")
+        opened.value.wait_for_selector("text=Account connected")
+        assert target.startswith(f"{cloud.url}/login/v2/flow/")
+        opened.value.close()
+    dialog.get_by_role("button", name="Log out").wait_for()
+
+
+def test_log_in_share_link_and_withdraw(page: Page, cloud: SharingServer) -> None:
+    dialog = open_dialog(page, "lc.png")
+    logged_in(page, cloud, dialog)
+    assert page.evaluate(f"({CONTRAST})().filter(([_, text]) => document.querySelector('.gozen-Share')"
+                         ".textContent.includes(text))") == []  # fmt: skip
+    expect(dialog).to_contain_text("To share, the lab sends it to Nextcloud: Gozen/lc.png")
+    names = dialog.get_by_label("Names")
+    names.fill("soar")
+    names.press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("did you mean sora?")
+    expect(names).to_be_focused()
+    names.fill("sora")
+    dialog.get_by_label("may change it").check()
+    names.press("Enter")
+    row = dialog.locator("tbody tr")
+    expect(row).to_contain_text(["<b>Sora</b> Aoki (sora)read and write"])
+    assert cloud.state.file("hoshi", "Gozen/lc.png").read_bytes() == b"content"
+
+    dialog.get_by_label("Label").fill("for the referee")
+    dialog.get_by_label("with a new password").check()
+    dialog.get_by_role("button", name="Make link").click()
+    expect(row).to_have_count(2)
+    link = dialog.locator(".gozen-new-link")
+    assert str(link.locator("a").get_attribute("href")).startswith(f"{cloud.url}/s/")
+    assert len(str(link.locator("code").text_content())) == 20
+    assert link.locator("img").evaluate("(one) => one.naturalWidth") > 50
+    expect(row.filter(has_text="for the referee")).to_contain_text("anyone with the link (password)")
+
+    for left in (1, 0):
+        dialog.get_by_role("button", name="Withdraw").first.click()
+        expect(row).to_have_count(left)
+    expect(dialog).to_contain_text("Only you.")
+    assert not cloud.book.items
+    close(page)
+
+
+def test_a_name_that_looks_like_html_is_text(page: Page, cloud: SharingServer) -> None:
+    dialog = open_dialog(page, HOSTILE)
+    logged_in(page, cloud, dialog)
+    expect(dialog.locator(".jp-Dialog-header")).to_contain_text(HOSTILE)
+    dialog.get_by_label("Names").fill("<i>nobody</i>")
+    dialog.get_by_label("Names").press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text(f"cannot share Gozen/{HOSTILE} with the user <i>nobody</i>")
+    dialog.get_by_label("Label").fill("<b>label</b>")
+    dialog.get_by_label("Label").press("Enter")
+    expect(dialog.locator("tbody tr")).to_contain_text(["<b>label</b>"])
+    assert dialog.locator("img:not([src^='data:']), b, i").count() == 0
+    assert page.title() != "1"
+    close(page)
+
+
+def test_a_transfer_shows_its_progress_and_a_conflict_is_the_users_to_decide(
+    page: Page, cloud: SharingServer, home: Path
+) -> None:
+    cloud.put("hoshi", "Gozen/big.bin", b"of somebody else")
+    with (home / "work" / "big.bin").open("wb") as file:
+        file.truncate(40_000_000)
+    held, real = threading.Event(), cloud._answer_dav
+
+    def slow(environ: Any, start: Any) -> Any:
+        if environ["REQUEST_METHOD"] == "MOVE":
+            held.wait(60)
+        return real(environ, start)
+
+    cloud.routes.insert(0, ("/remote.php/dav/uploads", slow))
+    dialog = open_dialog(page, "big.bin")
+    logged_in(page, cloud, dialog)
+    dialog.get_by_label("Names").fill("sora")
+    dialog.get_by_label("Names").press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("it is another file with this name")
+    dialog.get_by_role("button", name="Replace it in Nextcloud").click()
+    expect(dialog.locator(".gozen-progress")).to_contain_text("40.0 MB of 40.0 MB sent")
+    assert float(str(dialog.locator("progress").evaluate("(one) => one.value"))) == 1.0
+    expect(dialog.get_by_label("Names")).to_be_disabled()
+    held.set()
+    expect(dialog.locator("tbody tr")).to_contain_text(["Sora"])
+    close(page)
+
+
+def test_several_files_by_the_button_and_the_palette(page: Page, cloud: SharingServer) -> None:
+    page.locator(".jp-DirListing-item", has_text="results").dblclick()
+    first = page.locator(".jp-DirListing-item", has_text="a.csv")
+    first.click()
+    page.locator(".jp-DirListing-item", has_text="b.csv").click(modifiers=["Shift"])
+    page.locator(".jp-FileBrowser-toolbar [data-command='gozen-share:open']").click()
+    dialog = page.locator(".jp-Dialog-content")
+    logged_in(page, cloud, dialog)
+    expect(dialog.locator(".jp-Dialog-header")).to_contain_text("Share 2 files")
+    dialog.get_by_label("Names").fill("sky")
+    dialog.get_by_label("these are groups").check()
+    dialog.get_by_role("button", name="Share", exact=True).click()
+    expect(dialog.locator("tbody tr")).to_contain_text(["results/a.csvgroup sky", "results/b.csvgroup sky"])
+    close(page)
+    first.click()
+    page.keyboard.press("Control+Shift+C")
+    page.locator(".lm-CommandPalette-input").fill("Share through Nextcloud")
+    page.keyboard.press("Enter")
+    expect(page.locator(".jp-Dialog-header")).to_contain_text("Share a.csv")
+    close(page)
+
+
+def test_a_japanese_lab_speaks_japanese(address: str, home: Path, browser: Browser) -> None:
+    set_up(home, language="ja_JP")
+    page = browser.new_page()
+    page.goto(address)
+    dialog = open_dialog(page, "lc.png", "Nextcloud で共有…")
+    expect(dialog.locator(".jp-Dialog-header")).to_contain_text("lc.png を共有")
+    expect(
+        dialog.get_by_role("button", name="リンクを作成").or_(dialog.get_by_role("button", name="ログイン"))
+    ).to_be_visible()
+    page.close()
