@@ -75,7 +75,9 @@ def write_there(server: SharingServer, name: str, text: str) -> None:
     server.state.file("observatory", f"{FOLDER}/{name}").write_text(text)
 
 
-def test_files_shares_and_link(server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]) -> None:
+def test_files_shares_and_link(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
     done = folder().publish(files, SEEN)
     assert (done.folder, done.sent, done.equal) == (FOLDER, 2, 0)
     assert there(server) == {one.name: f"{one.name} of the first run" for one in files}
@@ -164,7 +166,9 @@ def test_a_user_who_does_not_exist_is_said_and_the_others_see_it(
 ) -> None:
     wish = SharingWish(frozenset({SORA, ("user", "soar"), ("group", "skyy")}), LinkProperties())
     for _ in range(2):
-        with pytest.raises(CloudPathNotFound, match=r"no group of this name: did you mean sky\? \(and 1 more refusals\)"):
+        with pytest.raises(
+            CloudPathNotFound, match=r"no group of this name: did you mean sky\? \(and 1 more refusals\)"
+        ):
             folder().publish(files, wish)
         assert receivers(server) == [f"link {OF}", "sora"]
         assert len(there(server)) == 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from gozen.errors import CloudConflict, ExitCode, SharingError
@@ -218,7 +219,7 @@ class PublishedFolder:
         errors: dict[object, SharingError] = {}
         for kind, name in steps.make:
             users, groups = ([name], []) if kind == "user" else ([], [name])
-            _attempt((kind, name), lambda u=users, g=groups: self._shares.share_with(self._folder, u, g), errors)
+            _attempt((kind, name), partial(self._shares.share_with, self._folder, users, groups), errors)
         if steps.link is not None:
             done.link = steps.link.url
         elif wish.link is not None:

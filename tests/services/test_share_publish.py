@@ -1,0 +1,167 @@
+"""``gozen share publish`` and ``unpublish``: a reduced night appears in Nextcloud as colleagues read it.
+
+Covered: the table part, plots and page of a night and of single exposures, equal files of a second run, what the verb
+prints and its exit codes, a command that is killed. Not here: shares and interruptions at each request
+(services/test_publish_folder.py).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+import pytest
+
+from gozen.archive.stores.open_store import open_store
+from gozen.catalog import open_catalog
+from gozen.cli.call import run
+
+from .nextcloud_server import Fault
+from .nextcloud_server.people import Person
+from .nextcloud_server.sharing_server import SharingServer
+
+NIGHT = "20260115"
+Gozen = Callable[..., tuple[int, str, str]]
+WORDS = ("publish", NIGHT, "--run", "r1", "--folder", "Survey/M31", "--name", "kiso/tonight")
+
+
+@pytest.fixture
+def server(tmp_path: Path, reduced: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharingServer]:
+    """Return a server, with the environment of a pod that publishes from the archive of a reduced night."""
+    with SharingServer(tmp_path / "server", [Person("observatory", "x"), Person("sora", "x")]) as found:
+        account = found.account("observatory")
+        (tmp_path / "password").write_text(f"{account.password}\n")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("GOZEN_ARCHIVE", str(reduced / "archive"))
+        monkeypatch.setenv("GOZEN_SHARING__URL", account.url)
+        monkeypatch.setenv("GOZEN_SHARING__USER", account.user)
+        monkeypatch.setenv("GOZEN_SHARING__PASSWORD_FILE", str(tmp_path / "password"))
+        monkeypatch.setenv("GOZEN_SHARING__PATIENCE_S", "0")
+        monkeypatch.setenv("GOZEN_SHARING__STATE", str(tmp_path / "state"))
+        yield found
+
+
+@pytest.fixture
+def gozen(capsys: pytest.CaptureFixture[str]) -> Gozen:
+    """Run ``gozen share`` in this process, and return its exit code and what it printed on both channels."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run(["share", *words])
+        return (code, *capsys.readouterr())
+
+    return call
+
+
+def folder(server: SharingServer) -> Path:
+    return server.state.file("observatory", "Survey/M31")
+
+
+def names(server: SharingServer) -> list[str]:
+    return sorted(one.name for one in folder(server).iterdir() if not one.name.startswith(".gozen"))
+
+
+def test_a_night_appears_as_table_plots_and_page(
+    server: SharingServer, gozen: Gozen, reduced: Path, tmp_path: Path
+) -> None:
+    code, out, err = gozen(*WORDS, "--user", "sora", "--link", "--result", "result.json")
+    link = f"{server.url}/s/{server.book.items[-1].token}"
+    assert (code, out, err) == (0, f"Survey/M31: 5 sent, 0 equal\n{link}\n", "")
+    said = json.loads((tmp_path / "result.json").read_text())
+    assert said == {"folder": "Survey/M31", "link": link, "files": 5, "kept": 0}
+    ends = ("-light-curves.png", "-scatter.png", ".csv", ".html", ".parquet")
+    assert names(server) == [f"tonight{end}" for end in ends]
+    table = open_catalog(open_store(reduced / "archive"), "lightcurves").table()
+    rows = pq.read_table(folder(server) / "tonight.parquet")
+    assert rows.num_rows == table.num_rows > 1000
+    assert rows.schema.field("mag").metadata[b"unit"] == b"mag"
+    order = [("source_id", "ascending"), ("mjd", "ascending")]
+    wanted = table.select(rows.column_names).cast(rows.schema).sort_by(order)
+    for name in ("source_id", "mjd", "flux", "mag", "flags", "exposure", "filter"):
+        assert pc.all(pc.fill_null(pc.equal(rows.sort_by(order)[name], wanted[name]), True)).as_py()
+    text = pv.read_csv(folder(server) / "tonight.csv")
+    assert (text.num_rows, text.column_names) == (rows.num_rows, rows.column_names)
+    assert all(
+        (folder(server) / f"tonight-{one}.png").read_bytes().startswith(b"\x89PNG")
+        for one in ("scatter", "light-curves")
+    )
+    page = (folder(server) / "tonight.html").read_text()
+    assert f"<td>Nights</td><td>{NIGHT}</td>" in page
+    assert f"{rows.num_rows:,}" in page
+    assert '<img src="tonight-scatter.png"' in page
+    server.faults.log.clear()
+    assert gozen(*WORDS, "--user", "sora", "--link")[:2] == (0, f"Survey/M31: 0 sent, 5 equal\n{link}\n")
+    assert "PUT" not in {method for method, _ in server.faults.log}
+    assert gozen("unpublish", *WORDS[4:])[1] == "Survey/M31: 5 files removed, 2 shares withdrawn\n"
+    assert list(folder(server).iterdir()) == []
+
+
+def test_only_the_rows_of_the_selected_exposure(server: SharingServer, gozen: Gozen, reduced: Path) -> None:
+    table = open_catalog(open_store(reduced / "archive"), "lightcurves").table(["exposure"])
+    exposure = str(pc.min(table["exposure"].cast(pa.string())).as_py())
+    assert gozen("publish", "--exposure", exposure, "--folder", "One", "--name", "one")[0] == 0
+    rows = pq.read_table(server.state.file("observatory", "One/one.parquet"), columns=["exposure"])
+    assert pc.unique(rows["exposure"]).to_pylist() == [exposure]
+    assert 0 < rows.num_rows == pc.sum(pc.equal(table["exposure"], exposure)).as_py() < table.num_rows
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--folder", "a.", "--name", "x", NIGHT), 64, "UnsuitableName: the name 'a.' ends with a dot"),
+        (("--folder", "a", "--name", "x/", NIGHT), 64, "UnsuitableName: '' cannot be the name"),
+        (("--folder", "a", "--name", "x"), 64, "BadRequest: nothing is selected to publish"),
+        (("--folder", "a", "--name", "x", "19990101"), 64, "BadRequest: no selected exposure is reduced"),
+        (("--folder", "a", "--name", "x", NIGHT, "--link-days", "3"), 64, "BadRequest: --link-days and"),
+        (("--folder", "a", "--name", "x", NIGHT, "--link-password-file", "no"), 64, "cannot read the password of"),
+        (("--folder", "a", "--name", "x", NIGHT, "--user", "soar"), 64, "CloudPathNotFound: cannot share a with"),
+        (("--folder", "a", "--name", "x", NIGHT, "--table", "other"), 65, "MissingObject: "),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_published_is_one_line(
+    server: SharingServer, gozen: Gozen, words: tuple[str, ...], code: int, says: str
+) -> None:
+    found, out, err = gozen("publish", *words)
+    assert (found, out, len(err.splitlines())) == (code, "", 1), err
+    assert says in err
+
+
+def test_too_many_rows_are_refused_before_anything_is_sent(
+    server: SharingServer, gozen: Gozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOZEN_SHARING__PUBLISH_ROWS", "1000")
+    code, _, err = gozen(*WORDS)
+    assert (code, "more than 1,000 rows of the table lightcurves" in err) == (64, True)
+    assert server.faults.log == []
+
+
+def test_a_server_that_is_down_is_an_error_of_storage_and_a_revoked_password_is_not(
+    server: SharingServer, gozen: Gozen
+) -> None:
+    server.faults.choose = lambda *_: Fault.MAINTENANCE
+    code, _, err = gozen(*WORDS)
+    assert (code, "CloudUnavailable: " in err, "maintenance" in err) == (75, True, True)
+    server.faults.choose = lambda *_: Fault.REVOKED
+    code, _, err = gozen(*WORDS)
+    assert (code, "LogInRefused: " in err) == (64, True)
+
+
+def test_a_command_that_is_killed_is_run_again(server: SharingServer, gozen: Gozen) -> None:
+    server.faults.choose = lambda _, method, path: Fault.SILENT if (method, path[-4:]) == ("PUT", ".csv") else None
+    process = subprocess.Popen([Path(sys.executable).parent / "gozen", "share", *WORDS])
+    try:
+        assert server.faults.silent.wait(120)
+    finally:
+        process.kill()
+        process.wait()
+    server.faults.choose = lambda *_: None
+    server.faults.released.set()
+    assert "tonight.csv" not in names(server)
+    assert gozen(*WORDS)[1] == "Survey/M31: 4 sent, 1 equal\n"
