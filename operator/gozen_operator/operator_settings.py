@@ -66,7 +66,7 @@ class PublishSettings(BaseModel):
         "exists, is the password of links",
     )
     ca_map: str | None = Field(
-        None, description="ConfigMap whose key `ca.pem` has the certificates of the only authorities that are trusted"
+        None, description="ConfigMap whose key ca.pem has the certificates of the only authorities that are trusted"
     )
     service_account: str = Field("gozen-publish", description="Service account of the pods; its token is not mounted")
     archive_secret: str | None = Field(
