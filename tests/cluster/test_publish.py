@@ -8,18 +8,25 @@ do (tests/services/test_share_publish.py), a whole story on a node (test_story.p
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from tests.services.pages import Reader
 
 from .api_server import ApiServer
 from .processes import wait_until
 from .test_crds import LIGHTCURVES
 from .test_operator import NAMESPACE, Running, begin, get, server
+from .tools import tool
 
 pytestmark = pytest.mark.xdist_group("api")
 __all__ = ["server"]
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "publish-light-curves.md"
 NOW = "2030-01-01T00:00:00Z"
 LINK = "https://cloud.example.org/s/abc"
 PUBLISHED = json.dumps({"folder": "M31", "link": LINK, "files": 5, "kept": 0})
@@ -166,6 +173,26 @@ def test_a_nextcloud_that_stays_down_does_not_block_a_deletion(operator: Running
 def events(operator: Running, name: str) -> str:
     chosen = f"regarding.name={name}"
     return operator.kubectl("get", "events.v1.events.k8s.io", "--field-selector", chosen, "-o", "wide").stdout
+
+
+def test_the_page_says_what_happens(operator: Running, tmp_path: Path) -> None:
+    """Follow docs/how-to/publish-light-curves.md, while the pods of its LightCurveJob end."""
+    config = yaml.safe_load(operator.server.kubeconfig.read_text())
+    config["contexts"][0]["context"]["namespace"] = NAMESPACE
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    (tmp_path / "kubectl").symlink_to(tool("kubectl"))
+    result = PUBLISHED.replace("M31", "Survey/M31")
+    said = {"append": '{"exposures": 1, "rows": 7, "manifest": 3}', "pub-1": result, "pub-2": result}
+
+    def pods() -> None:
+        for name, message in said.items():
+            ends(operator, f"m31-20300105-{name}", 0, message)
+
+    playing = threading.Thread(target=pods)
+    playing.start()
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    Reader(tmp_path, KUBECONFIG=str(tmp_path / "kubeconfig"), PATH=path).follow(PAGE.read_text("utf-8"))
+    playing.join(60)
 
 
 def test_without_an_account_it_says_so(operator: Running, server: ApiServer, tmp_path: Any) -> None:
