@@ -17,7 +17,7 @@ from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.people.shares import Shares
 from gozen.sharing.publishing.decide_shares import SharingWish
 from gozen.sharing.publishing.publish_folder import PublishedFolder
-from gozen.sharing.publishing.published_record import LinkProperties, record_name
+from gozen.sharing.publishing.published_record import LinkProperties, record_name, records_folder
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import ConnectionLimits
 from gozen.sharing.transfers.transfer_notes import TransferNotes
@@ -62,9 +62,8 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def there(server: SharingServer) -> dict[str, str]:
-    """Return the content of the folder without the notes."""
-    found = sorted(server.state.file("observatory", FOLDER).iterdir())
-    return {one.name: one.read_text() for one in found if not one.name.startswith(".gozen")}
+    """Return the content of the folder."""
+    return {one.name: one.read_text() for one in sorted(server.state.file("observatory", FOLDER).iterdir())}
 
 
 def receivers(server: SharingServer) -> list[str]:
@@ -204,7 +203,7 @@ def test_a_damaged_note_is_named(
     server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
 ) -> None:
     folder().publish(files, SEEN)
-    write_there(server, record_name(OF), "{")
+    server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name(OF)}").write_text("{")
     with pytest.raises(UnreadableInput, match=r"is not a note of Gozen .* restore an earlier version"):
         folder().publish(files, SEEN)
 

@@ -65,7 +65,7 @@ def folder(server: SharingServer) -> Path:
 
 
 def names(server: SharingServer) -> list[str]:
-    return sorted(one.name for one in folder(server).iterdir() if not one.name.startswith(".gozen"))
+    return sorted(one.name for one in folder(server).iterdir())
 
 
 def test_a_night_appears_as_table_plots_and_page(

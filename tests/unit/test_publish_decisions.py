@@ -23,6 +23,7 @@ from gozen.sharing.publishing.published_record import (
     is_record,
     read_published,
     record_name,
+    records_folder,
 )
 
 NEW, OLD, THEIRS = "SHA256:a", "SHA256:b", "SHA256:c"
@@ -107,6 +108,7 @@ def test_a_note_is_read_as_it_was_written() -> None:
         assert read_published(one.to_json(), "M31/x") == one
         assert is_record(record_name(one.of))
     assert record_name("kiso/tonight") != record_name("kiso/before")
+    assert records_folder("M31") != records_folder("M33")
     assert not is_record("tonight.csv")
 
 

@@ -20,7 +20,13 @@ from gozen.sharing.people.share_records import Share
 from gozen.sharing.people.shares import Shares
 from gozen.sharing.publishing.decide_files import FileStep, is_ours, left_over, step_for
 from gozen.sharing.publishing.decide_shares import ShareSteps, SharingWish, share_steps
-from gozen.sharing.publishing.published_record import PublishedRecord, is_record, read_published, record_name
+from gozen.sharing.publishing.published_record import (
+    PublishedRecord,
+    is_record,
+    read_published,
+    record_name,
+    records_folder,
+)
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.remote_names import check_path, joined
 from gozen.sharing.transfers.local_file import LocalFile
@@ -58,9 +64,10 @@ class PublishOutcome:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A folder as it was found: its files, the notes in it, and its shares."""
+    """A folder as it was found: its files, its shares, the notes about it, and the file with the own note."""
 
     entries: Mapping[str, Entry]
+    record: Entry | None
     mine: PublishedRecord
     others: Sequence[PublishedRecord]
     shares: Sequence[Share]
@@ -90,6 +97,7 @@ class PublishedFolder:
         self._remote, self._notes, self._options = RemoteFiles(connection), notes, options
         self._shares = Shares(connection, self._remote)
         self._folder, self._of = check_path(folder), of
+        self._records = records_folder(self._folder)
 
     def publish(self, files: Iterable[Path], wish: SharingWish, password: str = "") -> PublishOutcome:
         """Send files that are new or have changed, and make and withdraw shares.
@@ -109,6 +117,7 @@ class PublishedFolder:
             Nextcloud cannot be reached, or refuses a file or share.
         """
         self._remote.make_folder(self._folder)
+        self._remote.make_folder(self._records)
         local, seen = {one.name: one for one in files}, self._look()
         steps = share_steps(wish, seen.mine, seen.others, seen.shares, self._of)
         sums = {name: self._sum(path, OURS) for name, path in local.items()}
@@ -140,24 +149,25 @@ class PublishedFolder:
         Files that somebody has changed stay, and so does the folder itself.
         """
         done = PublishOutcome(self._folder)
-        if self._remote.find(self._folder) is None:
+        if any(self._remote.find(one) is None for one in (self._folder, self._records)):
             return done
         seen = self._look()
         steps = share_steps(SharingWish(), seen.mine, seen.others, seen.shares, self._of)
         self._shares.withdraw(steps.withdraw)
         done.withdrawn = len(steps.withdraw)
         self._remove(sorted(seen.mine.files), seen, done)
-        record = seen.entries.get(record_name(self._of))
-        if record is not None:
-            self._remote.remove(record.path, record.etag)
+        if seen.record is not None:
+            self._remote.remove(seen.record.path, seen.record.etag)
         return done
 
     def _look(self) -> _Seen:
         entries = {one.name: one for one in self._remote.list(self._folder)}
-        records = {name: self._read(entry) for name, entry in entries.items() if is_record(name)}
-        mine = records.pop(record_name(self._of), PublishedRecord(self._of))
+        files = {one.name: one for one in self._remote.list(self._records) if is_record(one.name)}
+        records = {name: self._read(entry) for name, entry in files.items()}
+        name = record_name(self._of)
+        mine = records.pop(name, PublishedRecord(self._of))
         shares = [one for one in self._shares.of(self._folder) if one.path == self._folder]
-        return _Seen(entries, mine, list(records.values()), shares)
+        return _Seen(entries, files.get(name), mine, list(records.values()), shares)
 
     def _read(self, entry: Entry) -> PublishedRecord:
         answer = self._remote.connection.request(
@@ -167,14 +177,12 @@ class PublishedFolder:
 
     def _note(self, seen: _Seen, record: PublishedRecord) -> None:
         """Write the note, unless it is as it should be."""
-        name = record_name(self._of)
-        there = seen.entries.get(name)
-        if there is not None and seen.mine == record:
+        if seen.record is not None and seen.mine == record:
             return
         with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / name
+            path = Path(scratch) / record_name(self._of)
             path.write_bytes(record.to_json())
-            self._upload(path, there)
+            self._upload(path, self._records, seen.record)
 
     def _send(self, path: Path, checksum: str, seen: _Seen, done: PublishOutcome) -> bool:
         """Send a file if it is not there; return whether it is there now, as it is here."""
@@ -187,15 +195,15 @@ class PublishedFolder:
         elif step is FileStep.EQUAL:
             done.equal += 1
         else:
-            self._upload(path, there)
+            self._upload(path, self._folder, there)
             done.sent += 1
         return step is not FileStep.KEEP
 
-    def _upload(self, path: Path, there: Entry | None) -> None:
+    def _upload(self, path: Path, folder: str, there: Entry | None) -> None:
         with LocalFile(path) as file:
             replaced = there.etag if there is not None else None
             send(
-                self._remote, file, joined(self._folder, path.name),
+                self._remote, file, joined(folder, path.name),
                 replaced=replaced, notes=self._notes, options=self._options,
             )  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""The note of one publication, a hidden file in its folder: which files and shares are its own. No I/O.
+"""The note of one publication, a file in a hidden folder of the account: which files and shares are its own. No I/O.
 
-The note is in Nextcloud because a pod keeps nothing. It is written before the first file, and again at the end: what
-a run that was killed has done is known to the next one.
+The note is in Nextcloud because a pod keeps nothing, and not in the published folder because it names all receivers. It
+is written before the first file, and again at the end: what a run that was killed has done is known to the next one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gozen.errors import UnreadableInput
 
 Receiver = tuple[str, str]
 """Kind (``user`` or ``group``) and name."""
-_BEGIN, _END = ".gozen-published-", ".json"
+_TOP, _END = ".gozen-published", ".json"
 _VERSION = 1
 _DIGITS = 16
 
@@ -63,14 +63,23 @@ class PublishedRecord:
         return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False).encode()
 
 
+def records_folder(folder: str) -> str:
+    """Return the folder with the notes of all publications in a folder."""
+    return f"{_TOP}/{_digest(folder)}"
+
+
 def record_name(of: str) -> str:
     """Return the name of the file with the note of a publication."""
-    return f"{_BEGIN}{hashlib.sha256(of.encode()).hexdigest()[:_DIGITS]}{_END}"
+    return f"{_digest(of)}{_END}"
 
 
 def is_record(name: str) -> bool:
     """Tell whether a file has the name of a note."""
-    return name.startswith(_BEGIN) and name.endswith(_END)
+    return name.endswith(_END)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
 def read_published(data: bytes, path: str) -> PublishedRecord:
