@@ -16,6 +16,7 @@ from gozen.errors import CloudConflict, CloudPathNotFound, CloudRefused, GozenEr
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.people.shares import Shares
 from gozen.sharing.publishing.decide_shares import SharingWish
+from gozen.sharing.publishing.folder_files import FolderFiles
 from gozen.sharing.publishing.publish_folder import PublishedFolder
 from gozen.sharing.publishing.published_record import LinkProperties, record_name, records_folder
 from gozen.sharing.remote_files import RemoteFiles
@@ -24,6 +25,7 @@ from gozen.sharing.transfers.transfer_notes import TransferNotes
 
 from .nextcloud_server import Fault, Plan
 from .nextcloud_server.people import Person
+from .nextcloud_server.share_book import USER, SharedItem
 from .nextcloud_server.sharing_server import SharingServer
 
 FOLDER, OF = "Survey/M31", "kiso/tonight"
@@ -48,7 +50,8 @@ def connection(server: SharingServer) -> Iterator[Connection]:
 @pytest.fixture
 def folder(connection: Connection, tmp_path: Path) -> Callable[..., PublishedFolder]:
     def open_folder(of: str = OF) -> PublishedFolder:
-        return PublishedFolder(connection, FOLDER, of, TransferNotes(tmp_path / "state", connection.account))
+        notes = TransferNotes(tmp_path / "state", connection.account)
+        return PublishedFolder(FolderFiles(connection, FOLDER, of, notes))
 
     return open_folder
 
@@ -197,6 +200,19 @@ def test_two_publications_in_one_folder_keep_what_the_other_needs(
     assert sorted(there(server)) == ["tonight.csv", "tonight.html"]
     folder().remove()
     assert receivers(server) == []
+
+
+def test_another_publication_shares_it_at_the_same_moment(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    def meanwhile(_: int, method: str, path: str) -> None:
+        if method == "POST" and not server.book.items:
+            item = SharedItem("99", USER, "observatory", "observatory", f"/{FOLDER}", True, 1, receiver="sora")
+            server.book.items.append(item)
+
+    server.faults.choose = meanwhile
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    assert [one.id for one in server.book.items] == ["99"]
 
 
 def test_a_damaged_note_is_named(

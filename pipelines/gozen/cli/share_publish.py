@@ -95,6 +95,7 @@ def unpublish(ctx: typer.Context, folder: Folder, name: Name, result: Result = N
 def _open(called: Invocation, folder: str, name: str) -> Iterator[PublishedFolder]:
     from gozen.sharing.cloud import connection_for
     from gozen.sharing.current_account import current_account
+    from gozen.sharing.publishing.folder_files import FolderFiles
     from gozen.sharing.publishing.publish_folder import PublishedFolder
     from gozen.sharing.remote_names import check_name
     from gozen.sharing.transfers.transfer_notes import TransferNotes
@@ -103,7 +104,8 @@ def _open(called: Invocation, folder: str, name: str) -> Iterator[PublishedFolde
     settings = called.settings().sharing
     account = current_account(settings)
     with connection_for(account, settings) as connection:
-        yield PublishedFolder(connection, folder, name, TransferNotes(settings.state.expanduser(), account))
+        notes = TransferNotes(settings.state.expanduser(), account)
+        yield PublishedFolder(FolderFiles(connection, folder, name, notes))
 
 
 def _request(
