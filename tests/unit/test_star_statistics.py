@@ -50,3 +50,5 @@ def test_the_most_variable_stars_come_first_and_those_with_few_points_last() -> 
     assert len(few) < LEAST_POINTS
     found = statistics_of([sums_of(rows(n, mag)) for n, mag in ((1, quiet), (2, loud), (3, few), (4, quiet))])
     assert found.most_variable(3) == [2, 1, 4]
+    assert found.source_id[found.comparable].tolist() == [1, 2, 4]
+    assert statistics_of([sums_of(rows(3, few))]).comparable.all()

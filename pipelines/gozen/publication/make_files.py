@@ -79,8 +79,11 @@ def _draw(part: TablePart, parquet: Path, curves: Path, scatter: Path, name: str
         return []
     rows = rows_of_stars(parquet, chosen)
     write_picture(draw_lightcurves(rows, title=f"{name}: largest scatter for their errors", most=DRAWN), curves)
-    marked = frozenset(chosen)
-    write_picture(draw_scatter(stars.source_id, stars.mag, stars.scatter, marked=marked, title=name), scatter)
+    drawn = stars.comparable
+    figure = draw_scatter(
+        stars.source_id[drawn], stars.mag[drawn], stars.scatter[drawn], marked=frozenset(chosen), title=name
+    )
+    write_picture(figure, scatter)
     return [curves, scatter]
 
 

@@ -38,6 +38,12 @@ class StarStatistics:
     scatter: NDArray[np.float64]
     error: NDArray[np.float64]
 
+    @property
+    def comparable(self) -> NDArray[np.bool_]:
+        """Which stars have enough points, shape (stars,); all of them if none has."""
+        enough = self.points >= LEAST_POINTS
+        return enough if enough.any() else np.ones_like(enough)
+
     def most_variable(self, count: int) -> list[int]:
         """Return the stars whose scatter exceeds their errors most, the first one most, each once."""
         with np.errstate(divide="ignore", invalid="ignore"):
