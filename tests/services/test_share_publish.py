@@ -7,6 +7,7 @@ prints and its exit codes, a command that is killed. Not here: shares and interr
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 
 from gozen.archive.stores.open_store import open_store
 from gozen.catalog import open_catalog
+from gozen.cli import share
 from gozen.cli.call import run
 
 from .nextcloud_server import Fault
@@ -151,6 +153,19 @@ def test_a_server_that_is_down_is_an_error_of_storage_and_a_revoked_password_is_
     server.faults.choose = lambda *_: Fault.REVOKED
     code, _, err = gozen(*WORDS)
     assert (code, "LogInRefused: " in err) == (64, True)
+
+
+def test_pods_have_neither_a_keyring_nor_qr_codes(
+    server: SharingServer, gozen: Gozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image of pods has `httpx` and `defusedxml` only."""
+    find, missing = importlib.util.find_spec, ("keyring", "segno")
+    monkeypatch.setattr(share, "find_spec", lambda name: None if name in missing else find(name))
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert gozen(*WORDS, "--user", "sora", "--link")[0] == 0
+    assert gozen("unpublish", *WORDS[4:])[0] == 0
+    assert "needs keyring and segno" in gozen("list")[2]
 
 
 def test_a_command_that_is_killed_is_run_again(server: SharingServer, gozen: Gozen) -> None:
