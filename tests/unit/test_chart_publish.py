@@ -6,11 +6,13 @@ here: a network (cluster/test_policies.py), the Jobs themselves (unit/test_recon
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import helm_python as helm
 import pytest
+import yaml
 
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator.operator_settings import OperatorSettings, load_operator_settings
@@ -22,6 +24,7 @@ CLOUD: Manifest = {
     "url": "https://192.0.2.20:8443/cloud", "user": "observatory", "secretName": "gozen-nextcloud",
     "caBundle": "-----BEGIN CERTIFICATE-----",
 }  # fmt: skip
+PAGE = CHART.parents[1] / "docs" / "how-to" / "connect-your-nextcloud.md"
 TO = [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
 
 
@@ -116,6 +119,16 @@ def test_where_the_nextcloud_is(chart: helm.Chart, url: str, network: Manifest, 
 def test_values_that_make_no_sense_are_refused(chart: helm.Chart, change: Manifest, said: str) -> None:
     with pytest.raises(Exception, match=said):
         rendered(chart, S3 | {"nextcloud": CLOUD | change})
+
+
+def test_the_values_of_the_page_for_administrators_do_what_it_says(
+    chart: helm.Chart, operator_settings: Callable[..., OperatorSettings]
+) -> None:
+    (block,) = re.findall(r'```yaml title="publish-values.yaml"\n(.*?)```', PAGE.read_text("utf-8"), re.DOTALL)
+    values = S3 | yaml.safe_load(block)
+    assert operator_settings(values).publish.is_configured
+    (rule,) = one_of(rendered(chart, values), "NetworkPolicy", "-publish")["spec"]["egress"]
+    assert rule == {"ports": [{"protocol": "TCP", "port": 443}], "to": [{"ipBlock": {"cidr": "192.0.2.20/32"}}]}
 
 
 def test_settings_that_the_chart_sets_cannot_be_given(chart: helm.Chart) -> None:
