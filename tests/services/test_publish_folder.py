@@ -1,7 +1,7 @@
 """A published folder at the Nextcloud server of the tests: what is sent, shared, withdrawn, removed, and left alone.
 
 Covered: a second run, files that somebody changed, receivers and links that come and go, two publications in one
-folder, and a run that ends at each of its requests. Not here: what is published (services/test_share_publish.py);
+folder, and a run that ends at each of its requests. Not covered: what is published (services/test_share_publish.py);
 decisions alone (unit/test_publish_decisions.py).
 """
 

@@ -1,7 +1,7 @@
 """``gozen share publish`` and ``unpublish``: a reduced night appears in Nextcloud as colleagues read it.
 
 Covered: the table part, plots and page of a night and of single exposures, equal files of a second run, what the verb
-prints and its exit codes, a command that is killed. Not here: shares and interruptions at each request
+prints and its exit codes, a command that is killed. Not covered: shares and interruptions at each request
 (services/test_publish_folder.py).
 """
 

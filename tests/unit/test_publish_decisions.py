@@ -1,7 +1,7 @@
 """What a publication does with each file and share, and its note, without a server.
 
 Covered: files of people, of this and of earlier runs; shares of people and of other publications; links; damaged notes.
-Not here: carrying it out (services/test_publish_folder.py).
+Not covered: carrying it out (services/test_publish_folder.py).
 """
 
 from __future__ import annotations

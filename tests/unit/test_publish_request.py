@@ -1,6 +1,6 @@
 """`publish` of a LightCurveJob: which folders, receivers and links are accepted, and what an old manifest gets to hear.
 
-Not here: the same rules at an API server (cluster/test_crds.py).
+Not covered: the same rules at an API server (cluster/test_crds.py).
 """
 
 from __future__ import annotations

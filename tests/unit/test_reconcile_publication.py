@@ -1,7 +1,7 @@
 """What becomes of `publish` of a LightCurveJob: Jobs, conditions, retries, and the removal at its deletion.
 
 Covered: each state of an attempt, which failures are tried again and when, that a deletion ends, the manifests of the
-Jobs. Not here: the API server (cluster/test_publish.py), what the pods do (services/test_share_publish.py).
+Jobs. Not covered: the API server (cluster/test_publish.py), what the pods do (services/test_share_publish.py).
 """
 
 from __future__ import annotations
