@@ -1,7 +1,7 @@
 """What the chart makes for publishing in Nextcloud: nothing by default; account, policy, certificates, settings.
 
-Covered: that the operator's Jobs find all that they name, whom their pods may reach, and values that make no sense. Not
-here: a network (cluster/test_policies.py), the Jobs themselves (unit/test_reconcile_publication.py).
+Covered: that the operator's Jobs find all that they name, whom their pods may reach, and values that make no sense.
+Not covered: a network (cluster/test_policies.py), the Jobs themselves (unit/test_reconcile_publication.py).
 """
 
 from __future__ import annotations
