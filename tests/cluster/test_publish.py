@@ -1,8 +1,8 @@
 """`publish` of LightCurveJobs at a real API server: Jobs, the condition Published, deletion with and without removal.
 
 Covered: an operator process that publishes, tries again, publishes once more when asked, removes or leaves; that its
-pods are allowed where pods are restricted. Pods and the Job controller are played by the test. Not covered: what the pods
-do (tests/services/test_share_publish.py), a whole story on a node (test_story.py).
+pods are allowed where pods are restricted. Pods and the Job controller are played by the test. Not covered: what the
+pods do (tests/services/test_share_publish.py), a whole story on a node (test_story.py).
 """
 
 from __future__ import annotations

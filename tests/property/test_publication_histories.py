@@ -1,8 +1,8 @@
 """Random histories of a LightCurveJob that is published: pods end in any way, people change and delete it, time passes.
 
 In each history there is one Job at a time, a deletion comes to its end in time, what was published is removed before
-its finalizer goes, and what is left alone with a healthy Nextcloud is published and comes to rest. Not covered: index and
-API server (cluster/test_publish.py).
+its finalizer goes, and what is left alone with a healthy Nextcloud is published and comes to rest. Not covered: index
+and API server (cluster/test_publish.py).
 """
 
 from __future__ import annotations
