@@ -1,29 +1,37 @@
 """``gozen share publish`` and ``unpublish``: a reduced night appears in Nextcloud as colleagues read it.
 
 Covered: the table part, plots and page of a night and of single exposures, equal files of a second run, what the verb
-prints and its exit codes, a command that is killed. Not covered: shares and interruptions at each request
-(services/test_publish_folder.py).
+prints and its exit codes, a command that is killed, the commands of the operator's Jobs. Not covered: shares and
+interruptions at each request (services/test_publish_folder.py).
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
+from tests.cluster.certificates import Authority
 
 from gozen.archive.stores.open_store import open_store
 from gozen.catalog import open_catalog
 from gozen.cli import share
 from gozen.cli.call import run
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen_operator.operator_settings import OperatorSettings, PublishSettings
+from gozen_operator.process.read_sources import published_by
+from gozen_operator.reconcile.facts import PublishResult
+from gozen_operator.reconcile.publish_manifests import CA_MOUNT, NEXTCLOUD_MOUNT, publish_job, unpublish_job
 
 from .nextcloud_server import Fault
 from .nextcloud_server.people import Person
@@ -166,6 +174,60 @@ def test_pods_have_neither_a_keyring_nor_qr_codes(
     assert gozen(*WORDS, "--user", "sora", "--link")[0] == 0
     assert gozen("unpublish", *WORDS[4:])[0] == 0
     assert "needs keyring and segno" in gozen("list")[2]
+
+
+def test_the_pods_of_the_operator_publish_and_remove(tmp_path: Path, reduced: Path) -> None:
+    """Run the commands of both Jobs with their environment alone, the mounts in another folder."""
+    mounts = {NEXTCLOUD_MOUNT: tmp_path / "secret", CA_MOUNT: tmp_path / "ca", "/dev": tmp_path / "dev"}
+    for folder in mounts.values():
+        folder.mkdir()
+    authority = Authority(tmp_path / "authority")
+    tls = authority.server("cloud", ["127.0.0.1"], [])
+    with SharingServer(tmp_path / "server", [Person("observatory", "x"), Person("sora", "x")], tls=tls) as server:
+        (mounts[NEXTCLOUD_MOUNT] / "password").write_text(server.account("observatory").password)
+        (mounts[NEXTCLOUD_MOUNT] / "link-password").write_text("correct horse")
+        (mounts[CA_MOUNT] / "ca.pem").write_text(authority.certificate.read_text())
+        publish = PublishSettings(url=server.url, user="observatory", secret="s", ca_map="c")
+        settings = OperatorSettings(publish=publish)
+        request = {"folder": "Survey/$(M31)", "users": ["sora"], "link": True, "linkDays": 3, "linkPassword": True}
+        job = LightCurveJob.model_validate({
+            "apiVersion": "gozen.astro/v1alpha1", "metadata": {"name": "tonight", "namespace": "kiso", "uid": "u"},
+            "spec": {"selection": {"night": NIGHT}, "publish": request},
+        })  # fmt: skip
+        said = [
+            run_as_pod(manifest, mounts, reduced)
+            for manifest in (publish_job(job, settings), unpublish_job(job, settings))
+        ]
+        published, removed = (published_by([succeeded(text)]) for text in said)
+    assert published is not None
+    assert (published.folder, published.files) == ("Survey/$(M31)", 5)
+    assert published.link.startswith(f"{server.url}/s/")
+    assert removed == PublishResult("Survey/$(M31)", "", 0)
+    assert server.book.items == []
+
+
+def run_as_pod(manifest: dict[str, Any], mounts: Mapping[str, Path], reduced: Path) -> str:
+    """Run the command of a Job; return its termination message."""
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+
+    def here(text: str) -> str:
+        for mount, folder in sorted(mounts.items(), reverse=True):
+            text = text.replace(f"{mount}/", f"{folder}/")
+        return text
+
+    environment = {one["name"]: here(one["value"]) for one in container["env"]}
+    environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    environment |= {"HOME": str(mounts["/dev"]), "GOZEN_ARCHIVE": str(reduced / "archive")}
+    program = Path(sys.executable).parent / "gozen"
+    words = [here(one).replace("$$", "$") for one in container["args"]]  # Kubernetes makes one dollar of two
+    done = subprocess.run([program, *words], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return (mounts["/dev"] / "termination-log").read_text()
+
+
+def succeeded(message: str) -> dict[str, Any]:
+    """Return a pod that has ended with a message."""
+    return {"status": {"containerStatuses": [{"state": {"terminated": {"exitCode": 0, "message": message}}}]}}
 
 
 def test_a_command_that_is_killed_is_run_again(server: SharingServer, gozen: Gozen) -> None:
