@@ -167,13 +167,13 @@ def made(node: Node, namespace: str) -> None:
 def on_s3(node: Node, images: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Install Gozen with its archive on S3."""
     made(node, "on-s3")
-    folder = tmp_path_factory.mktemp("s3")
+    folder = tmp_path_factory.mktemp("cloud")
     authority = Authority(folder / "authority")
     tls = authority.server("cloud", [node.host_address], [])
     persons = [Person("observatory", "x"), Person("sora", "x")]
     with (
-        s3_server(folder, address=node.host_address) as server,
-        SharingServer(folder / "cloud", persons, tls=tls, address=node.host_address) as cloud,
+        s3_server(tmp_path_factory.mktemp("s3"), address=node.host_address) as server,
+        SharingServer(folder / "server", persons, tls=tls, address=node.host_address) as cloud,
     ):
         server.bucket("sky")
         given = f"--from-literal=credentials={CREDENTIALS}"
