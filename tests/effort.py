@@ -113,6 +113,7 @@ BUDGET_S: dict[str, float] = {
     "cluster/test_platform": 350,  # images, chart, a browser, labs, workers
     "cluster/test_platform_faults": 120,  # labs and workers, a browser; what is used up is used up for real
     "cluster/test_policies": 10,
+    "cluster/test_publish": 25,
     "cluster/test_secrets": 20,
     "cluster/test_story": 130,
     "cluster/test_user_credentials": 10,
@@ -174,6 +175,8 @@ BUDGET_S: dict[str, float] = {
     "services/test_s3_rotation": 60,
     "services/test_simulate_objects": 15,
     "services/test_share_dialog": 25,  # a JupyterLab and a browser
+    "services/test_publish_folder": 15,
+    "services/test_share_publish": 30,
     "services/test_sharing_transfers": 25,
     "services/test_spark": 35,
     "services/test_sql": 25,

@@ -96,6 +96,10 @@ WRONG: tuple[Any, ...] = (
 Spec = dict[str, Any]
 
 
+FOLDERS = ("M31", "Survey/M31", "$(HOME)/$$(a)", "--name=x", "été 100 % #1", ".hidden/観測")
+"""Folders that Nextcloud keeps, and that look like something else on a command line."""
+
+
 def resource(rng: random.Random, kind: str, name: str) -> dict[str, Any]:
     """Make a resource that its schema allows; of those that it refuses by a rule over several fields there are some."""
     spec = _object(rng, SCHEMAS[kind], ())
@@ -117,8 +121,21 @@ def _make_sense(rng: random.Random, kind: str, spec: Spec) -> None:
         spec |= {"instrument": "tomoe", "night": "20300101", "exposureId": rng.choice([1, 7, rng.randint(20, 49)])}
         spec["sensors"] = rng.sample(["111", "112", "113", "121", "122"], rng.randrange(5))
     if kind == "LightCurveJob":
+        if "publish" in spec:
+            publish_sense(rng, spec["publish"])
         spec["selection"].setdefault("night", "20300101")
         spec |= {"aperture": rng.choice([10, 21]), "cadence": "frame"}
+
+
+def publish_sense(rng: random.Random, publish: Spec) -> None:
+    """Change what a rule of `publish` refuses that its schema does not tell."""
+    publish["folder"] = rng.choice(FOLDERS)
+    for word in ("users", "groups"):
+        if word in publish:
+            publish[word] = [one for one in dict.fromkeys(publish[word]) if one]
+    if not publish.get("link"):
+        publish.pop("linkDays", None)
+        publish.pop("linkPassword", None)
 
 
 def spoiled(rng: random.Random, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,7 @@ KINDS = (
             ("ROWS", "integer", ".status.rows"),
             ("SUCCEEDED", "string", _condition("Succeeded", "status")),
             ("REASON", "string", _condition("Succeeded", "reason")),
+            ("PUBLISHED", "string", _condition("Published", "reason")),
         ),
     ),
 )

@@ -53,6 +53,46 @@ class PodSettings(BaseModel):
     queue: str | None = Field(None, description="Name of the LocalQueue, if the job queue Kueue is installed")
 
 
+class PublishSettings(BaseModel):
+    """Settings of the pods that publish light curves in a Nextcloud."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str | None = Field(None, description="Address of the Nextcloud; default: nothing is published")
+    user: str | None = Field(None, description="Name with which the account of the observatory logs in")
+    secret: str | None = Field(
+        None,
+        description="Secret whose key `password` is the app password of this account; its key `link-password`, if it "
+        "exists, is the password of links",
+    )
+    ca_map: str | None = Field(
+        None, description="ConfigMap whose key ca.pem has the certificates of the only authorities that are trusted"
+    )
+    service_account: str = Field("gozen-publish", description="Service account of the pods; its token is not mounted")
+    archive_secret: str | None = Field(
+        None, description="Secret with keys for S3 that can only read; default: `pods.secret`"
+    )
+    requests: dict[str, str] = Field({"cpu": "100m", "memory": "512Mi"}, description="As `pods.requests`")
+    limits: dict[str, str] = Field({"memory": "2Gi"}, description="As `pods.limits`")
+    retry_s: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds until the second attempt if Nextcloud cannot be reached; then twice as long each",
+    )
+    longest_retry_s: float = Field(3600.0, gt=0, description="Longest time between two attempts, seconds")
+    remove_patience_s: float = Field(
+        3600.0,
+        gt=0,
+        description="Seconds for which the deletion of a LightCurveJob with `onDelete: Remove` waits for the removal "
+        "of its files; then it is deleted, and the files stay",
+    )
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether light curves can be published."""
+        return bool(self.url and self.user and self.secret)
+
+
 def own_identity() -> str:
     """Return a name that no other process has, on this machine or another, now or later."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -130,6 +170,7 @@ class OperatorSettings(BaseSettings):
         900.0, gt=0, description="Longest duration of one reconcile, seconds; above it `/healthz` answers 503"
     )
     pods: PodSettings = PodSettings()
+    publish: PublishSettings = PublishSettings()
 
 
 def load_operator_settings(**given: Any) -> OperatorSettings:

@@ -18,8 +18,10 @@ import helm_python as helm
 from tests.services.s3_server import KEY, SECRET, S3Server, s3_server
 
 from gozen.resources.exposure import Exposure
+from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile.job_manifests import exposure_job
+from gozen_operator.reconcile.publish_manifests import publish_job
 
 from .custom_resources import adopt
 from .machine import run
@@ -162,6 +164,8 @@ def guarded(node: Node, folder: Path) -> Iterator[Guarded]:
         stack.enter_context(_servers(node, store, folder))
         secret = ("create", "secret", "generic", "gozen-s3", f"--from-literal=credentials={CREDENTIALS}")
         node.kubectl("--namespace", NAMESPACE, *secret, check=True)
+        password = ("create", "secret", "generic", "gozen-nextcloud", "--from-literal=password=x")
+        node.kubectl("--namespace", NAMESPACE, *password, check=True)
         config = stack.enter_context(helm.Config(kubeconfig_path=node.kubeconfig, namespace=NAMESPACE))
         adopt(node, NAMESPACE)
         config.install(CHART, "gozen", _values(node, store, images), namespace=NAMESPACE)
@@ -203,6 +207,13 @@ def _values(node: Node, store: S3Server, images: Mapping[str, str]) -> dict[str,
         "observer": {"enabled": True, "observatory": {"driver": "simulated"}, "resources": small},
         "operator": {"resources": small},
         "pods": small,
+        # Nothing of it is asked for but the port 443 of this computer.
+        "nextcloud": {
+            "url": f"https://{node.host_address}",
+            "user": "observatory",
+            "secretName": "gozen-nextcloud",
+            "resources": small,
+        },
         "networkPolicy": {
             "apiServer": {"to": [{"ipBlock": {"cidr": f"{node.address}/32"}}], "ports": [6443]},
             "metrics": {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": FAR}}}]},
@@ -214,20 +225,26 @@ def _values(node: Node, store: S3Server, images: Mapping[str, str]) -> dict[str,
     }
 
 
-def reduction_pod(
-    node: Node, name: str, program: str, arguments: Sequence[str] | None = None, labels: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Return a pod as the operator's Jobs have it, with a program of ours in the place of Gozen."""
+def _operator_settings(node: Node) -> OperatorSettings:
+    """Return the settings of pods with which the operator of the release runs."""
     listed = "jsonpath={.spec.template.spec.containers[0].env}"
     said = node.kubectl(
         "--namespace", NAMESPACE, "get", "deployment", "gozen-operator", "-o", listed, check=True
     ).stdout
-    prefix = "GOZEN_OPERATOR_PODS__"
-    given = {
-        one["name"].removeprefix(prefix).lower(): one["value"] for one in json.loads(said) if prefix in one["name"]
-    }
-    structured = {word: json.loads(given[word]) for word in ("requests", "limits")}
-    settings = OperatorSettings.model_validate({"pods": given | structured})
+    groups = {}
+    for group in ("pods", "publish"):
+        prefix = f"GOZEN_OPERATOR_{group.upper()}__"
+        given = {
+            one["name"].removeprefix(prefix).lower(): one["value"] for one in json.loads(said) if prefix in one["name"]
+        }
+        groups[group] = given | {word: json.loads(given[word]) for word in ("requests", "limits")}
+    return OperatorSettings.model_validate(groups)
+
+
+def reduction_pod(
+    node: Node, name: str, program: str, arguments: Sequence[str] | None = None, labels: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return a pod as the operator's Jobs have it, with a program of ours in the place of Gozen."""
     exposure = Exposure.model_validate(
         {
             "apiVersion": "gozen.astro/v1alpha1",
@@ -236,7 +253,31 @@ def reduction_pod(
             "spec": {"exposureId": 3, "night": "20260115", "object": "M101", "nframe": 6, "pipelines": ["wcs"]},
         }
     )
-    template = exposure_job(exposure, ["111"], settings)["spec"]["template"]
+    template = exposure_job(exposure, ["111"], _operator_settings(node))["spec"]["template"]
+    return _trial(template, name, program, arguments, labels)
+
+
+def publishing_pod(node: Node, name: str, program: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return a pod that publishes light curves, with a program of ours in the place of Gozen."""
+    job = LightCurveJob.model_validate(
+        {
+            "apiVersion": "gozen.astro/v1alpha1",
+            "kind": "LightCurveJob",
+            "metadata": {"name": name, "namespace": NAMESPACE, "uid": "1"},
+            "spec": {"selection": {"night": "20260115"}, "publish": {"folder": "M31"}},
+        }
+    )
+    template = publish_job(job, _operator_settings(node))["spec"]["template"]
+    return _trial(template, name, program, arguments, None)
+
+
+def _trial(
+    template: dict[str, Any],
+    name: str,
+    program: str,
+    arguments: Sequence[str] | None,
+    labels: Mapping[str, str] | None,
+) -> dict[str, Any]:
     (container,) = template["spec"]["containers"]
     container["command"] = [PYTHON, "-c", program]
     container["env"].append({"name": "JOB_COMPLETION_INDEX", "value": "0"})
@@ -249,8 +290,11 @@ def _addresses(node: Node, store: S3Server) -> dict[str, str]:
     """Start the pods around the release; return the address of each, and of those of the release."""
     ports = [str(port) for port in (*PORTS, store.endpoint.rpartition(":")[2])]
     inside = ("--namespace", NAMESPACE)
-    for who, labels in (("reduction", None), ("neighbour", {"app": "neighbour"}), ("far", {"app": "far"})):
-        pod = reduction_pod(node, who, FIRST + LISTENS, ["0.0.0.0", *ports], labels)
+    listens = FIRST + LISTENS, ["0.0.0.0", *ports]
+    around = {who: reduction_pod(node, who, *listens, {"app": who}) for who in ("neighbour", "far")}
+    around |= {"reduction": reduction_pod(node, "reduction", *listens)}
+    around |= {"publisher": publishing_pod(node, "publisher", *listens)}
+    for who, pod in around.items():
         pod["spec"]["securityContext"]["sysctls"] = [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]
         where = FAR if who == "far" else NAMESPACE
         if who == "far":
@@ -259,7 +303,7 @@ def _addresses(node: Node, store: S3Server) -> dict[str, str]:
     deployments = ("deployment/gozen-operator", "deployment/gozen-observer")
     ready = ("wait", "--for=condition=Available", "--timeout=240s", *deployments)
     node.kubectl(*inside, *ready, seconds=260, check=True)
-    found = {who: _address(node, NAMESPACE, who) for who in ("reduction", "neighbour")} | {
+    found = {who: _address(node, NAMESPACE, who) for who in ("reduction", "publisher", "neighbour")} | {
         "far": _address(node, FAR, "far")
     }
     for who in ("operator", "observer"):

@@ -11,10 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes import config
 
+from gozen_operator.api_server.client import KubeApi
+from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.crds import KINDS, definition, structural
+from gozen_operator.reconcile.object_fields import Key, parsed
 
 from .api_server import ApiServer
+from .processes import wait_until
 
 pytestmark = pytest.mark.xdist_group("api")
 
@@ -91,6 +96,25 @@ REFUSED: list[tuple[Manifest, list[Change], str]] = [
     (LIGHTCURVES, [(("spec", "cadence"), "night")], "write frame, the only cadence of this version"),
     (LIGHTCURVES, [(("spec", "cadence"), 0)], "write frame, the only cadence of this version"),
     (LIGHTCURVES, [(("spec", "aperture"), 1)], "greater than or equal to 2"),
+    (LIGHTCURVES, [(("spec", "publish"), True)], "spec.publish in body must be of type object"),
+    (LIGHTCURVES, [(("spec", "publish"), {})], "spec.publish.folder: Required value"),
+    (LIGHTCURVES, [(("spec", "publish"), {"folder": ""})], "should be at least 1 chars long"),
+    *[
+        (
+            LIGHTCURVES,
+            [(("spec", "publish"), {"folder": folder})],
+            "every part of folder needs a name that does not end",
+        )
+        for folder in ("/M31", "M31/", "a//b", "a/../b", "draft.", "a /b")
+    ],
+    *[
+        (LIGHTCURVES, [(("spec", "publish"), {"folder": folder})], "folder contains a backslash or a control character")
+        for folder in ("a\\b", "a\nb", "a\x7fb")
+    ],
+    (LIGHTCURVES, [(("spec", "publish"), {"folder": "é" * 128})], "a part of folder is longer than 255 bytes"),
+    (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "linkDays": 3})], "add link: true"),
+    (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "users": ["sora", "sora"]})], "Duplicate value"),
+    (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "onDelete": "Maybe"})], "Unsupported value"),
     (LIGHTCURVES, [(("metadata", "name"), "x" * 53)], "longer than 52"),
     (LIGHTCURVES, [(("metadata", "name"), "a.b")], "the name may contain only lower-case letters, digits and dashes"),
 ]
@@ -105,6 +129,9 @@ ACCEPTED: list[tuple[Manifest, list[Change]]] = [
     (LIGHTCURVES, [(("spec", "cadence"), "frame")]),
     (LIGHTCURVES, [(("spec", "selection"), {"region": {"ra": 1.0, "dec": 2.0, "radiusDeg": 0.1}})]),
     (LIGHTCURVES, [(("spec", "selection"), {"exposures": ["00000007"]})]),
+    (LIGHTCURVES, [(("spec", "publish"), {"folder": "été/100 % #1", "users": ["sora"], "groups": ["sky"]})]),
+    (LIGHTCURVES, [(("spec", "publish"), {"folder": "é" * 127, "link": True, "linkDays": 3, "linkPassword": True})]),
+    (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31/.hidden", "onDelete": "Remove"})]),
 ]
 FIXED: list[tuple[Manifest, Change, str]] = [
     (OBSERVATION, (("spec", "operations", 2), {"exposure": "M43"}), "the steps cannot be changed"),
@@ -124,13 +151,14 @@ FIXED: list[tuple[Manifest, Change, str]] = [
     (LIGHTCURVES, (("spec", "aperture"), 10), "aperture cannot be changed"),
     (LIGHTCURVES, (("spec", "targetCatalog"), "other"), "targetCatalog cannot be changed"),
 ]  # fmt: skip
+FIXED_FOLDER = "publish.folder cannot be changed"
 CHANGEABLE: list[tuple[Manifest, Change]] = [
     (OBSERVATION, (("spec", "suspend"), True)),
     (OBSERVATION, (("spec", "priority"), 0.9)),
     (OBSERVATION, (("spec", "timeWindow", "end"), "2030-01-01T21:00:00Z")),
     (EXPOSURE, (("spec", "retainRaw"), True)),
     (EXPOSURE, (("spec", "priorityClass"), "express")),
-    (LIGHTCURVES, (("spec", "publish"), True)),
+    (LIGHTCURVES, (("spec", "publish"), {"folder": "M31"})),
 ]
 
 
@@ -198,6 +226,51 @@ def test_what_may_change_changes(applied: ApiServer, manifest: Manifest, change:
     applied.kubectl("apply", "--dry-run=server", "-f", "-", stdin=changed(manifest, [change]), check=True)
 
 
+def test_a_folder_stays_while_its_readers_change(applied: ApiServer) -> None:
+    published = [(("spec", "publish"), {"folder": "M31", "users": ["sora"]})]
+    applied.kubectl("apply", "-f", "-", stdin=changed(LIGHTCURVES, published), check=True)
+    for publish in ({"folder": "M31", "link": True, "again": 1}, ABSENT):
+        words = ("apply", "--dry-run=server", "-f", "-")
+        applied.kubectl(*words, stdin=changed(LIGHTCURVES, [*published, (("spec", "publish"), publish)]), check=True)
+    done = applied.kubectl("apply", "-f", "-", stdin=changed(LIGHTCURVES, [(("spec", "publish"), {"folder": "M33"})]))
+    assert done.returncode != 0
+    assert FIXED_FOLDER in done.stderr
+
+
+def test_what_an_earlier_version_stored_gets_a_status_after_one_command(server: ApiServer) -> None:
+    """`publish` was a boolean with a default, so each stored LightCurveJob has it; docs/operations/upgrade.md."""
+    (kind,) = [one for one in KINDS if one.plural == "lightcurvejobs"]
+    earlier = copy.deepcopy(definition(kind))
+    spec = earlier["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec["properties"]["publish"] = {"type": "boolean", "default": False}
+    key = Key("LightCurveJob", "default", "earlier")
+    manifest = changed(LIGHTCURVES, [(("metadata", "name"), key.name)])
+    api = KubeApi(ApiConnection(config.new_client_from_config(str(server.kubeconfig))))
+    condition = {
+        "type": "Complete",
+        "status": "False",
+        "reason": "Running",
+        "lastTransitionTime": "2030-01-01T00:00:00Z",
+    }
+    server.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(earlier), check=True)
+    try:
+        wait_until(lambda: server.kubectl("apply", "-f", "-", stdin=manifest).returncode == 0, "the earlier form", 30)
+        wait_until(lambda: (api.get(key) or {})["spec"].get("publish") is False, "the default", 30)
+    finally:
+        server.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(definition(kind)), check=True)
+    stored = api.get(key)
+    assert stored is not None
+    assert stored["spec"]["publish"] is False
+    command = ("patch", "lightcurvejob", key.name, "--type=merge", "--patch", '{"spec": {"publish": null}}')
+    server.kubectl(*command, check=True)
+    stored = api.get(key)
+    assert stored is not None
+    written = api.write_status(key, stored["metadata"]["resourceVersion"], {"conditions": [condition]})
+    assert written is not None
+    assert parsed(written).spec.publish is None  # type: ignore[attr-defined]
+    server.kubectl("delete", "lightcurvejob", key.name, check=True)
+
+
 def test_a_misspelt_field_is_refused(server: ApiServer) -> None:
     done = server.kubectl("apply", "--dry-run=server", "-f", "-", stdin=changed(EXPOSURE, [(("spec", "nframes"), 3)]))
     assert done.returncode != 0
@@ -205,7 +278,7 @@ def test_a_misspelt_field_is_refused(server: ApiServer) -> None:
 
 
 def test_every_rule_has_a_manifest_that_is_refused() -> None:
-    said = [message for *_, message in (*REFUSED, *FIXED)]
+    said = [message for *_, message in (*REFUSED, *FIXED)] + [FIXED_FOLDER]
 
     def rules(node: Manifest) -> Iterator[str]:
         yield from (rule["message"] for rule in node.get("x-kubernetes-validations", []))

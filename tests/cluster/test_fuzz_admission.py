@@ -25,9 +25,10 @@ from tests.resource_fuzz import resource, spoiled
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen_operator.crds import KINDS
-from gozen_operator.operator_settings import OperatorSettings
+from gozen_operator.operator_settings import OperatorSettings, PublishSettings
 from gozen_operator.reconcile.job_manifests import exposure_job, lightcurve_job
 from gozen_operator.reconcile.object_fields import parsed
+from gozen_operator.reconcile.publish_manifests import publish_job, unpublish_job
 from gozen_operator.reconcile.refused import problems
 
 from .access import ADMIN
@@ -39,7 +40,9 @@ from .test_operator import NAMESPACE, SENSORS, begin, get, server
 pytestmark = pytest.mark.xdist_group("api")
 assert server
 FUZZED = "fuzzed admissions"
-SETTINGS = OperatorSettings(namespaces=(NAMESPACE,))
+SETTINGS = OperatorSettings(
+    namespaces=(NAMESPACE,), publish=PublishSettings(url="https://cloud", user="observatory", secret="nextcloud")
+)
 PLURALS = {kind.name: kind.plural for kind in KINDS}
 Answer = tuple[int, dict[str, Any]]
 Ask = Callable[[str, str, dict[str, Any]], Answer]
@@ -61,20 +64,20 @@ def ask(server: ApiServer) -> Ask:
 
 
 def check_job(ask: Ask, one: Any) -> bool:
-    """Check that the server accepts the Job of a resource; tell whether it has one."""
+    """Check that the server accepts the Jobs of a resource; tell whether it has one."""
+    jobs = []
     if isinstance(one, LightCurveJob):
-        job = lightcurve_job(one, SETTINGS)
+        jobs = [lightcurve_job(one, SETTINGS)]
+        if one.spec.publish is not None:
+            jobs += [publish_job(one, SETTINGS), unpublish_job(one, SETTINGS)]
     elif isinstance(one, Exposure) and one.spec.exposure_id and one.spec.night:
-        job = exposure_job(one, list(one.spec.sensors) or ["111"], SETTINGS)
-    else:
-        return False
-    code, said = ask("batch/v1", "jobs", job)
-    assert code == 201, said["message"]
-    assert (
-        said["spec"]["template"]["spec"]["containers"][0]["args"]
-        == job["spec"]["template"]["spec"]["containers"][0]["args"]
-    )
-    return True
+        jobs = [exposure_job(one, list(one.spec.sensors) or ["111"], SETTINGS)]
+    for job in jobs:
+        code, said = ask("batch/v1", "jobs", job)
+        assert code == 201, said["message"]
+        (given,), (taken,) = (found["spec"]["template"]["spec"]["containers"] for found in (job, said))
+        assert taken["args"] == given["args"]
+    return bool(jobs)
 
 
 @pytest.mark.parametrize("kind", list(PLURALS))

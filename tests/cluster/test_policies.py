@@ -1,8 +1,8 @@
 """The chart's NetworkPolicies on a network that enforces them, attacked from inside the pods.
 
-Covered: a reduction pod, the operator and the observer reach what they need and nothing else: not the metadata address,
-the node, other pods and namespaces, the API server or an external address, unless needed; a pod is protected from its
-start; incoming connections; without the policies the same attacks reach everything. Not covered: templates
+Covered: a reduction pod, a pod that publishes, the operator and the observer reach what they need and nothing else: not the
+metadata address, the node, other pods and namespaces, the API server or an external address, unless needed; a pod is
+protected from its start; incoming connections; without the policies the same attacks reach everything. Not covered: templates
 (tests/unit/test_chart).
 """
 
@@ -24,7 +24,7 @@ SHUT = ("reduction ", "operator", "observer")
 
 @pytest.mark.parametrize(
     ("who", "wanted"),
-    [("reduction", WORKS), ("operator", WORKS | API), ("observer", WORKS | API)],
+    [("reduction", WORKS), ("publisher", WORKS | {"host 443"}), ("operator", WORKS | API), ("observer", WORKS | API)],
 )
 def test_a_pod_reaches_what_it_needs_and_nothing_else(gozen_guarded: Guarded, who: str, wanted: set[str]) -> None:
     own = {name for name, _, address, _ in gozen_guarded.targets() if address == gozen_guarded.addresses[who]}

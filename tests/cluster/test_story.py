@@ -20,8 +20,11 @@ from typing import Any
 import helm_python as helm
 import numpy as np
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import yaml
+from tests.services.nextcloud_server.people import Person
+from tests.services.nextcloud_server.sharing_server import SharingServer
 from tests.services.pages import Reader
 from tests.services.s3_server import KEY, SECRET, s3_server
 
@@ -31,6 +34,7 @@ from gozen.catalog import open_catalog
 from gozen.settings import StorageSettings
 from gozen.simulator import truth_tables
 
+from .certificates import Authority
 from .custom_resources import adopt
 from .node import Node
 from .own_images import load_own_images
@@ -59,6 +63,7 @@ spec:
   - pointing: { ra: 83.8, dec: 10.0 }
   - exposure: orion
 """
+PUBLISHES = "app.kubernetes.io/component=publish"
 TONIGHT = """
 apiVersion: gozen.astro/v1alpha1
 kind: LightCurveJob
@@ -78,6 +83,8 @@ class Place:
         Its root, as the pods name it.
     storage
         How this computer reaches it, in the words of the environment.
+    cloud
+        The Nextcloud to which it publishes.
     """
 
     node: Node
@@ -85,6 +92,7 @@ class Place:
     archive: str
     values: dict[str, Any]
     storage: Mapping[str, str] = field(default_factory=dict)
+    cloud: SharingServer | None = None
 
     def kubectl(self, *words: str | Path, **given: Any) -> subprocess.CompletedProcess[str]:
         """Run kubectl in the namespace."""
@@ -159,13 +167,24 @@ def made(node: Node, namespace: str) -> None:
 def on_s3(node: Node, images: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Install Gozen with its archive on S3."""
     made(node, "on-s3")
-    with s3_server(tmp_path_factory.mktemp("s3"), address=node.host_address) as server:
+    folder = tmp_path_factory.mktemp("cloud")
+    authority = Authority(folder / "authority")
+    tls = authority.server("cloud", [node.host_address], [])
+    persons = [Person("observatory", "x"), Person("sora", "x")]
+    with (
+        s3_server(tmp_path_factory.mktemp("s3"), address=node.host_address) as server,
+        SharingServer(folder / "server", persons, tls=tls, address=node.host_address) as cloud,
+    ):
         server.bucket("sky")
         given = f"--from-literal=credentials={CREDENTIALS}"
         node.kubectl("-n", "on-s3", "create", "secret", "generic", "gozen-s3", given, check=True)
         s3 = {"endpointUrl": server.endpoint, "region": "us-east-1", "secretName": "gozen-s3"}
+        password = f"--from-literal=password={cloud.account('observatory').password}"
+        node.kubectl("-n", "on-s3", "create", "secret", "generic", "gozen-nextcloud", password, check=True)
         wanted = values(images, {"url": "s3://sky/archive", "s3": s3})
-        place = Place(node, "on-s3", "s3://sky/archive", wanted, server.environment)
+        account = {"url": cloud.url, "user": "observatory", "secretName": "gozen-nextcloud"}
+        wanted["nextcloud"] = {**account, "caBundle": authority.certificate.read_text()}
+        place = Place(node, "on-s3", "s3://sky/archive", wanted, server.environment, cloud)
         os.environ.update({"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"})
         with helm.Config(kubeconfig_path=node.kubeconfig, namespace="on-s3") as config:
             adopt(node, "on-s3")
@@ -235,6 +254,27 @@ def find_the_flare(place: Place, exposure: str) -> None:
 
 def test_the_flare_is_found_in_the_table(observed: Place) -> None:
     find_the_flare(observed, "orion-008")
+
+
+def test_its_light_curves_appear_in_nextcloud_and_go_again(observed: Place) -> None:
+    cloud = observed.cloud
+    assert cloud is not None
+    folder = cloud.state.file("observatory", "Survey/Orion")
+    publish: dict[str, Any] = {"folder": "Survey/Orion", "users": ["sora"], "link": True, "onDelete": "Remove"}
+    change = json.dumps({"spec": {"publish": publish}})
+    observed.kubectl("patch", "lcj/tonight", "--type=merge", "--patch", change, check=True)
+    done = observed.kubectl("wait", "--for=condition=Published", "--timeout=240s", "lcj/tonight", seconds=250)
+    assert done.returncode == 0, observed.told("lcj/tonight") + observed.kubectl("logs", "-l=" + PUBLISHES).stdout
+    status = observed.get("lcj/tonight")["status"]
+    (link,) = [one for one in cloud.book.items if one.token]
+    assert status["published"]["link"] == f"{cloud.url}/s/{link.token}"
+    assert [one.receiver for one in cloud.book.items if one.receiver] == ["sora"]
+    rows = pq.read_table(folder / "tonight.parquet")
+    assert rows.num_rows == status["rows"] == open_catalog(observed.store(), "lightcurves").table().num_rows
+    assert status["published"]["files"] == len([one for one in folder.iterdir() if one.name.startswith("tonight")]) == 5
+    observed.kubectl("delete", "lcj/tonight", "--timeout=120s", seconds=130, check=True)
+    assert list(folder.iterdir()) == []
+    assert cloud.book.items == []
 
 
 def later_chart(folder: Path) -> Path:

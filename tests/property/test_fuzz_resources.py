@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import typer
 from tests.effort import MARGIN, REPEATS, SEED, SEEDS, rounds
-from tests.resource_fuzz import resource, spoiled
+from tests.resource_fuzz import publish_sense, resource, spoiled
 
 from gozen.archive.raw.exposure_record import RawExposure, record_exposure
 from gozen.archive.stores.open_store import open_store
@@ -28,12 +28,13 @@ from gozen.errors import BadRequest
 from gozen.instrument.profile import load_profile
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
+from gozen.resources.publish_request import PublishRequest
 from gozen.settings import load_settings
 from gozen_operator.index.dependents import affected
 from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.process.controller import Controller
-from gozen_operator.reconcile import job_manifests, refused
+from gozen_operator.reconcile import job_manifests, publish_manifests, refused
 from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.object_fields import MODELS, Key, parsed
 from gozen_operator.reconcile.reconcile_plan import Event
@@ -227,7 +228,10 @@ def paths(node: Any, at: str = "") -> dict[str, list[Any]]:
     return {at: [node]}
 
 
-OURS = {
+PUBLISHED = LightCurveJob.model_validate(
+    good("LightCurveJob", {"selection": {"night": "20300101"}, "publish": {"folder": "M31"}})
+)
+OURS = {"publish": paths(publish_manifests.publish_job(PUBLISHED, SETTINGS))} | {
     kind: paths(make(parsed(GOOD[kind])))
     for kind, make in {
         "Exposure": lambda one: job_manifests.exposure_job(one, ["111"], SETTINGS),
@@ -309,6 +313,8 @@ def check_lightcurvejob(seed: int, number: int) -> None:
     manifest = resource(random.Random(f"{seed} job {number}"), "LightCurveJob", f"l{number}")
     manifest["spec"]["selection"].setdefault("night", "20300101")
     manifest["metadata"] |= {"namespace": NAMESPACE, "uid": "u"}
+    if "publish" in manifest["spec"]:
+        publish_sense(random.Random(number), manifest["spec"]["publish"])
     one = parsed(manifest)
     assert isinstance(one, LightCurveJob)
     choice = one.spec.selection
@@ -318,6 +324,21 @@ def check_lightcurvejob(seed: int, number: int) -> None:
     wanted |= {"exposure": list(choice.exposures)} if choice.exposures else {}
     region = choice.region
     wanted |= {"region": f"{region.ra},{region.dec},{region.radius_deg}"} if region is not None else {}
+    assert read(job) == {**wanted, "result": Path("/dev/termination-log")}
+    if one.spec.publish is not None:
+        check_publishing(one, one.spec.publish, wanted)
+
+
+def check_publishing(one: LightCurveJob, request: PublishRequest, selected: dict[str, Any]) -> None:
+    """Check the Job that publishes a LightCurveJob: it selects what was appended."""
+    job = publish_manifests.publish_job(one, SETTINGS)
+    check_job(job, "publish")
+    wanted = {**selected, "folder": request.folder, "name": f"{NAMESPACE}/{one.metadata.name}"}
+    wanted |= {"user": request.users} if request.users else {}
+    wanted |= {"group": request.groups} if request.groups else {}
+    wanted["link"] = request.link
+    wanted |= {"link_days": request.link_days} if request.link_days else {}
+    wanted |= {"link_password_file": Path("/etc/gozen/nextcloud/link-password")} if request.link_password else {}
     assert read(job) == {**wanted, "result": Path("/dev/termination-log")}
 
 
@@ -347,7 +368,7 @@ MAKE_JOB = job_manifests._job
 Check = Callable[[int, int], object]
 EXPOSURES, APPENDS, LIVES = "exposures", "appends", "lives"
 BUGS: dict[str, tuple[str, object, str, object]] = {
-    "lets Kubernetes expand a dollar": (EXPOSURES, job_manifests, "_literal", lambda text: text),
+    "lets Kubernetes expand a dollar": (EXPOSURES, job_manifests, "literal", lambda text: text),
     "forgets to retain raw data": (EXPOSURES, job_manifests, "_job", without_retention),
     "makes a label that ends in an underscore": (APPENDS, job_manifests, "_job", raw_labels),
     "names no field": (LIVES, refused, "problems", lambda _: "the resource is invalid"),

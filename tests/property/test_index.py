@@ -15,6 +15,7 @@ import pytest
 from gozen.instrument.profile import Profile
 from gozen.resources.exposure import Exposure
 from gozen.resources.lightcurvejob import LightCurveJob
+from gozen.resources.metadata import Resource
 from gozen_operator.index import index_entries
 from gozen_operator.index.dependents import affected
 from gozen_operator.index.gather_facts import ExposureAnswers, exposure_facts, lightcurve_facts, observation_facts
@@ -23,8 +24,8 @@ from gozen_operator.index.object_index import Index, ObjectChange
 from gozen_operator.operator_settings import OperatorSettings
 from gozen_operator.reconcile.conditions import moment
 from gozen_operator.reconcile.facts import RequestProblem
-from gozen_operator.reconcile.job_manifests import job_key
 from gozen_operator.reconcile.object_fields import Key, Owner, key_of, owner_of
+from gozen_operator.reconcile.publish_manifests import job_names
 
 from .operator_world import CAMERA, NAMESPACE
 
@@ -129,13 +130,15 @@ def facts_of(index: Index, key: Key) -> Any:
 def check_seen(index: Index) -> None:
     """Compare what is seen of each resource at one moment with the answers one by one."""
     for key in [key for kind in SPECS for key in index.keys(kind)]:
-        seen, manifest, job = index.seen(key), index.manifest(key), index.job_named(NAMESPACE, job_key(key).name)
+        seen, manifest = index.seen(key), index.manifest(key)
         assert seen is not None
         assert manifest is not None
         assert (seen.resource, seen.manifest, seen.uid) == (index.resource(key), manifest, index.uids(key.kind)[key])
         assert seen.version == manifest["metadata"]["resourceVersion"]
-        owned = job is not None and job.owner is not None and job.owner.key == key and bool(job.seen.uid)
-        assert seen.job == ((job.seen.uid, job.seen.finished) if job is not None and owned else None)
+        assert isinstance(seen.resource, Resource)
+        jobs = [index.job_named(NAMESPACE, name) for name in job_names(seen.resource)]
+        owned = [one for one in jobs if one is not None and one.owner is not None and one.owner.key == key]
+        assert seen.jobs == tuple((one.seen.uid, one.seen.finished) for one in owned if one.seen.uid)
     assert index.seen(Key("Exposure", NAMESPACE, "absent")) is None
 
 

@@ -228,7 +228,7 @@ def test_rights_are_these_and_no_others(chart: helm.Chart) -> None:
     assert operator == {
         "observations": ["get", "list", "watch"],
         "exposures": ["get", "list", "watch", "delete"],
-        "lightcurvejobs": ["get", "list", "watch"],
+        "lightcurvejobs": ["get", "list", "watch", "patch"],
         **{f"{name}/status": ["patch"] for name in ours},
         "exposures/finalizers": ["update"],
         "lightcurvejobs/finalizers": ["update"],

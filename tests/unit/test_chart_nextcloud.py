@@ -109,7 +109,9 @@ def test_without_peers_labs_do_not_reach_the_whole_network(chart: helm.Chart) ->
 
 
 def test_the_values_of_the_page_for_administrators_do_what_it_says(chart: helm.Chart) -> None:
-    blocks = re.findall(r'```yaml title="\w+-values.yaml"\n(.*?)```', PAGE.read_text("utf-8"), re.DOTALL)
+    blocks = re.findall(
+        r'```yaml title="(?:nextcloud|homes)-values.yaml"\n(.*?)```', PAGE.read_text("utf-8"), re.DOTALL
+    )
     service, homes = (yaml.safe_load(textwrap.dedent(text.rstrip(" ")))["hub"] for text in blocks)
     found = settings_in(rendered(chart, hub(service.pop("settings"), **service)))
     assert found.nextcloud.url == "https://cloud.example.org"

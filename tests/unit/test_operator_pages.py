@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from gozen_operator.operator_settings import OperatorSettings, PodSettings
+from gozen_operator.operator_settings import OperatorSettings, PodSettings, PublishSettings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -15,8 +15,10 @@ OPERATOR = ROOT / "operator" / "gozen_operator"
 def test_every_setting_has_a_row():
     page = (DOCS / "reference" / "operator.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `([a-z_.]+)` \| .* \| (.+) \|$", page, re.MULTILINE))
-    fields = {name: field.description for name, field in OperatorSettings.model_fields.items() if name != "pods"}
-    fields |= {f"pods.{name}": field.description for name, field in PodSettings.model_fields.items()}
+    groups = {"pods": PodSettings, "publish": PublishSettings}
+    fields = {name: one.description for name, one in OperatorSettings.model_fields.items() if name not in groups}
+    for group, settings in groups.items():
+        fields |= {f"{group}.{name}": one.description for name, one in settings.model_fields.items()}
     assert rows == fields
 
 

@@ -163,6 +163,22 @@ affinity: {{ toJson . }}
 {{- .Values.networkPolicy.objectStore.ports | default (list $port) | toJson -}}
 {{- end }}
 
+{{/* Where the Nextcloud is that is published to, as a JSON list of peers: what is given, else what its address says. */}}
+{{- define "gozen.nextcloud" -}}
+{{- $host := (urlParse .Values.nextcloud.url).hostname -}}
+{{- if .Values.nextcloud.network.to }}{{ toJson .Values.nextcloud.network.to }}
+{{- else if contains ":" $host }}{{ list (dict "ipBlock" (dict "cidr" (printf "%s/128" $host))) | toJson }}
+{{- else if regexMatch "^[0-9.]+$" $host }}{{ list (dict "ipBlock" (dict "cidr" (printf "%s/32" $host))) | toJson }}
+{{- else }}[]{{ end -}}
+{{- end }}
+
+{{/* Ports of its servers, as a JSON list. */}}
+{{- define "gozen.nextcloud-ports" -}}
+{{- $url := urlParse .Values.nextcloud.url -}}
+{{- $port := splitList ":" (regexReplaceAll "^\\[.*\\]" $url.host "") | rest | first | default "443" | int -}}
+{{- .Values.nextcloud.network.ports | default (list $port) | toJson -}}
+{{- end }}
+
 {{/* Rule that lets a pod ask for names. */}}
 {{- define "gozen.dns-rule" -}}
 - ports:

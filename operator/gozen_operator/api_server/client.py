@@ -6,7 +6,7 @@ their owner in ``ownerReferences``, so that the garbage collector of the cluster
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
@@ -97,6 +97,12 @@ class KubeApi:
         body = {"metadata": meta, "spec": {"ttlSecondsAfterFinished": ttl_s}}
         path = path_of("Job", namespace, job.name)
         return self._unless_gone(ApiRequest("PATCH", path, _MANAGED, body, MERGE_PATCH))
+
+    def set_finalizers(self, key: Key, uid: str, version: str, finalizers: Sequence[str]) -> Manifest | None:
+        """Replace the finalizers of a resource; None if the resource was deleted or changed."""
+        # The version: a list that was decided from an older state would drop the finalizer of another program.
+        meta = {"uid": uid, "resourceVersion": version, "finalizers": list(finalizers)}
+        return self._unless_gone(ApiRequest("PATCH", path_of(*key), _MANAGED, {"metadata": meta}, MERGE_PATCH))
 
     def delete(self, key: Key, uid: str) -> None:
         """Delete a resource and what it owns."""

@@ -26,10 +26,13 @@ from gozen_operator.reconcile.facts import (
     LightCurveFacts,
     ObservationFacts,
     PodEnd,
+    PublishFacts,
+    PublishResult,
     RequestProblem,
 )
 from gozen_operator.reconcile.job_manifests import job_name
 from gozen_operator.reconcile.object_fields import Key, Owner, as_owner
+from gozen_operator.reconcile.publish_manifests import publisher_name, remover_name
 
 MOST_NAMED = 7
 """Names to read for a message: those that it lists, and one more that shows that there are more."""
@@ -75,6 +78,14 @@ class ExposureAnswers:
     ends: Sequence[PodEnd] = ()
     confirmed: str | None = None
     watched_since: float = 0.0
+
+
+@dataclass(frozen=True)
+class PublishAnswers:
+    """What the pods say that publish or remove in the present attempt: how they failed, or the result."""
+
+    ends: Sequence[PodEnd] = ()
+    result: PublishResult | None = None
 
 
 def exposure_facts(
@@ -139,6 +150,7 @@ def lightcurve_facts(
     apertures: Apertures | None,
     ends: Sequence[PodEnd],
     result: Mapping[str, int] | None,
+    publishing: PublishAnswers = PublishAnswers(),
 ) -> LightCurveFacts:
     """Return the facts about a LightCurveJob; the apertures are None if there is no instrument profile."""
     namespace, owner = str(job.metadata.namespace), as_owner(job)
@@ -151,7 +163,17 @@ def lightcurve_facts(
             job=None if seen is None else replace(seen, ends=ends),
             job_of_another=job_of_another(index, owner, job_name(job)),
             result=result,
+            publish=_publish_facts(index, owner, job, publishing),
         )
+
+
+def _publish_facts(index: Index, owner: Owner, job: LightCurveJob, said: PublishAnswers) -> PublishFacts:
+    publisher, remover = index.job_of(owner, publisher_name(job)), index.job_of(owner, remover_name(job))
+    return PublishFacts(
+        publisher=None if publisher is None else replace(publisher, ends=said.ends),
+        remover=None if remover is None else replace(remover, ends=said.ends),
+        result=said.result,
+    )
 
 
 def _awaited(index: Index, namespace: str, choice: Selection) -> list[str]:

@@ -17,6 +17,7 @@ from gozen.resources.recipe_steps import DataType
 from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.job_manifests import TABLE, job_name, label_value
 from gozen_operator.reconcile.object_fields import Key, Manifest, Owner, job_seen, owner_of
+from gozen_operator.reconcile.reconcile_publication import has_work
 
 SortKey = tuple[str | int | bool, ...]
 """Position of an entry in a sorted list: the fields of the sort order, and last the name."""
@@ -99,6 +100,8 @@ class LightCurveEntry:
         Name of the Job of the LightCurveJob.
     going
         The same as `going` of `ExposureEntry`.
+    publishes
+        Whether the operator still has to publish it, or to remove what was published.
     """
 
     name: str
@@ -109,6 +112,7 @@ class LightCurveEntry:
     complete: bool
     reason: str
     going: bool = False
+    publishes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,8 @@ def is_parent(entry: IndexEntry | None, exposure: ExposureEntry) -> bool:
 
 def is_over(entry: IndexEntry | None) -> bool:
     """Tell whether a resource is complete, so the operator only waits for its deletion."""
+    if isinstance(entry, LightCurveEntry) and entry.publishes:
+        return False
     return entry is not None and not isinstance(entry, JobEntry) and entry.complete
 
 
@@ -164,7 +170,7 @@ def entry_of(resource: Resource) -> IndexEntry:
         return ObservationEntry(name, uid, resource.spec.suspend, complete, reason)
     if isinstance(resource, LightCurveJob):
         table = resource.spec.target_catalog
-        return LightCurveEntry(name, uid, when, job_name(resource), table, complete, reason, going)
+        return LightCurveEntry(name, uid, when, job_name(resource), table, complete, reason, going, has_work(resource))
     spec = resource.spec
     owners = [one.get("uid", "") for one in resource.metadata.owner_references if one.get("kind") == "Observation"]
     raw = told.get("RawAvailable")

@@ -1,4 +1,4 @@
-"""An object as the index stores it, and a resource with its Job as the index returns it."""
+"""An object as the index stores it, and a resource with its Jobs as the index returns it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class IndexedObject:
 
 @dataclass(frozen=True, slots=True)
 class SeenResource:
-    """A resource in the index at one moment, with the model, the manifest and the Job of that moment.
+    """A resource in the index at one moment, with the model, the manifest and the Jobs of that moment.
 
     Parameters
     ----------
@@ -44,16 +44,15 @@ class SeenResource:
         ``resourceVersion`` of the resource.
     text
         The manifest of the resource as JSON.
-    job
-        Uid of the Job whose owner has this name, perhaps an earlier resource, and how the Job ended (None if it runs);
-        None if there is no such Job.
+    jobs
+        Uid of each Job whose owner has this name, perhaps an earlier resource, and how the Job ended (None if it runs).
     """
 
     resource: Resource | ValidationError
     uid: str
     version: str
     text: bytes
-    job: tuple[str, str | None] | None
+    jobs: tuple[tuple[str, str | None], ...]
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from gozen_operator.index.indexed_object import IndexedObject, SeenResource
 from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.job_manifests import job_key
 from gozen_operator.reconcile.object_fields import Key, Manifest, Owner, essential, key_of, parsed
+from gozen_operator.reconcile.publish_manifests import job_names
 
 # A late event brings back an object whose uid was dropped from here; the next resync forgets it again.
 _TOMBSTONES = 4096
@@ -123,7 +124,7 @@ class Index:
             yield
 
     def seen(self, key: Key) -> SeenResource | None:
-        """Return a resource and its Job as they are at this moment; None if the resource does not exist."""
+        """Return a resource and its Jobs as they are at this moment; None if the resource does not exist."""
         with self._lock:
             cached = self._objects.get(key)
             if cached is None:
@@ -132,10 +133,14 @@ class Index:
                 resource: Resource | ValidationError = self._model(key, cached)
             except ValidationError as error:
                 resource = error
-            job = self.job_named(key.namespace, job_key(key).name)
-            is_its = job is not None and job.seen.uid and job.owner is not None and job.owner.key == key
-            ended = (job.seen.uid, job.seen.finished) if job is not None and is_its else None
-            return SeenResource(resource, cached.uid, str(cached.version), cached.text, ended)
+            names = job_names(resource) if isinstance(resource, Resource) else [job_key(key).name]
+            jobs = [self.job_named(key.namespace, name) for name in names]
+            states = tuple(
+                (one.seen.uid, one.seen.finished)
+                for one in jobs
+                if one is not None and one.seen.uid and one.owner is not None and one.owner.key == key
+            )
+            return SeenResource(resource, cached.uid, str(cached.version), cached.text, states)
 
     def manifest(self, key: Key) -> dict[str, Any] | None:
         """Return the stored part of a resource's manifest, as plain data; None if the resource does not exist."""

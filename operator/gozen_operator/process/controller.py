@@ -30,7 +30,8 @@ from gozen_operator.process.read_sources import ReopenedArchive
 from gozen_operator.reconcile.conditions import moment
 from gozen_operator.reconcile.job_manifests import job_key
 from gozen_operator.reconcile.object_fields import Key, key_of, owner_of
-from gozen_operator.reconcile.reconcile_plan import Event, Plan
+from gozen_operator.reconcile.publish_manifests import job_names
+from gozen_operator.reconcile.reconcile_plan import FINALIZER, Event, Plan
 from gozen_operator.reconcile.refused import job_name_taken, job_refused, reconcile_unreadable, taken_by
 
 log = logging.getLogger(__name__)
@@ -77,18 +78,25 @@ class Controller:
         before = self.index.seen(key)
         answers = self._gathered(before)
         with self._deciding:
-            freed = self.index.give_up(job_key(key), key)  # expected by a reconcile whose create got no answer
+            # Expected by a reconcile whose create got no answer.
+            freed = [self.index.give_up(job, key) for job in self._jobs_of(key, before)]
             seen = self.index.seen(key)  # it may have changed while the archive was asked
             plan = self._decided(before, seen, answers)
             if plan.create is not None:
                 self.index.expect(plan.create)
-        if freed is not None and plan.create is None:
-            self.changed(freed)
+        for change in freed:
+            if change is not None and plan.create is None:
+                self.changed(change)
         if seen is None:
             return None
         if plan.create is not None:
             plan = self._created(seen.manifest, plan, plan.create)
         return plan.requeue_after_s if self._carry_out(key, seen, plan) else self.settings.look_s
+
+    def _jobs_of(self, key: Key, seen: SeenResource | None) -> list[Key]:
+        if seen is None or not isinstance(seen.resource, Resource):
+            return [job_key(key)]
+        return [Key("Job", key.namespace, name) for name in job_names(seen.resource)]
 
     def _gathered(self, seen: SeenResource | None) -> Answers:
         resource = seen.resource if seen is not None else None
@@ -115,12 +123,12 @@ class Controller:
             # After a delete and apply, the predecessor's Job has the name until it is collected.
             if owner_of(made) != mine:
                 message = taken_by(made["metadata"]["name"], owner_of(made), mine)
-                return job_name_taken(manifest, message, time.time(), self.settings.look_s)
+                return job_name_taken(manifest, job, message, time.time(), self.settings.look_s)
         except (BadRequest, RefusedError) as error:
             is_uncertain = isinstance(error, RefusedError) and error.code >= _OF_THE_SERVER
             if isinstance(error, RefusedError) and error.code != HTTPStatus.FORBIDDEN:
                 raise
-            return job_refused(manifest, str(error), time.time())
+            return job_refused(manifest, job, str(error), time.time())
         except ClusterUnavailable:
             is_uncertain = True
             raise
@@ -145,6 +153,8 @@ class Controller:
         # After the status: a crash in between must not leave a Job that expires before its outcome is recorded.
         if plan.expire is not None:
             self._wrote(self.api.expire_job(key.namespace, plan.expire, self.settings.job_ttl_s))
+        if plan.finalizer is not None and not self._set_finalizer(key, seen, add=plan.finalizer == "add"):
+            return False
         if plan.delete:
             self.api.delete(key, uid)
             gone = self.index.remove(
@@ -152,10 +162,20 @@ class Controller:
             )
             if gone is not None:
                 self.changed(gone)
-        if plan.status is not None:
+        if plan.status is not None or plan.finalizer == "remove":
             for event in plan.events:
                 self._tell(key, uid, event)
         return True
+
+    def _set_finalizer(self, key: Key, seen: SeenResource, *, add: bool) -> bool:
+        """Add or remove the finalizer; return whether the resource was as it was seen."""
+        before = seen.manifest["metadata"].get("finalizers") or []
+        wanted = [*(one for one in before if one != FINALIZER), *([FINALIZER] if add else [])]
+        written = self.api.set_finalizers(key, seen.uid, seen.version, wanted)
+        # Without its last finalizer the resource is gone, and the answer is its last state.
+        if written is not None and (add or not written["metadata"].get("deletionTimestamp")):
+            self._wrote(written)
+        return written is not None
 
     def _wrote(self, manifest: Mapping[str, Any] | None) -> None:
         change = self.index.put(manifest) if manifest is not None else None
@@ -172,7 +192,7 @@ class Controller:
 def _asks_otherwise(before: SeenResource | None, now: SeenResource) -> bool:
     """Tell whether answers are outdated: the resource was created again, or its spec or its Job has changed."""
     # The archive was read before the Job ended, so the commits of its last pods may be missing from the answers.
-    if (before.job if before is not None else None) != now.job:
+    if (before.jobs if before is not None else ()) != now.jobs:
         return True
     if not isinstance(now.resource, Resource):
         return False

@@ -19,6 +19,7 @@ from gozen_operator.api_server.client import KubeApi
 from gozen_operator.index.gather_facts import (
     ArchiveAnswer,
     ExposureAnswers,
+    PublishAnswers,
     exposure_facts,
     lightcurve_facts,
     observation_facts,
@@ -32,6 +33,7 @@ from gozen_operator.reconcile.conditions import status_of, stored_conditions
 from gozen_operator.reconcile.facts import ExposureFacts, JobSeen, LightCurveFacts, ObservationFacts, RequestProblem
 from gozen_operator.reconcile.job_manifests import job_name
 from gozen_operator.reconcile.object_fields import as_owner
+from gozen_operator.reconcile.publish_manifests import publisher_name, remover_name
 from gozen_operator.reconcile.reconcile_exposure import reconcile_exposure
 from gozen_operator.reconcile.reconcile_lightcurvejob import reconcile_lightcurvejob
 from gozen_operator.reconcile.reconcile_observation import reconcile_observation
@@ -72,12 +74,15 @@ class Answers:
     ----------
     pods
         Pods of the Job of the resource.
+    publishing
+        Pods of its Job that publishes or removes.
     confirmed
         As `confirm_live.confirmed` returns it.
     """
 
     archive: ArchiveAnswer = field(default_factory=ArchiveAnswer)
     pods: Sequence[Mapping[str, Any]] = ()
+    publishing: Sequence[Mapping[str, Any]] = ()
     confirmed: str = ""
 
 
@@ -120,7 +125,7 @@ def _gather_for_exposure(sources: ReconcileSources, exposure: Exposure) -> Answe
     pods = _pods(sources, namespace, near.job)
     if near.job is not None and near.job.finished is None:  # the archive is asked before its Job, and after it
         return Answers(pods=pods, confirmed=confirmed)
-    return Answers(sources.archive.answer(exposure), pods, confirmed)
+    return Answers(sources.archive.answer(exposure), pods, confirmed=confirmed)
 
 
 def _exposure_facts(sources: ReconcileSources, exposure: Exposure, answers: Answers) -> ExposureFacts:
@@ -135,17 +140,20 @@ def _exposure_facts(sources: ReconcileSources, exposure: Exposure, answers: Answ
 
 
 def _gather_for_lightcurvejob(sources: ReconcileSources, resource: LightCurveJob) -> Answers:
+    namespace, owner = str(resource.metadata.namespace), as_owner(resource)
     if status_of(stored_conditions(resource), "Complete") == "True":
-        return Answers()
-    job = sources.index.job_of(as_owner(resource), job_name(resource))
-    return Answers(pods=_pods(sources, str(resource.metadata.namespace), job))
+        jobs = [sources.index.job_of(owner, name) for name in (publisher_name(resource), remover_name(resource))]
+        return Answers(publishing=[pod for job in jobs for pod in _pods(sources, namespace, job)])
+    return Answers(pods=_pods(sources, namespace, sources.index.job_of(owner, job_name(resource))))
 
 
 def _lightcurve_facts(sources: ReconcileSources, resource: LightCurveJob, answers: Answers) -> LightCurveFacts:
     profile, pods = read_sources.profile_of(sources.site.instrument), answers.pods
     apertures = None if isinstance(profile, RequestProblem) else profile.aperture_diameters_px
     ends, result = read_sources.pod_ends(pods), read_sources.result_of(pods)
-    return lightcurve_facts(sources.index, resource, apertures, ends, result)
+    published = answers.publishing
+    publishing = PublishAnswers(read_sources.pod_ends(published), read_sources.published_by(published))
+    return lightcurve_facts(sources.index, resource, apertures, ends, result, publishing)
 
 
 def _pods(sources: ReconcileSources, namespace: str, job: JobSeen | None) -> Sequence[Mapping[str, Any]]:

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from gozen.instrument.profile import FOLDER, Profile, load_profile
 from gozen.resources.exposure import Exposure
 from gozen.settings import Settings
 from gozen_operator.index.gather_facts import ArchiveAnswer
-from gozen_operator.reconcile.facts import Commit, PodEnd, RequestProblem
+from gozen_operator.reconcile.facts import Commit, PodEnd, PublishResult, RequestProblem
 from gozen_operator.reconcile.job_manifests import exposure_key
 
 log = logging.getLogger(__name__)
@@ -159,14 +159,32 @@ def pod_ends(pods: Sequence[Mapping[str, Any]]) -> list[PodEnd]:
 
 def result_of(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
     """Return the termination message of the pod that succeeded: numbers by name; None if there is no such message."""
+    for text in _messages(pods):
+        said = _RESULT.search(text)
+        found = _numbers(said.group()) if said else None
+        if found is not None:
+            return found
+    return None
+
+
+def published_by(pods: Sequence[Mapping[str, Any]]) -> PublishResult | None:
+    """Return what the pod that succeeded has published; None if its termination message does not say it."""
+    for text in _messages(pods):
+        try:
+            said = json.loads(text)
+            return PublishResult(str(said["folder"]), str(said["link"]), int(said["files"]))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            continue
+    return None
+
+
+def _messages(pods: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the termination messages of pods that succeeded."""
     for pod in pods:
         for container in (pod.get("status") or {}).get("containerStatuses") or ():
             ended = (container.get("state") or {}).get("terminated") or {}
-            said = _RESULT.search(ended.get("message") or "") if ended.get("exitCode") == 0 else None
-            found = _numbers(said.group()) if said else None
-            if found is not None:
-                return found
-    return None
+            if ended.get("exitCode") == 0:
+                yield ended.get("message") or ""
 
 
 def _numbers(text: str) -> Mapping[str, int] | None:

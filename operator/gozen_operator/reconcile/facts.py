@@ -91,6 +91,8 @@ class JobSeen:
         Number of pods that have failed so far.
     ends
         Ends of the failed pods that still exist.
+    generation
+        Generation of the spec that it carries out, if a label says so; else 0.
     """
 
     name: str
@@ -102,6 +104,7 @@ class JobSeen:
     queued: bool = False
     failed: int = 0
     ends: Sequence[PodEnd] = ()
+    generation: int = 0
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,32 @@ class ObservationFacts:
 
 
 @dataclass(frozen=True)
+class PublishResult:
+    """What a pod has published: the folder in Nextcloud, the address of the link, the number of files."""
+
+    folder: str
+    link: str
+    files: int
+
+
+@dataclass(frozen=True)
+class PublishFacts:
+    """Facts for publishing a LightCurveJob.
+
+    Parameters
+    ----------
+    publisher, remover
+        Its Jobs of the present attempt; None if there is no such Job.
+    result
+        Result of the publisher, if that has succeeded.
+    """
+
+    publisher: JobSeen | None = None
+    remover: JobSeen | None = None
+    result: PublishResult | None = None
+
+
+@dataclass(frozen=True)
 class LightCurveFacts:
     """Facts for the reconcile of a LightCurveJob, in addition to the object itself.
 
@@ -209,6 +238,8 @@ class LightCurveFacts:
         As in `ExposureFacts`.
     result
         Result of the finished pod: exposures, rows, version of the table.
+    publish
+        Facts for publishing.
     """
 
     apertures: Apertures | None
@@ -217,3 +248,4 @@ class LightCurveFacts:
     job: JobSeen | None = None
     job_of_another: str = ""
     result: Mapping[str, int] | None = None
+    publish: PublishFacts = PublishFacts()

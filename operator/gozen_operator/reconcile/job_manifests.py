@@ -25,6 +25,8 @@ TABLE = "gozen.astro/table"
 """Label of a Job that appends: the table."""
 ENDS_ALL, ENDS_ITS_GROUP = (ExitCode.BAD_REQUEST,), (ExitCode.UNREADABLE_INPUT, ExitCode.BUG)
 """Exit codes that a retry would repeat: for every pod of the Job, or for the same sensors."""
+IGNORED = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+"""Rule of a `podFailurePolicy`: a pod that the cluster has evicted is replaced, and does not count."""
 
 
 def exposure_key(exposure: Exposure) -> str:
@@ -44,7 +46,7 @@ def exposure_job(exposure: Exposure, sensors: Sequence[str], settings: OperatorS
     night, size = str(spec.night), spec.sensors_per_pod
     shared = ["--instrument", spec.instrument, "--part", "$(JOB_COMPLETION_INDEX)", "--part-size", str(size)]
     which = [word for sensor in sensors for word in ("--sensor", sensor)]
-    which += ["--raw-url", _literal(spec.raw_url)] if spec.raw_url is not None else []
+    which += ["--raw-url", literal(spec.raw_url)] if spec.raw_url is not None else []
     if spec.data_type == "OBJECT":
         pipelines = ",".join(spec.pipelines)
         args = ["reduce", night, exposure_key(exposure), "--pipelines", pipelines, "--run", spec.run, *shared, *which]
@@ -97,7 +99,7 @@ def _job(
             "name": job_name(owner),
             "namespace": owner.metadata.namespace,
             "labels": {**labels, **queue},
-            "ownerReferences": [_owner(owner)],
+            "ownerReferences": [owner_reference(owner)],
         },
         "spec": {
             # No ttlSecondsAfterFinished: an operator that was away would find neither Job nor outcome.
@@ -111,7 +113,7 @@ def _job(
             # A pod that is terminating may still commit; its replacement waits until it has ended.
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": _failure_rules()},
-            "template": {"metadata": {"labels": labels}, "spec": _pod(args, settings.pods, express=express)},
+            "template": {"metadata": {"labels": labels}, "spec": pod_spec(args, settings.pods, express=express)},
         },
     }
 
@@ -131,12 +133,13 @@ def label_value(text: str) -> str:
     return text[:_LONGEST_LABEL].rstrip("_")
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Return an argument in which Kubernetes does not expand ``$(NAME)``."""
     return text.replace("$", "$$")
 
 
-def _owner(owner: Resource) -> dict[str, Any]:
+def owner_reference(owner: Resource) -> dict[str, Any]:
+    """Return the reference with which an object names the resource that owns it."""
     return {
         "apiVersion": API_VERSION,
         "kind": type(owner).__name__,
@@ -156,15 +159,15 @@ def _failure_rules() -> list[dict[str, Any]]:
             "onExitCodes": {"containerName": "gozen", "operator": "In", "values": [int(code) for code in codes]},
         }
 
-    disruption = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     return [
-        disruption,
+        IGNORED,
         on("FailJob", *ENDS_ALL),
         on("FailIndex", *ENDS_ITS_GROUP),
     ]
 
 
-def _pod(args: Sequence[str], pods: PodSettings, *, express: bool) -> dict[str, Any]:
+def pod_spec(args: Sequence[str], pods: PodSettings, *, express: bool) -> dict[str, Any]:
+    """Return the specification of a pod that runs `gozen` with these arguments."""
     mounts: list[dict[str, Any]] = [{"name": "archive", "mountPath": ARCHIVE_MOUNT}] if pods.volume else []
     if pods.profiles_map:
         mounts.append({"name": "profiles", "mountPath": PROFILES_MOUNT, "readOnly": True})

@@ -19,6 +19,8 @@ MODELS: Mapping[str, type[Resource]] = {
 }
 EXPIRES = "gozen.astro/recorded"
 """Annotation of a Job whose outcome is recorded in the status of its owner, so that it may expire first."""
+GENERATION = "gozen.astro/generation"
+"""Label of a Job that publishes: the generation of the spec that it carries out."""
 _META = frozenset(
     {
         "name",
@@ -29,6 +31,7 @@ _META = frozenset(
         "generation",
         "creationTimestamp",
         "deletionTimestamp",
+        "finalizers",
         "ownerReferences",
     }
 )
@@ -106,4 +109,5 @@ def job_seen(manifest: Manifest) -> JobSeen:
         expires=EXPIRES in (meta.get("annotations") or {}),
         queued=bool(manifest["spec"].get("suspend")),
         failed=int(status.get("failed") or 0),
+        generation=int((meta.get("labels") or {}).get(GENERATION) or 0),
     )

@@ -12,6 +12,7 @@ from gozen_operator.reconcile.conditions import Known, conditions, moment, statu
 from gozen_operator.reconcile.facts import LightCurveFacts, RequestProblem
 from gozen_operator.reconcile.job_manifests import lightcurve_job
 from gozen_operator.reconcile.reconcile_plan import Event, Plan
+from gozen_operator.reconcile.reconcile_publication import deletion_plan, publication_plan
 from gozen_operator.reconcile.sensor_outcome import job_failure
 
 ACCEPTED = Known("Accepted", "True", "Valid", "it can be carried out")
@@ -20,11 +21,12 @@ ACCEPTED = Known("Accepted", "True", "Valid", "it can be carried out")
 def reconcile_lightcurvejob(job: LightCurveJob, facts: LightCurveFacts, settings: OperatorSettings, now: float) -> Plan:
     """Return the plan for a LightCurveJob; `now` is in seconds since 1970."""
     if job.metadata.deletion_timestamp is not None:
-        return Plan()
+        return deletion_plan(job, facts.publish, settings, now)
     seen = facts.job
     if status_of(stored_conditions(job), "Complete") == "True":
-        # After a crash between the status and the TTL.
-        return Plan(expire=seen if seen is not None and not seen.expires else None)
+        if seen is not None and not seen.expires:  # after a crash between the status and the TTL
+            return Plan(expire=seen)
+        return publication_plan(job, facts.publish, settings, now)
     # A Job that the status names and that is gone may have appended: it is not created again.
     begun = seen is not None or _launched(job)
     refusal = None if begun else _refusal(job, facts)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from gozen_operator.reconcile.facts import JobSeen
 
+FINALIZER = "gozen.astro/published"
+"""Keeps a LightCurveJob from being deleted before its files in Nextcloud are removed."""
 Manifest = dict[str, Any]
 
 
@@ -38,10 +40,12 @@ class Plan:
         The complete status that the operator owns; None changes nothing.
     expire
         A Job whose outcome is recorded; it gets a TTL.
+    finalizer
+        Whether the finalizer `FINALIZER` is added to the resource or removed from it.
     delete
         Whether the resource is deleted, with all objects that it owns.
     events
-        Created after the status is written.
+        Created after the status is written, or after the finalizer is removed.
     requeue_after_s
         Seconds until the next reconcile if nothing changes before.
     """
@@ -49,6 +53,7 @@ class Plan:
     create: Manifest | None = None
     status: Mapping[str, Any] | None = None
     expire: JobSeen | None = None
+    finalizer: Literal["add", "remove"] | None = None
     delete: bool = False
     events: tuple[Event, ...] = ()
     requeue_after_s: float | None = None

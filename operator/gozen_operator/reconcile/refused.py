@@ -16,9 +16,11 @@ from gozen.errors import problem_of
 from gozen.resources.validation import label
 from gozen_operator.reconcile.conditions import Known, conditions, reason_of, status_of
 from gozen_operator.reconcile.object_fields import Manifest, Owner
+from gozen_operator.reconcile.publish_manifests import is_publishing
 from gozen_operator.reconcile.reconcile_plan import Event, Plan
+from gozen_operator.reconcile.reconcile_publication import PUBLISHED
 
-OWN = ("Accepted", "RawAvailable", "CalibrationAvailable", "Complete", "Succeeded")
+OWN = ("Accepted", "RawAvailable", "CalibrationAvailable", "Complete", "Succeeded", PUBLISHED)
 _OBSERVERS = ("claim", "over")
 AGAIN_S = 60.0
 _MOST_PROBLEMS = 4
@@ -38,22 +40,28 @@ def reconcile_unreadable(manifest: Manifest, error: ValidationError, now: float)
     if deleted or status_of(_before(manifest), "Complete") == "True":
         return Plan()
     message = problems(error)
-    return _said(manifest, "InvalidSpec", message, now, Known("Accepted", "False", "InvalidSpec", message))
+    accepted = Known("Accepted", "False", "InvalidSpec", message)
+    return _said(manifest, "InvalidSpec", message, now, accepted, *_incomplete("InvalidSpec", message))
 
 
-def job_refused(manifest: Manifest, message: str, now: float) -> Plan:
+def job_refused(manifest: Manifest, job: Manifest, message: str, now: float) -> Plan:
     """Return the plan for a resource whose Job the API server refuses: a quota, or settings of the pods."""
     # The message of a quota has counts that change: written each time, its own event would cause the next attempt.
-    if reason_of(_before(manifest), "Succeeded") == "JobRefused":
-        return Plan(requeue_after_s=AGAIN_S)
-    return replace(_said(manifest, "JobRefused", message, now), requeue_after_s=AGAIN_S)
+    return _not_created(manifest, job, "JobRefused", message, now, AGAIN_S)
 
 
-def job_name_taken(manifest: Manifest, message: str, now: float, again_s: float) -> Plan:
+def job_name_taken(manifest: Manifest, job: Manifest, message: str, now: float, again_s: float) -> Plan:
     """Return the plan for a resource whose Job cannot be created because another Job has its name."""
-    if reason_of(_before(manifest), "Succeeded") == "JobNameTaken":
+    return _not_created(manifest, job, "JobNameTaken", message, now, again_s)
+
+
+def _not_created(manifest: Manifest, job: Manifest, reason: str, message: str, now: float, again_s: float) -> Plan:
+    publishes = is_publishing(job)
+    if reason_of(_before(manifest), PUBLISHED if publishes else "Succeeded") == reason:
         return Plan(requeue_after_s=again_s)
-    return replace(_said(manifest, "JobNameTaken", message, now), requeue_after_s=again_s)
+    # A Job that publishes concerns its own condition only: the rows are in the table.
+    known = [Known(PUBLISHED, "False", reason, message)] if publishes else _incomplete(reason, message)
+    return replace(_said(manifest, reason, message, now, *known), requeue_after_s=again_s)
 
 
 def taken_by(name: str, other: Owner | None, mine: Owner) -> str:
@@ -82,10 +90,13 @@ def _before(manifest: Manifest) -> Sequence[Mapping[str, Any]]:
     return [one for one in found if one["type"] in OWN]
 
 
-def _said(manifest: Manifest, reason: str, message: str, now: float, *further: Known) -> Plan:
+def _incomplete(reason: str, message: str) -> list[Known]:
+    return [Known("Complete", "False", reason), Known("Succeeded", "Unknown", reason, message)]
+
+
+def _said(manifest: Manifest, reason: str, message: str, now: float, *known: Known) -> Plan:
     """Return the plan that changes some conditions and leaves the rest of the operator's part of a status."""
     before = _before(manifest)
-    known = (*further, Known("Complete", "False", reason), Known("Succeeded", "Unknown", reason, message))
     fresh = conditions(known, before, manifest["metadata"].get("generation") or 0, now)
     kept = [one for one in before if one["type"] not in {one.type for one in known}]
     if _by_type([*fresh, *kept]) == _by_type(before):

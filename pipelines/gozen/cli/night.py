@@ -56,7 +56,7 @@ def append(
     if result is not None:
         check_output(result)
     called = invocation(ctx)
-    store, (circle, reach_deg) = called.store(), _circle(called, region)
+    store, (circle, reach_deg) = called.store(), selected_circle(called, region)
     if not (nights or exposure or region):
         raise BadRequest("nothing is selected to append; give at least one night, --exposure or --region")
     request = AppendRequest(tuple(nights or ()), tuple(exposure or ()), run_, circle, reach_deg)
@@ -66,7 +66,7 @@ def append(
     say("next: gozen lightcurve --ra RA --dec DEC --radius ARCSEC")
 
 
-def _circle(called: Invocation, region: str | None) -> tuple[SkyCircle | None, float]:
+def selected_circle(called: Invocation, region: str | None) -> tuple[SkyCircle | None, float]:
     """Return the requested circle, and the radius of a sensor's field, deg."""
     from gozen.instrument.profile import load_profile
     from gozen.lightcurves.commit_selection import reach_of

@@ -18,6 +18,7 @@ from gozen.resources.metadata import (
     WireModel,
     rules,
 )
+from gozen.resources.publish_request import PublishRequest, PublishState, earlier_form
 from gozen.resources.sky_circle import SkyCircle
 
 CatalogName = Annotated[str, Field(max_length=63, pattern=r"^[a-z][a-z0-9_]*$")]
@@ -113,8 +114,8 @@ class LightCurveJobSpec(WireModel):
     """Not used in this version: the reduction uses the setting `calibration.match_radius_arcsec`."""
     target_catalog: CatalogName = "lightcurves"
     """Name of the light-curve table to which the rows are appended."""
-    publish: bool = False
-    """Not used in this version: rows are visible to users as soon as they are appended."""
+    publish: Annotated[PublishRequest | None, BeforeValidator(earlier_form)] = None
+    """Publish the light curves in a folder of Nextcloud after they were appended; default: do not publish them."""
 
 
 class LightCurveJobStatus(WireModel):
@@ -123,7 +124,7 @@ class LightCurveJobStatus(WireModel):
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """Generation (version number) of the spec that this status describes."""
     conditions: Conditions = Field(default_factory=list)
-    """Conditions: Accepted, Complete, Succeeded."""
+    """Conditions: Accepted, Complete, Succeeded; with publish also Published."""
     exposures: Annotated[int, Field(ge=0)] = 0
     """Number of exposures that were selected."""
     rows: Annotated[int, Field(ge=0)] = 0
@@ -134,6 +135,8 @@ class LightCurveJobStatus(WireModel):
     """The Job that appends the rows, after its creation. The operator never creates a second one."""
     completion_time: Moment | None = None
     """Time at which the operator found it complete."""
+    published: PublishState | None = None
+    """The folder in Nextcloud, and the attempts to publish; absent before the first attempt."""
 
 
 class LightCurveJob(Resource):

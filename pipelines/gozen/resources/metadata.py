@@ -150,7 +150,7 @@ class Condition(WireModel):
     """One statement about the state of a resource, in the usual form of Kubernetes."""
 
     type: Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Za-z0-9]*$")]
-    """Name: Accepted, RawAvailable, CalibrationAvailable, Executed, Complete or Succeeded."""
+    """Name: Accepted, RawAvailable, CalibrationAvailable, Executed, Complete, Succeeded or Published."""
     status: Literal["True", "False", "Unknown"]
     """Whether the statement is true."""
     reason: Annotated[str, Field(max_length=64, pattern=r"^[A-Z][A-Za-z0-9]*$")]

@@ -39,4 +39,7 @@ class SharingSettings(SettingsSection):
     patience_s: float = Field(
         300.0, ge=0, description="Longest time for which a request is tried again while the server cannot serve it, s"
     )
+    publish_rows: int = Field(
+        10_000_000, ge=1, description="Largest number of table rows that `gozen share publish` publishes at once"
+    )
     state: Path = Field(Path("~/.local/state/gozen/sharing"), description="Folder with notes about transferred files")

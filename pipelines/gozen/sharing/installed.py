@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 from gozen.errors import BadRequest
 
-_LIBRARIES = ("httpx", "defusedxml", "keyring", "segno")
+TRANSFERS = ("httpx", "defusedxml")
+PERSONAL = ("keyring", "segno")
+"""What only a person needs: a place for the app password, and QR codes."""
 
 
-def check_installed(what: str) -> None:
-    """Check that all libraries are there.
+def check_installed(what: str, libraries: Sequence[str] = (*TRANSFERS, *PERSONAL)) -> None:
+    """Check that the libraries are there.
 
     Parameters
     ----------
@@ -22,6 +25,6 @@ def check_installed(what: str) -> None:
     BadRequest
         Some are missing; the message says how they are installed.
     """
-    missing = [name for name in _LIBRARIES if find_spec(name) is None]
+    missing = [name for name in libraries if find_spec(name) is None]
     if missing:
         raise BadRequest(f"{what} needs {' and '.join(missing)}: run pip install 'gozen[sharing]'")

@@ -38,6 +38,8 @@ class NextcloudServer:
         Path of the server in its address, such as ``/cloud``.
     tls
         Certificate and key, for https.
+    address
+        IP address at which it listens.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class NextcloudServer:
         *,
         base: str = "",
         tls: tuple[Path, Path] | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self.state = State(root, dict(users))
@@ -56,7 +59,7 @@ class NextcloudServer:
         self.routes: list[tuple[str, App]] = [("/remote.php/dav", self._answer_dav)]
         """Which application answers paths that begin with a text; the first one that fits."""
         self.faults = Faulty(self._dispatch)
-        self._server = wsgi.Server(("127.0.0.1", 0), self.faults, numthreads=_THREADS, timeout=60, shutdown_timeout=1)
+        self._server = wsgi.Server((address, 0), self.faults, numthreads=_THREADS, timeout=60, shutdown_timeout=1)
         self._server.gateway = _Gateway
         self._server.expiration_interval = 0.02  # also the time that it takes to stop
         self._server.error_log = lambda *_, **__: None
@@ -83,7 +86,7 @@ class NextcloudServer:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"{self._scheme}://127.0.0.1:{self.port}{self.base}"
+        return f"{self._scheme}://{self._server.bind_addr[0]}:{self.port}{self.base}"
 
     def account(self, user: str = "anna") -> Account:
         """Return the account of a user."""

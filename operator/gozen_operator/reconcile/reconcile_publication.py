@@ -1,0 +1,197 @@
+"""Decide about the light curves of a LightCurveJob in Nextcloud: publish, try again, remove. No I/O.
+
+Each attempt is a new Job. What needs a person (a wrong password, a policy of the server) is not tried again until the
+spec changes; all else is, with longer and longer pauses. A deletion waits for the removal, but not for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gozen.errors import ExitCode
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen.resources.publish_request import PublishState
+from gozen_operator.operator_settings import OperatorSettings, PublishSettings
+from gozen_operator.reconcile.conditions import Known, conditions, moment, status_of, stored_conditions
+from gozen_operator.reconcile.facts import JobSeen, PublishFacts, PublishResult
+from gozen_operator.reconcile.publish_manifests import publish_job, remover_name, unpublish_job
+from gozen_operator.reconcile.reconcile_plan import FINALIZER, Event, Plan
+from gozen_operator.reconcile.sensor_outcome import job_failure
+
+PUBLISHED = "Published"
+_NEEDS_A_PERSON = frozenset({ExitCode.BAD_REQUEST, ExitCode.UNREADABLE_INPUT, ExitCode.NOT_ASKED_FOR, ExitCode.BUG})
+_GOING_ON = ("Publishing", "Removing", "JobRefused", "JobNameTaken")
+_AGAIN = "when the cause is removed, increase publish.again"
+_NOT_CONFIGURED = "this Gozen has no account at a Nextcloud; ask the administrator to set nextcloud.url in the chart"
+
+
+def has_work(job: LightCurveJob) -> bool:
+    """Tell whether the operator still has to publish or remove something, so that a complete one is not over."""
+    if job.metadata.deletion_timestamp is not None:
+        return FINALIZER in job.metadata.finalizers
+    if job.spec.publish is None:
+        return False
+    state = _state(job)
+    said = next((one for one in job.status.conditions if one.type == PUBLISHED), None) if job.status else None
+    settled = said is not None and said.observed_generation == job.metadata.generation and said.reason not in _GOING_ON
+    return not settled or state.retry_time is not None
+
+
+def publication_plan(job: LightCurveJob, facts: PublishFacts, settings: OperatorSettings, now: float) -> Plan:
+    """Return the plan for a LightCurveJob that is complete and not being deleted."""
+    request, state, seen = job.spec.publish, _state(job), facts.publisher
+    has_finalizer = FINALIZER in job.metadata.finalizers
+    if request is None:
+        return Plan(finalizer="remove" if has_finalizer else None)
+    if status_of(stored_conditions(job), "Succeeded") != "True":
+        return _said(job, state, Known(PUBLISHED, "False", "NotAppended", "no rows were appended"), now)
+    if not settings.publish.is_configured:
+        return _said(job, state, Known(PUBLISHED, "False", "NextcloudNotConfigured", _NOT_CONFIGURED), now)
+    if (request.on_delete == "Remove") != has_finalizer:
+        return Plan(finalizer="remove" if has_finalizer else "add", requeue_after_s=0.0)
+    if seen is None and state.job is None:
+        wait_s = _wait_s(job, state, now)
+        if wait_s is None:
+            return Plan()
+        return Plan(requeue_after_s=wait_s) if wait_s else _create(publish_job(job, settings), settings)
+    if seen is None or seen.finished == "Failed":
+        return _failed(job, state, seen, settings.publish, now, always_again=False)
+    if seen.finished is None:
+        return _going_on(job, state, seen, Known(PUBLISHED, "Unknown", "Publishing", f"Job {seen.name}"), now)
+    return _succeeded(job, state, seen, facts.result, now)
+
+
+def deletion_plan(job: LightCurveJob, facts: PublishFacts, settings: OperatorSettings, now: float) -> Plan:
+    """Return the plan for a LightCurveJob that is being deleted."""
+    request, state, seen = job.spec.publish, _state(job), facts.remover
+    if FINALIZER not in job.metadata.finalizers:
+        return Plan()
+    begun = state.attempts or state.job is not None or facts.publisher is not None
+    if request is None or request.on_delete != "Remove" or not begun:
+        return Plan(finalizer="remove")
+    asked = job.metadata.deletion_timestamp
+    assert asked is not None
+    left_s = asked.timestamp() + settings.publish.remove_patience_s - now
+    if left_s <= 0 or not settings.publish.is_configured:
+        message = f"the files of {job.metadata.name} stay in the folder {request.folder} of Nextcloud: {_why(job)}"
+        return Plan(finalizer="remove", events=(Event("NotRemoved", message, "Warning"),))
+    if seen is not None and seen.finished == "Complete":
+        message = f"the files of {job.metadata.name} are removed from the folder {request.folder} of Nextcloud"
+        return Plan(finalizer="remove", events=(Event("Removed", message),))
+    plan = _removal(job, facts, state, settings, now)
+    return Plan(**{**vars(plan), "requeue_after_s": min(left_s, plan.requeue_after_s or settings.look_s)})
+
+
+def _removal(
+    job: LightCurveJob, facts: PublishFacts, state: PublishState, settings: OperatorSettings, now: float
+) -> Plan:
+    seen = facts.remover
+    if facts.publisher is not None and facts.publisher.finished is None:
+        return Plan()  # what it still sends would stay
+    if seen is not None and seen.finished is None:
+        return _going_on(job, state, seen, Known(PUBLISHED, "Unknown", "Removing", f"Job {seen.name}"), now)
+    is_lost = seen is None and state.job is not None and state.job.name == remover_name(job)
+    if is_lost or seen is not None:
+        return _failed(job, state, seen, settings.publish, now, always_again=True)
+    # A deletion raises the generation, so the first attempt does not wait for the next one to publish.
+    wait_s = _wait_s(job, state, now)
+    return Plan(requeue_after_s=wait_s) if wait_s else _create(unpublish_job(job, settings), settings)
+
+
+def _wait_s(job: LightCurveJob, state: PublishState, now: float) -> float | None:
+    """Return the seconds until the next attempt; None if there is none."""
+    if state.generation != job.metadata.generation:
+        return 0.0
+    return None if state.retry_time is None else max(0.0, state.retry_time.timestamp() - now)
+
+
+def _create(manifest: dict[str, Any], settings: OperatorSettings) -> Plan:
+    return Plan(create=manifest, requeue_after_s=settings.look_s)
+
+
+def _going_on(job: LightCurveJob, state: PublishState, seen: JobSeen, known: Known, now: float) -> Plan:
+    launched = {"name": seen.name, "uid": seen.uid}
+    return _said(job, state, known, now, {"job": launched, "retryTime": None})
+
+
+def _succeeded(
+    job: LightCurveJob, state: PublishState, seen: JobSeen, result: PublishResult | None, now: float
+) -> Plan:
+    assert job.spec.publish is not None
+    found = result or PublishResult(job.spec.publish.folder, "", 0)
+    link = f", link {found.link}" if found.link else ""
+    known = Known(PUBLISHED, "True", "Published", f"{found.files} files in the folder {found.folder}{link}")
+    ended = {"folder": found.folder, "link": found.link, "files": found.files, "failures": 0, "retryTime": None}
+    return _said(job, state, known, now, {**ended, **_ended(state), "generation": seen.generation}, seen)
+
+
+def _failed(
+    job: LightCurveJob,
+    state: PublishState,
+    seen: JobSeen | None,
+    settings: PublishSettings,
+    now: float,
+    *,
+    always_again: bool,
+) -> Plan:
+    """Return the plan after an attempt that failed; the next one has a time unless the failure needs a person."""
+    reason, message = job_failure(seen) if seen is not None else ("JobLost", "its Job was removed before it was done")
+    generation = seen.generation if seen is not None else job.metadata.generation or 0
+    code = seen.ends[-1].code if seen is not None and seen.ends else None
+    is_new = generation != state.generation
+    failures = 1 if is_new else state.failures + 1
+    changes = {**_ended(state), "failures": failures, "generation": generation, "retryTime": None}
+    if code in _NEEDS_A_PERSON and not always_again:
+        known = Known(PUBLISHED, "False", reason, f"{message}; {_AGAIN}")
+        return _said(job, state, known, now, changes, seen)
+    pause_s = min(settings.retry_s * 2.0 ** min(failures - 1, 20), settings.longest_retry_s)
+    at = moment(now + pause_s)
+    known = Known(PUBLISHED, "False", reason, f"{message}; next attempt at {at}")
+    plan = _said(job, state, known, now, {**changes, "retryTime": at}, seen)
+    return Plan(**{**vars(plan), "requeue_after_s": pause_s})
+
+
+def _ended(state: PublishState) -> dict[str, Any]:
+    return {"attempts": state.attempts + 1, "job": None}
+
+
+def _state(job: LightCurveJob) -> PublishState:
+    return (job.status.published if job.status else None) or PublishState()
+
+
+def _why(job: LightCurveJob) -> str:
+    said = next((one for one in stored_conditions(job) if one["type"] == PUBLISHED), None)
+    return str(said["message"]) if said and said.get("message") else "they were not removed in time"
+
+
+def _said(
+    job: LightCurveJob,
+    state: PublishState,
+    known: Known,
+    now: float,
+    changes: Mapping[str, Any] | None = None,
+    ended: JobSeen | None = None,
+) -> Plan:
+    """Return the plan that writes the condition and the state; it is empty if nothing has changed.
+
+    Parameters
+    ----------
+    changes
+        Fields of the state that change; None removes one.
+    ended
+        The Job whose outcome is recorded.
+    """
+    old = job.status.model_dump(mode="json", exclude_none=True) if job.status else {}
+    before = old.get("conditions", [])
+    generation = job.metadata.generation or 0
+    # The other conditions stay as they are: they describe the rows, which a change of `publish` does not concern.
+    kept = [one for one in before if one["type"] != PUBLISHED]
+    fresh: dict[str, Any] = {**old, "conditions": [*kept, *conditions([known], before, generation, now)]}
+    if changes is not None:
+        whole = {**state.model_dump(mode="json", exclude_none=True), **changes}
+        fresh["published"] = {word: value for word, value in whole.items() if value is not None}
+    if fresh == old:
+        return Plan(expire=ended)
+    event = Event(known.reason, known.message, "Warning" if known.status == "False" else "Normal")
+    return Plan(status=fresh, expire=ended, events=(event,))

@@ -1,0 +1,201 @@
+"""Bring a folder in Nextcloud to what a publication says, or remove what the publication has put there.
+
+A run can be killed at any time and repeated: files are noted before they are sent, and nothing that people have changed
+is overwritten, withdrawn or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from gozen.errors import CloudConflict, ExitCode, SharingError
+from gozen.sharing.checksums import OURS
+from gozen.sharing.publishing.decide_files import FileStep, is_ours, left_over, step_for
+from gozen.sharing.publishing.decide_shares import ShareSteps, SharingWish, share_steps
+from gozen.sharing.publishing.folder_files import FolderFiles, FolderSeen
+from gozen.sharing.publishing.published_record import PublishedRecord, Receiver
+from gozen.sharing.remote_names import joined
+
+_NAMED = 4
+_LINK = ("link", "")
+"""Stands for the link among the receivers that were refused."""
+
+
+@dataclass
+class PublishOutcome:
+    """What became of a publication.
+
+    Parameters
+    ----------
+    link
+        Address of its public link; empty without one.
+    sent, equal, removed
+        Numbers of files.
+    kept
+        Files that somebody has changed in Nextcloud: they are not overwritten or removed.
+    withdrawn
+        Number of shares that were withdrawn.
+    """
+
+    folder: str
+    link: str = ""
+    sent: int = 0
+    equal: int = 0
+    removed: int = 0
+    kept: list[str] = field(default_factory=list)
+    withdrawn: int = 0
+
+
+class PublishedFolder:
+    """A folder in Nextcloud in which one or several publications have files.
+
+    Parameters
+    ----------
+    files
+        The folder; the name of the publication is the label of its link.
+    """
+
+    def __init__(self, files: FolderFiles) -> None:
+        self._files, self._folder = files, files.folder
+
+    def publish(self, files: Iterable[Path], wish: SharingWish, password: str = "") -> PublishOutcome:
+        """Send files that are new or have changed, and make and withdraw shares.
+
+        Parameters
+        ----------
+        files
+            Files on this machine, with different names.
+        password
+            Password of the link, if the wish has one.
+
+        Raises
+        ------
+        CloudConflict
+            Files were changed in Nextcloud: they are kept, and everything else is done.
+        SharingError
+            Nextcloud cannot be reached, or refuses a file or share.
+        """
+        self._files.make()
+        local, seen, done = {one.name: one for one in files}, self._files.look(), PublishOutcome(self._folder)
+        steps = share_steps(wish, seen.mine, seen.others, seen.shares, self._files.of)
+        sums = {name: self._files.checksum(path, OURS) for name, path in local.items()}
+        begun = _begun(seen.mine, sums, steps)
+        self._files.note(seen, begun)
+        is_there = {name: self._send(path, sums[name], seen, done) for name, path in local.items()}
+        self._remove(left_over(local, seen.mine.files), seen, done)
+        errors = self._share(steps, wish, password, done)
+        published = {name: {sums[name]} if is_there[name] else seen.mine.files.get(name, ()) for name in local}
+        ended = replace(
+            begun,
+            files={name: frozenset(one) for name, one in published.items() if one},
+            made=steps.made - errors.keys(),
+            link=wish.link if done.link else None,
+        )
+        self._files.note(self._files.look(), ended)
+        _raise_first(list(errors.values()), done)
+        return done
+
+    def remove(self) -> PublishOutcome:
+        """Remove the files of the publication, and withdraw its shares; a folder or file that is gone is no error.
+
+        Files that somebody has changed stay, and so does the folder itself.
+        """
+        done = PublishOutcome(self._folder)
+        if not self._files.exist():
+            return done
+        seen = self._files.look()
+        steps = share_steps(SharingWish(), seen.mine, seen.others, seen.shares, self._files.of)
+        self._files.shares.withdraw(steps.withdraw)
+        done.withdrawn = len(steps.withdraw)
+        self._remove(sorted(seen.mine.files), seen, done)
+        if seen.record is not None:
+            self._files.remote.remove(seen.record.path, seen.record.etag)
+        return done
+
+    def _send(self, path: Path, checksum: str, seen: FolderSeen, done: PublishOutcome) -> bool:
+        """Send a file if it is not there; return whether it is there now, as it is here."""
+        there, ours = seen.entries.get(path.name), seen.mine.files.get(path.name, frozenset())
+        if there is not None and there.checksum and not there.checksum.startswith(f"{OURS}:"):
+            checksum = self._files.checksum(path, there.checksum)
+        step = step_for(checksum, there, ours)
+        if step is FileStep.KEEP:
+            done.kept.append(joined(self._folder, path.name))
+        elif step is FileStep.EQUAL:
+            done.equal += 1
+        else:
+            self._files.upload(path, there)
+            done.sent += 1
+        return step is not FileStep.KEEP
+
+    def _remove(self, names: Iterable[str], seen: FolderSeen, done: PublishOutcome) -> None:
+        for name in names:
+            there = seen.entries.get(name)
+            if there is not None and is_ours(there, seen.mine.files[name]):
+                self._files.remote.remove(there.path, there.etag)
+                done.removed += 1
+            elif there is not None:
+                done.kept.append(there.path)
+
+    def _share(
+        self, steps: ShareSteps, wish: SharingWish, password: str, done: PublishOutcome
+    ) -> dict[Receiver, SharingError]:
+        """Make and withdraw shares; return the refusals that need a person, by receiver."""
+        errors: dict[Receiver, SharingError] = {}
+        for one in steps.make:
+            _attempt(one, partial(self._share_with, one), errors)
+        if steps.link is not None:
+            done.link = steps.link.url
+        elif wish.link is not None:
+            _attempt(_LINK, partial(self._make_link, wish, password, done), errors)
+        old = [one for one in steps.withdraw if one.kind != "link" or _LINK not in errors]
+        self._files.shares.withdraw(old)
+        done.withdrawn = len(old)
+        return errors
+
+    def _share_with(self, receiver: Receiver) -> None:
+        kind, name = receiver
+        users, groups = ([name], []) if kind == "user" else ([], [name])
+        try:
+            self._files.shares.share_with(self._folder, users, groups)
+        except SharingError:
+            # Another publication in the same folder may have shared it at the same moment.
+            if receiver not in {(one.kind, one.who) for one in self._files.look().shares}:
+                raise
+
+    def _make_link(self, wish: SharingWish, password: str, done: PublishOutcome) -> None:
+        assert wish.link is not None
+        secret = password if wish.link.password else ""
+        made = self._files.shares.link(self._folder, password=secret, expires=wish.link.days, label=self._files.of)
+        done.link = made.url
+
+
+def _begun(mine: PublishedRecord, sums: Mapping[str, str], steps: ShareSteps) -> PublishedRecord:
+    """Return the note for the time until everything is sent and shared: what was there, and what will be."""
+    noted = {name: mine.files.get(name, frozenset()) | {checksum} for name, checksum in sums.items()}
+    return replace(mine, files={**mine.files, **noted}, made=mine.made | steps.made)
+
+
+def _attempt(what: Receiver, act: Callable[[], object], errors: dict[Receiver, SharingError]) -> None:
+    """Share something; keep a refusal that a retry cannot change, so that the other shares are made all the same."""
+    try:
+        act()
+    except SharingError as error:
+        if error.exit_code != ExitCode.BAD_REQUEST:
+            raise
+        errors[what] = error
+
+
+def _raise_first(errors: Sequence[SharingError], done: PublishOutcome) -> None:
+    """Raise the refusal of a share, else an error that names the files that were kept."""
+    if errors:
+        more = f" (and {len(errors) - 1} more refusals)" if len(errors) > 1 else ""
+        raise type(errors[0])(f"{errors[0]}{more}")
+    if done.kept:
+        names = ", ".join(done.kept[:_NAMED]) + (" ..." if len(done.kept) > _NAMED else "")
+        raise CloudConflict(
+            f"not overwritten, because somebody has changed them in Nextcloud: {names}; all else is published: rename "
+            "or remove these files there, and publish again"
+        )

@@ -1,0 +1,276 @@
+"""A published folder at the Nextcloud server of the tests: what is sent, shared, withdrawn, removed, and left alone.
+
+Covered: a second run, files that somebody changed, receivers and links that come and go, two publications in one
+folder, and a run that ends at each of its requests. Not covered: what is published (services/test_share_publish.py);
+decisions alone (unit/test_publish_decisions.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gozen.errors import CloudConflict, CloudPathNotFound, CloudRefused, GozenError, UnreadableInput
+from gozen.sharing.cloud_connection import Connection
+from gozen.sharing.people.shares import Shares
+from gozen.sharing.publishing.decide_shares import SharingWish
+from gozen.sharing.publishing.folder_files import FolderFiles
+from gozen.sharing.publishing.publish_folder import PublishedFolder
+from gozen.sharing.publishing.published_record import LinkProperties, record_name, records_folder
+from gozen.sharing.remote_files import RemoteFiles
+from gozen.sharing.retrying import ConnectionLimits
+from gozen.sharing.transfers.transfer_notes import TransferNotes
+
+from .nextcloud_server import Fault, Plan
+from .nextcloud_server.people import Person
+from .nextcloud_server.share_book import USER, SharedItem
+from .nextcloud_server.sharing_server import SharingServer
+
+FOLDER, OF = "Survey/M31", "kiso/tonight"
+SORA = ("user", "sora")
+SEEN = SharingWish(frozenset({SORA, ("group", "sky")}), LinkProperties(days=30))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SharingServer]:
+    persons = [Person("observatory", "x"), Person("sora", "x", groups=("sky",)), Person("kaze", "x")]
+    with SharingServer(tmp_path / "server", persons, base="/cloud") as found:
+        yield found
+
+
+@pytest.fixture
+def connection(server: SharingServer) -> Iterator[Connection]:
+    limits = ConnectionLimits(connect_timeout_s=2, patience_s=0, attempts=1)
+    with Connection(server.account("observatory"), limits) as found:
+        yield found
+
+
+@pytest.fixture
+def folder(connection: Connection, tmp_path: Path) -> Callable[..., PublishedFolder]:
+    def open_folder(of: str = OF) -> PublishedFolder:
+        notes = TransferNotes(tmp_path / "state", connection.account)
+        return PublishedFolder(FolderFiles(connection, FOLDER, of, notes))
+
+    return open_folder
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    found = [tmp_path / "tonight.csv", tmp_path / "tonight.html"]
+    for one in found:
+        one.write_text(f"{one.name} of the first run")
+    return found
+
+
+def there(server: SharingServer) -> dict[str, str]:
+    """Return the content of the folder."""
+    return {one.name: one.read_text() for one in sorted(server.state.file("observatory", FOLDER).iterdir())}
+
+
+def receivers(server: SharingServer) -> list[str]:
+    return sorted(one.receiver or f"link {one.label}" for one in server.book.items)
+
+
+def write_there(server: SharingServer, name: str, text: str) -> None:
+    server.state.file("observatory", f"{FOLDER}/{name}").write_text(text)
+
+
+def test_files_shares_and_link(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    done = folder().publish(files, SEEN)
+    assert (done.folder, done.sent, done.equal) == (FOLDER, 2, 0)
+    assert there(server) == {one.name: f"{one.name} of the first run" for one in files}
+    assert receivers(server) == [f"link {OF}", "sky", "sora"]
+    assert {one.permissions for one in server.book.items} == {1}
+    assert done.link == f"{server.url}/s/{server.book.items[-1].token}"
+
+
+def test_a_second_run_writes_nothing(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    first = folder().publish(files, SEEN)
+    server.faults.log.clear()
+    second = folder().publish(files, SEEN)
+    assert (second.sent, second.equal, second.link) == (0, 2, first.link)
+    assert {method for method, _ in server.faults.log} <= {"GET", "PROPFIND", "MKCOL"}
+
+
+def test_what_changed_here_replaces_what_was_published(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SEEN)
+    files[0].write_text("second run")
+    done = folder().publish(files[:1], SEEN)
+    assert (done.sent, done.equal, done.removed) == (1, 0, 1)
+    assert there(server) == {"tonight.csv": "second run"}
+
+
+def test_what_somebody_changed_in_the_cloud_is_kept_and_said(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SharingWish())
+    write_there(server, "tonight.csv", "a remark of Sora")
+    for one in files:
+        one.write_text("second run")
+    for _ in range(2):  # a third run must not take it for its own either
+        with pytest.raises(CloudConflict, match=r"Survey/M31/tonight\.csv; all else is published: rename or remove"):
+            folder().publish(files, SEEN)
+        assert there(server) == {"tonight.csv": "a remark of Sora", "tonight.html": "second run"}
+    assert receivers(server) == [f"link {OF}", "sky", "sora"]
+    folder().remove()
+    assert there(server) == {"tonight.csv": "a remark of Sora"}
+
+
+def test_a_file_of_somebody_else_with_this_name_is_kept(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    server.put("observatory", f"{FOLDER}/tonight.csv", b"mine")
+    with pytest.raises(CloudConflict):
+        folder().publish(files, SharingWish())
+    assert there(server)["tonight.csv"] == "mine"
+
+
+def test_shares_follow_the_wish_and_those_of_people_stay(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], connection: Connection
+) -> None:
+    by_hand = Shares(connection, RemoteFiles(connection))
+    server.put("observatory", FOLDER, None)
+    by_hand.share_with(FOLDER, ["kaze"], write=True)
+    by_hand.link(FOLDER, label="for the referee")
+    folder().publish(files, SharingWish(SEEN.receivers | {("user", "kaze")}, SEEN.link))
+    assert receivers(server) == ["kaze", "link for the referee", f"link {OF}", "sky", "sora"]
+    assert next(one for one in server.book.items if one.receiver == "kaze").permissions == 15
+    done = folder().publish(files, SharingWish(frozenset({SORA})))
+    assert (done.withdrawn, done.link) == (2, "")
+    assert receivers(server) == ["kaze", "link for the referee", "sora"]
+    done = folder().remove()
+    assert (done.removed, done.withdrawn) == (2, 1)
+    assert receivers(server) == ["kaze", "link for the referee"]
+    assert list(server.state.file("observatory", FOLDER).iterdir()) == []
+
+
+def test_a_link_with_other_properties_is_a_new_one(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    first = folder().publish(files, SEEN).link
+    wish = SharingWish(SEEN.receivers, LinkProperties(days=3, password=True))
+    second = folder().publish(files, wish, "correct horse").link
+    assert second != first
+    (item,) = [one for one in server.book.items if one.label == OF]
+    assert item.password == "correct horse"
+
+
+def test_a_user_who_does_not_exist_is_said_and_the_others_see_it(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    wish = SharingWish(frozenset({SORA, ("user", "soar"), ("group", "skyy")}), LinkProperties())
+    for _ in range(2):
+        with pytest.raises(
+            CloudPathNotFound, match=r"no group of this name: did you mean sky\? \(and 1 more refusals\)"
+        ):
+            folder().publish(files, wish)
+        assert receivers(server) == [f"link {OF}", "sora"]
+        assert len(there(server)) == 2
+
+
+def test_links_that_the_policy_forbids_are_said_and_the_rest_is_done(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SEEN)
+    server.rules.link_password = True
+    with pytest.raises(CloudRefused, match="each link at this server needs a password"):
+        folder().publish(files, SharingWish(SEEN.receivers, LinkProperties(days=3)))
+    assert receivers(server) == [f"link {OF}", "sky", "sora"]  # the old link opens until there is a new one
+    server.rules.links = False
+    with pytest.raises(CloudRefused, match="public links are switched off at this server"):
+        folder().publish(files, SharingWish(SEEN.receivers, LinkProperties(days=4)))
+
+
+def test_two_publications_in_one_folder_keep_what_the_other_needs(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], tmp_path: Path
+) -> None:
+    (other := tmp_path / "before.csv").write_text("the night before")
+    folder("kiso/before").publish([other], SEEN)
+    folder().publish(files, SEEN)
+    folder("kiso/before").remove()
+    assert receivers(server) == [f"link {OF}", "sky", "sora"]
+    assert sorted(there(server)) == ["tonight.csv", "tonight.html"]
+    folder().remove()
+    assert receivers(server) == []
+
+
+def test_another_publication_shares_it_at_the_same_moment(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    def meanwhile(_: int, method: str, path: str) -> None:
+        if method == "POST" and not server.book.items:
+            item = SharedItem("99", USER, "observatory", "observatory", f"/{FOLDER}", True, 1, receiver="sora")
+            server.book.items.append(item)
+
+    server.faults.choose = meanwhile
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    assert [one.id for one in server.book.items] == ["99"]
+
+
+def test_a_damaged_note_is_named(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SEEN)
+    server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name(OF)}").write_text("{")
+    with pytest.raises(UnreadableInput, match=r"is not a note of Gozen .* restore an earlier version"):
+        folder().publish(files, SEEN)
+
+
+@pytest.mark.parametrize("fault", [Fault.REVOKED, Fault.CUT_AFTER, Fault.CUT_INSIDE])
+def test_a_run_that_ends_at_any_request_is_repeated_with_new_files(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], fault: Fault
+) -> None:
+    """Each run writes other files, so what an interrupted run has sent must be known as its own."""
+    folder().publish(files, SharingWish(frozenset({("user", "kaze")}), LinkProperties(days=30)))
+    number = 0
+    while True:
+        number += 1
+        for one in files:
+            one.write_text(f"run {number}")
+        wish = SharingWish(frozenset({SORA} if number % 2 else {("user", "kaze")}), LinkProperties(days=number))
+        server.faults.log.clear()
+        server.faults.choose = Plan({number: fault})
+        try:
+            folder().publish(files, wish)
+        except GozenError:
+            is_whole = False
+        else:
+            is_whole = len(server.faults.log) < number
+        server.faults.choose = Plan({})
+        server.faults.settle()
+        folder().publish(files, wish)
+        assert there(server) == {one.name: f"run {number}" for one in files}
+        assert receivers(server) == sorted([f"link {OF}", "sora" if number % 2 else "kaze"])
+        if is_whole:
+            break
+    assert number > 15
+
+
+@pytest.mark.parametrize("fault", [Fault.REVOKED, Fault.CUT_AFTER])
+def test_a_removal_that_ends_at_any_request_is_repeated(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], fault: Fault
+) -> None:
+    number, is_whole = 0, False
+    while not is_whole:
+        number += 1
+        folder().publish(files, SEEN)
+        server.faults.log.clear()
+        server.faults.choose = Plan({number: fault})
+        try:
+            folder().remove()
+        except GozenError:
+            pass
+        else:
+            is_whole = len(server.faults.log) < number
+        server.faults.choose = Plan({})
+        folder().remove()
+        assert (there(server), receivers(server)) == ({}, [])
+    assert number > 8

@@ -1,0 +1,323 @@
+"""What becomes of `publish` of a LightCurveJob: Jobs, conditions, retries, and the removal at its deletion.
+
+Covered: each state of an attempt, which failures are tried again and when, that a deletion ends, the manifests of the
+Jobs. Not covered: the API server (cluster/test_publish.py), what the pods do (services/test_share_publish.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gozen.resources.lightcurvejob import LightCurveJob
+from gozen_operator.index.index_entries import LightCurveEntry, entry_of, is_over
+from gozen_operator.operator_settings import OperatorSettings, PodSettings, PublishSettings
+from gozen_operator.process.read_sources import published_by
+from gozen_operator.reconcile.facts import JobSeen, LightCurveFacts, PodEnd, PublishFacts, PublishResult
+from gozen_operator.reconcile.publish_manifests import job_names, publish_job, unpublish_job
+from gozen_operator.reconcile.reconcile_lightcurvejob import reconcile_lightcurvejob
+from gozen_operator.reconcile.reconcile_plan import FINALIZER, Plan
+from gozen_operator.reconcile.refused import job_name_taken, job_refused
+
+NOW = 1.8e9
+SETTINGS = OperatorSettings(
+    publish=PublishSettings(url="https://cloud.example.org", user="observatory", secret="gozen-nextcloud")
+)
+FOLDER = {"folder": "Survey/M31"}
+DONE = [
+    {"type": "Complete", "status": "True", "reason": "Appended", "lastTransitionTime": "2026-01-16T00:00:00Z"},
+    {"type": "Succeeded", "status": "True", "reason": "Appended", "lastTransitionTime": "2026-01-16T00:00:00Z"},
+]
+
+
+def job(publish: Any = FOLDER, *, generation: int = 1, conditions: Any = DONE, **further: Any) -> LightCurveJob:
+    """Return a LightCurveJob; `published`, `finalizers` and `deleted` are further parts of it."""
+    metadata = {"name": "tonight", "namespace": "kiso", "uid": "u1", "generation": generation}
+    metadata["finalizers"] = further.get("finalizers", [])
+    if "deleted" in further:
+        metadata["deletionTimestamp"] = further["deleted"]
+    status = {"conditions": conditions, "rows": 7, "manifest": 3}
+    if "published" in further:
+        status["published"] = further["published"]
+    spec = {"selection": {"night": "20260115"}, **({"publish": publish} if publish else {})}
+    whole = {"apiVersion": "gozen.astro/v1alpha1", "metadata": metadata, "spec": spec, "status": status}
+    return LightCurveJob.model_validate(whole)
+
+
+def after(before: LightCurveJob, plan: Plan, **metadata: Any) -> LightCurveJob:
+    """Return a LightCurveJob after the status of a plan was written."""
+    data = before.wire() | ({"status": plan.status} if plan.status is not None else {})
+    return LightCurveJob.model_validate({**data, "metadata": {**data["metadata"], **metadata}})
+
+
+def plan_for(one: LightCurveJob, settings: OperatorSettings = SETTINGS, now: float = NOW, **facts: Any) -> Plan:
+    return reconcile_lightcurvejob(one, LightCurveFacts((7,), publish=PublishFacts(**facts)), settings, now)
+
+
+def said(plan: Plan) -> tuple[str, str, str]:
+    assert plan.status is not None
+    found = {one["type"]: one for one in plan.status["conditions"]}
+    assert [found[name]["status"] for name in ("Complete", "Succeeded")] == ["True", "True"]
+    return found["Published"]["status"], found["Published"]["reason"], found["Published"]["message"]
+
+
+def publisher(finished: Any = None, code: int | None = None, message: str = "", generation: int = 1) -> JobSeen:
+    ends = [] if code is None else [PodEnd(0, code, "Error", message)]
+    return JobSeen("tonight-pub-1", "j1", finished, ends=ends, generation=generation)
+
+
+def test_without_publish_nothing_happens() -> None:
+    assert plan_for(job(None)) == Plan()
+    assert is_over(entry_of(job(None)))
+
+
+def test_rows_that_were_appended_are_published() -> None:
+    plan = plan_for(job())
+    assert plan.create is not None
+    assert plan.create["metadata"]["name"] == "tonight-pub-1"
+    plan = plan_for(job(), publisher=publisher())
+    assert said(plan) == ("Unknown", "Publishing", "Job tonight-pub-1")
+    running = after(job(), plan)
+    assert plan_for(running, publisher=publisher()) == Plan()
+    result = PublishResult("Survey/M31", "https://cloud.example.org/s/abc", 5)
+    plan = plan_for(running, publisher=publisher("Complete"), result=result)
+    assert said(plan) == (
+        "True", "Published", "5 files in the folder Survey/M31, link https://cloud.example.org/s/abc"
+    )  # fmt: skip
+    assert plan.status is not None
+    assert plan.status["published"] == {
+        "folder": "Survey/M31", "link": "https://cloud.example.org/s/abc", "files": 5,
+        "attempts": 1, "failures": 0, "generation": 1,
+    }  # fmt: skip
+    assert (plan.status["rows"], plan.status["manifest"]) == (7, 3)
+    assert plan.expire is not None
+    assert plan.expire.uid == "j1"
+    published = after(running, plan)
+    assert plan_for(published) == Plan()
+    assert is_over(entry_of(published))
+    assert not is_over(entry_of(running))
+
+
+def test_a_change_of_the_spec_publishes_again() -> None:
+    done = {"folder": "Survey/M31", "attempts": 1, "generation": 1}
+    plan = plan_for(job(generation=2, published=done))
+    assert plan.create is not None
+    assert plan.create["metadata"]["name"] == "tonight-pub-2"
+    assert plan.create["metadata"]["labels"]["gozen.astro/generation"] == "2"
+
+
+def test_a_job_of_the_spec_before_does_not_count_for_the_new_one() -> None:
+    plan = plan_for(job(generation=2), publisher=publisher("Complete"), result=PublishResult("Survey/M31", "", 5))
+    assert plan_for(after(job(generation=2), plan)).create is not None
+
+
+def test_nextcloud_that_is_down_is_tried_again_with_longer_pauses() -> None:
+    one, times = job(), []
+    for attempt in range(1, 9):
+        down = JobSeen(f"tonight-pub-{attempt}", "j", "Failed", ends=[PodEnd(0, 75, "Error", DOWN)], generation=1)
+        plan = plan_for(one, publisher=down)
+        status, reason, message = said(plan)
+        assert (status, reason) == ("False", "CloudUnavailable")
+        assert message.startswith("cannot upload x: the server says 503; next attempt at 2027-01-15T")
+        times.append(plan.requeue_after_s)
+        one = after(one, plan)
+        waiting = plan_for(one)
+        assert (waiting.create, waiting.requeue_after_s) == (None, times[-1])
+        assert not is_over(entry_of(one))
+        again = plan_for(one, now=NOW + (times[-1] or 0))
+        assert again.create is not None
+        assert again.create["metadata"]["name"] == f"tonight-pub-{attempt + 1}"
+    assert times == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+DOWN = "gozen: CloudUnavailable: cannot upload x: the server says 503"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "reason"),
+    [
+        (64, "gozen: LogInRefused: the app password was revoked", "LogInRefused"),
+        (64, "gozen: CloudRefused: links are switched off", "CloudRefused"),
+        (64, "gozen: CloudConflict: not overwritten", "CloudConflict"),
+        (65, "gozen: UnreadableInput: a file is damaged", "UnreadableInput"),
+        (70, "", "Bug"),
+    ],
+)
+def test_what_needs_a_person_is_not_tried_again(code: int, message: str, reason: str) -> None:
+    plan = plan_for(job(), publisher=publisher("Failed", code, message))
+    assert said(plan)[:2] == ("False", reason)
+    assert said(plan)[2].endswith("when the cause is removed, increase publish.again")
+    failed = after(job(), plan)
+    assert plan_for(failed, now=NOW + 1e6) == Plan()
+    assert is_over(entry_of(failed))
+    raised = LightCurveJob.model_validate(
+        {**failed.wire(), "metadata": {**failed.wire()["metadata"], "generation": 2},
+         "spec": {**failed.wire()["spec"], "publish": {**FOLDER, "again": 1}}}
+    )  # fmt: skip
+    assert plan_for(raised).create is not None
+
+
+@pytest.mark.parametrize("seen", [publisher("Failed"), publisher("Failed", 137), publisher("Failed", 143), None])
+def test_a_pod_that_was_lost_is_tried_again(seen: JobSeen | None) -> None:
+    running = after(job(), plan_for(job(), publisher=publisher()))
+    plan = plan_for(running, publisher=seen)
+    assert said(plan)[0] == "False"
+    assert plan.requeue_after_s == 60
+
+
+def test_what_cannot_be_published_says_why() -> None:
+    plan = plan_for(job(), OperatorSettings())
+    assert said(plan) == (
+        "False", "NextcloudNotConfigured",
+        "this Gozen has no account at a Nextcloud; ask the administrator to set nextcloud.url in the chart",
+    )  # fmt: skip
+    assert plan_for(after(job(), plan)).create is not None  # after the administrator has set it
+    failed = [DONE[0], {**DONE[1], "status": "False", "reason": "WorkerLost"}]
+    plan = plan_for(job(conditions=failed))
+    assert plan.status is not None
+    assert plan.status["conditions"][-1]["reason"] == "NotAppended"
+
+
+def test_a_refused_job_leaves_the_rows_as_they_are() -> None:
+    plan = plan_for(job())
+    assert plan.create is not None
+    for refused in (
+        job_refused(job().wire(), plan.create, "exceeded quota", NOW),
+        job_name_taken(job().wire(), plan.create, "exceeded quota", NOW, 10.0),
+    ):
+        assert said(refused)[0::2] == ("False", "exceeded quota")
+        assert not is_over(entry_of(after(job(), refused)))
+
+
+REMOVE = {**FOLDER, "onDelete": "Remove"}
+DELETED = {"finalizers": [FINALIZER], "deleted": "2027-01-15T08:00:00Z", "generation": 2}
+"""`NOW` is 2027-01-15T08:00:00Z."""
+
+
+def test_a_deletion_leaves_what_was_published() -> None:
+    published = {"folder": "Survey/M31", "attempts": 1, "generation": 1}
+    assert plan_for(job(published=published, deleted="2027-01-15T08:00:00Z")) == Plan()
+    assert plan_for(job(published=published, **DELETED)).finalizer == "remove"  # onDelete was Remove before
+
+
+def test_the_finalizer_comes_before_the_first_file() -> None:
+    plan = plan_for(job(REMOVE))
+    assert (plan.finalizer, plan.create) == ("add", None)
+    assert plan_for(job(REMOVE, finalizers=[FINALIZER])).create is not None
+    assert plan_for(job(FOLDER, finalizers=[FINALIZER])).finalizer == "remove"
+    assert plan_for(job(None, finalizers=[FINALIZER])).finalizer == "remove"
+
+
+def test_a_deletion_removes_what_was_published() -> None:
+    one = job(REMOVE, published={"folder": "Survey/M31", "attempts": 1, "generation": 1}, **DELETED)
+    assert not is_over(entry_of(one))
+    still = JobSeen("tonight-pub-2", "j2", generation=1)
+    assert plan_for(one, publisher=still).create is None  # what it still sends would stay
+    plan = plan_for(one)
+    assert plan.create is not None
+    assert plan.create["metadata"]["name"] == "tonight-del-2"
+    remover = JobSeen("tonight-del-2", "j3", generation=2)
+    running = plan_for(one, remover=remover)
+    assert said(running)[1] == "Removing"
+    plan = plan_for(after(one, running), remover=JobSeen("tonight-del-2", "j3", "Complete"))
+    assert (plan.finalizer, plan.events[0].reason) == ("remove", "Removed")
+
+
+def test_nothing_was_published_so_nothing_is_removed() -> None:
+    assert plan_for(job(REMOVE, **DELETED)).finalizer == "remove"
+
+
+@pytest.mark.parametrize("code", [64, 75])
+def test_a_nextcloud_that_is_down_does_not_block_a_deletion_for_ever(code: int) -> None:
+    waiting = {
+        "folder": "Survey/M31",
+        "attempts": 1,
+        "failures": 9,
+        "generation": 1,
+        "retryTime": "2027-01-15T09:00:00Z",
+    }
+    one, now, attempts = job(REMOVE, published=waiting, **DELETED), NOW, 0
+    while True:
+        plan = plan_for(one, now=now)
+        if plan.finalizer == "remove":
+            break
+        if plan.create is not None:
+            attempts += 1
+            name = plan.create["metadata"]["name"]
+            down = JobSeen(name, "j", "Failed", ends=[PodEnd(0, code, "Error", DOWN)], generation=2)
+            plan = plan_for(one, now=now, remover=down)
+            one = after(one, plan)
+        assert plan.requeue_after_s is not None
+        now += plan.requeue_after_s
+    assert now == NOW + 3600
+    assert attempts == 6
+    (event,) = plan.events
+    assert (event.reason, event.type) == ("NotRemoved", "Warning")
+    assert "stay in the folder Survey/M31 of Nextcloud: cannot upload x: the server says 503" in event.message
+
+
+def test_the_pod_has_only_what_it_needs() -> None:
+    volume = {"persistentVolumeClaim": {"claimName": "archive"}}
+    publish = PublishSettings(
+        url="https://cloud.example.org", user="observatory", secret="gozen-nextcloud", ca_map="gozen-ca",
+        archive_secret="gozen-s3-read",
+    )  # fmt: skip
+    settings = OperatorSettings(publish=publish, pods=PodSettings(secret="gozen-s3", volume=volume, profiles_map="p"))
+    request = {
+        **FOLDER, "folder": "$(HOME)/a", "users": ["-x", "sora"], "groups": ["sky"],
+        "link": True, "linkDays": 3, "linkPassword": True,
+    }  # fmt: skip
+    manifest = publish_job(job(request), settings)
+    pod = manifest["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"] == [
+        "share", "publish", "20260115", "--table=lightcurves", "--run=r1", "--folder=$$(HOME)/a", "--name=kiso/tonight",
+        "--result=/dev/termination-log", "--user=-x", "--user=sora", "--group=sky", "--link", "--link-days=3",
+        "--link-password-file=/etc/gozen/nextcloud/link-password",
+    ]  # fmt: skip
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("gozen-publish", False)
+    mounts = {one["name"]: one for one in container["volumeMounts"]}
+    assert {name for name, one in mounts.items() if not one.get("readOnly")} == {"scratch"}
+    secrets = sorted(one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one)
+    assert secrets == ["gozen-nextcloud", "gozen-s3-read"]
+    assert {one["name"]: one["value"] for one in container["env"]} | {"GOZEN_WORKERS": "1", "HOME": "/tmp"} == {
+        "GOZEN_SHARING__URL": "https://cloud.example.org", "GOZEN_SHARING__USER": "observatory",
+        "GOZEN_SHARING__PASSWORD_FILE": "/etc/gozen/nextcloud/password",
+        "GOZEN_SHARING__CA_FILE": "/etc/gozen/nextcloud-ca/ca.pem", "GOZEN_WORKERS": "1", "HOME": "/tmp",
+    }  # fmt: skip
+    removal = unpublish_job(job(request), settings)
+    pod = removal["spec"]["template"]["spec"]
+    assert {one["name"] for one in pod["volumes"]} == {"scratch", "profiles", "nextcloud", "nextcloud-ca"}
+    for one in (manifest, removal):
+        assert one["metadata"]["labels"]["app.kubernetes.io/component"] == "publish"
+        assert one["metadata"]["ownerReferences"][0]["uid"] == "u1"
+
+
+def test_names_of_jobs_fit_into_a_host_name() -> None:
+    data = job(published={"attempts": 123_456}).wire()
+    longest = LightCurveJob.model_validate({**data, "metadata": {**data["metadata"], "name": "x" * 52}})
+    assert max(map(len, job_names(longest))) <= 61
+    assert len(set(job_names(longest))) == 3
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ('{"folder": "a", "link": "", "files": 5, "kept": 0}', PublishResult("a", "", 5)),
+        ('{"folder": "a", "lin', None),
+        ("[]", None),
+        ("", None),
+    ],
+)
+def test_what_a_pod_says(message: str, found: PublishResult | None) -> None:
+    ended = {"state": {"terminated": {"exitCode": 0, "message": message}}}
+    assert published_by([{"status": {"containerStatuses": [ended]}}]) == found
+    failed = {"state": {"terminated": {"exitCode": 64, "message": message}}}
+    assert published_by([{"status": {"containerStatuses": [failed]}}]) is None
+
+
+def test_a_light_curve_entry_of_a_deleted_one_waits_for_the_removal() -> None:
+    entry = entry_of(job(REMOVE, **DELETED))
+    assert isinstance(entry, LightCurveEntry)
+    assert (entry.going, entry.publishes) == (True, True)
