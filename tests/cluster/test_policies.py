@@ -1,9 +1,9 @@
 """The chart's NetworkPolicies on a network that enforces them, attacked from inside the pods.
 
-Covered: a reduction pod, a pod that publishes, the operator and the observer reach what they need and nothing else: not the
-metadata address, the node, other pods and namespaces, the API server or an external address, unless needed; a pod is
-protected from its start; incoming connections; without the policies the same attacks reach everything. Not covered: templates
-(tests/unit/test_chart).
+Covered: a reduction pod, a pod that publishes, the operator and the observer reach what they need and nothing else: not
+the metadata address, the node, other pods and namespaces, the API server or an external address, unless needed; a pod
+is protected from its start; incoming connections; without the policies the same attacks reach everything. Not covered:
+templates (tests/unit/test_chart).
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ from tests.cluster.certificates import Authority
 
 from gozen.archive.stores.open_store import open_store
 from gozen.catalog import open_catalog
-from gozen.cli import share
 from gozen.cli.call import run
 from gozen.resources.lightcurvejob import LightCurveJob
+from gozen.sharing import installed
 from gozen_operator.operator_settings import OperatorSettings, PublishSettings
 from gozen_operator.process.read_sources import published_by
 from gozen_operator.reconcile.facts import PublishResult
@@ -168,7 +168,7 @@ def test_pods_have_neither_a_keyring_nor_qr_codes(
 ) -> None:
     """The image of pods has `httpx` and `defusedxml` only."""
     find, missing = importlib.util.find_spec, ("keyring", "segno")
-    monkeypatch.setattr(share, "find_spec", lambda name: None if name in missing else find(name))
+    monkeypatch.setattr(installed, "find_spec", lambda name: None if name in missing else find(name))
     for name in missing:
         monkeypatch.setitem(sys.modules, name, None)
     assert gozen(*WORDS, "--user", "sora", "--link")[0] == 0

@@ -13,7 +13,7 @@ from gozen.sharing.remote_names import check_path, joined
 
 
 @dataclass(frozen=True)
-class Place:
+class LabPlace:
     """A file or folder of the lab.
 
     Parameters
@@ -55,15 +55,15 @@ class LabPlaces:
     folder: str
     hidden: bool = False
 
-    def of(self, paths: Sequence[str]) -> list[Place]:
+    def of(self, paths: Sequence[str]) -> list[LabPlace]:
         """Return the places of paths; raises as `file_below`."""
         return [self._of(path) for path in paths]
 
-    def _of(self, path: str) -> Place:
+    def _of(self, path: str) -> LabPlace:
         file = file_below(self.root, path, hidden=self.hidden)
         shown = self.home.cloud_path(file)
         cloud = shown or joined(check_path(self.folder), check_path(path))
-        return Place(path.strip("/"), file, cloud, shown is not None)
+        return LabPlace(path.strip("/"), file, cloud, shown is not None)
 
 
 def file_below(root: Path, path: str, *, hidden: bool = False) -> Path:

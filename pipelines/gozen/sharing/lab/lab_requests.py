@@ -18,19 +18,19 @@ class LabRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Selection(LabRequest):
+class LabSelection(LabRequest):
     """Files and folders of the file browser."""
 
     paths: tuple[str, ...] = Field(min_length=1, max_length=_MOST)
 
 
-class Sending(Selection):
+class LabUploadRequest(LabSelection):
     """Files to send, and whether those that changed in Nextcloud are replaced."""
 
     overwrite: bool = False
 
 
-class SharingWith(Selection):
+class SharingWith(LabSelection):
     """Files, users and groups that should see them, and their rights."""
 
     users: tuple[str, ...] = Field((), max_length=_MOST)
@@ -39,7 +39,7 @@ class SharingWith(Selection):
     reshare: bool = False
 
 
-class LinkTo(Selection):
+class LinkTo(LabSelection):
     """Files, and the properties of a public link to each of them."""
 
     password: bool = False

@@ -7,7 +7,7 @@ from typing import Any
 
 from gozen.errors import CloudPathNotFound
 from gozen.sharing.cloud import Cloud
-from gozen.sharing.lab.lab_places import Place
+from gozen.sharing.lab.lab_places import LabPlace
 from gozen.sharing.lab.lab_requests import LinkTo, SharingWith
 from gozen.sharing.people.qr_codes import qr_address
 from gozen.sharing.people.rights import Rights
@@ -29,12 +29,12 @@ class LabShares:
     def __init__(self, opened: Callable[[], Cloud]) -> None:
         self._opened = opened
 
-    def seen(self, places: Sequence[Place]) -> dict[str, Any]:
+    def seen(self, places: Sequence[LabPlace]) -> dict[str, Any]:
         """Return who sees each of the files; `known` says whether Nextcloud has it."""
         with self._opened() as cloud:
             return {"files": [_seen(cloud, one) for one in places]}
 
-    def share(self, places: Sequence[Place], asked: SharingWith) -> dict[str, Any]:
+    def share(self, places: Sequence[LabPlace], asked: SharingWith) -> dict[str, Any]:
         """Share files with users and groups."""
         rights = {"write": asked.write, "reshare": asked.reshare}
         with self._opened() as cloud:
@@ -42,7 +42,7 @@ class LabShares:
                 cloud.shares.share_with(one.cloud, asked.users, asked.groups, **rights)
         return {}
 
-    def link(self, places: Sequence[Place], asked: LinkTo) -> dict[str, Any]:
+    def link(self, places: Sequence[LabPlace], asked: LinkTo) -> dict[str, Any]:
         """Make a public link to each of the files; return them, with their passwords."""
         wish: dict[str, Any] = {"password": asked.password, "expires": asked.expires or None, "label": asked.label}
         with self._opened() as cloud:
@@ -55,7 +55,7 @@ class LabShares:
         return {}
 
 
-def _seen(cloud: Cloud, place: Place) -> dict[str, Any]:
+def _seen(cloud: Cloud, place: LabPlace) -> dict[str, Any]:
     known, shares, message = True, [], ""
     try:
         shares = [_row(one, place) for one in cloud.shares.of(place.cloud)]
@@ -68,7 +68,7 @@ def _seen(cloud: Cloud, place: Place) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _row(share: Share, place: Place) -> dict[str, Any]:
+def _row(share: Share, place: LabPlace) -> dict[str, Any]:
     return {
         "id": share.id,
         "kind": share.kind,

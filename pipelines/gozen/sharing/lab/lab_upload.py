@@ -8,7 +8,7 @@ from typing import Any
 
 from gozen.errors import GozenError
 from gozen.sharing.cloud import Cloud
-from gozen.sharing.lab.lab_places import Place
+from gozen.sharing.lab.lab_places import LabPlace
 from gozen.sharing.pauses import Stopped
 from gozen.sharing.transfers.outcomes import FileOutcome
 from gozen.sharing.transfers.progress import Progress
@@ -27,7 +27,7 @@ class LabUpload(Progress):
         Whether files that have changed in Nextcloud are replaced.
     """
 
-    def __init__(self, opened: Callable[[], Cloud], places: Sequence[Place], *, overwrite: bool = False) -> None:
+    def __init__(self, opened: Callable[[], Cloud], places: Sequence[LabPlace], *, overwrite: bool = False) -> None:
         self._opened, self._places, self._overwrite = opened, places, overwrite
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._state: dict[str, Any] = {"state": "running"}
@@ -83,8 +83,8 @@ class LabUpload(Progress):
                 self._state = ended
 
 
-def _by_folder(places: Sequence[Place]) -> dict[str, list[Place]]:
-    found: dict[str, list[Place]] = {}
+def _by_folder(places: Sequence[LabPlace]) -> dict[str, list[LabPlace]]:
+    found: dict[str, list[LabPlace]] = {}
     for one in places:
         if not one.shown:
             found.setdefault(one.cloud.rpartition("/")[0], []).append(one)

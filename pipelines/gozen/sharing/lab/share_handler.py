@@ -18,7 +18,7 @@ from gozen.errors import BadRequest, GozenError
 from gozen.settings import SharingSettings, load_settings
 from gozen.sharing.home_folder import home_folder
 from gozen.sharing.installed import check_installed
-from gozen.sharing.lab.lab_places import LabPlaces, Place
+from gozen.sharing.lab.lab_places import LabPlace, LabPlaces
 
 
 class ShareHandler(APIHandler):  # type: ignore[misc]  # jupyter_server is not checked, see pyproject.toml
@@ -52,7 +52,7 @@ class ShareHandler(APIHandler):  # type: ignore[misc]  # jupyter_server is not c
 
         return LabShares(lambda: connect(settings=self.sharing))
 
-    def places(self, paths: tuple[str, ...]) -> list[Place]:
+    def places(self, paths: tuple[str, ...]) -> list[LabPlace]:
         """Return where files of the file browser are."""
         root = getattr(self.contents_manager, "root_dir", None)
         if not root:

@@ -10,7 +10,15 @@ from jupyter_server.utils import url_path_join
 from tornado.web import Application, authenticated
 
 from gozen.errors import BadRequest, LogInRefused
-from gozen.sharing.lab.lab_requests import LinkTo, LogInAt, Selection, Sending, SharingWith, Withdrawal, asked
+from gozen.sharing.lab.lab_requests import (
+    LabSelection,
+    LabUploadRequest,
+    LinkTo,
+    LogInAt,
+    SharingWith,
+    Withdrawal,
+    asked,
+)
 from gozen.sharing.lab.share_handler import ShareHandler
 
 _KEPT_UPLOADS = 20
@@ -99,7 +107,7 @@ class UploadsHandler(ShareHandler):
         from gozen.sharing.cloud import connect
         from gozen.sharing.lab.lab_upload import LabUpload
 
-        wish = asked(Sending, self.get_json_body())
+        wish = asked(LabUploadRequest, self.get_json_body())
         upload = LabUpload(lambda: connect(settings=self.sharing), self.places(wish.paths), overwrite=wish.overwrite)
         uploads = self.running["uploads"]
         name = secrets.token_hex(8)
@@ -140,7 +148,7 @@ class SharesHandler(ShareHandler):
     async def get(self) -> None:
         """List who sees the files of the arguments ``path``."""
         wish = {"paths": self.get_arguments("path", strip=False)}
-        await self.answer(lambda: self.shares().seen(self.places(asked(Selection, wish).paths)))
+        await self.answer(lambda: self.shares().seen(self.places(asked(LabSelection, wish).paths)))
 
     @authenticated
     @authorized
