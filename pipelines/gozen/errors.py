@@ -211,7 +211,7 @@ class LogInRefused(SharingError):
 
 
 class CloudConflict(SharingError):
-    """A file has changed on both sides, or its name is already in use; nothing is overwritten."""
+    """The file that would be overwritten has changed since the last transfer, or its name is in use; it is kept."""
 
     exit_code = ExitCode.BAD_REQUEST
 

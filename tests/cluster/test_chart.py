@@ -1,14 +1,15 @@
 """The chart on a real API server: installed, upgraded and uninstalled by Helm; its rights and their limits.
 
 Covered: every manifest is accepted with the `restricted` level enforced; rights, as the API server answers; pods of
-each Deployment and of a Job; upgrades keep the hub's tokens; uninstalling keeps custom resources, Observations and
-volumes, and a new installation takes them over. Not covered: running pods (test_story), templates
-(tests/unit/test_chart).
+each Deployment, of a Job, and of the docs on backups; upgrades keep the hub's tokens; uninstalling keeps custom
+resources, Observations and volumes, and a new installation takes them over. Not covered: running pods (test_story),
+templates (tests/unit/test_chart).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from .processes import wait_until
 
 pytestmark = pytest.mark.xdist_group("api")
 CHART = Path(__file__).parents[2] / "charts" / "gozen"
+PAGE = Path(__file__).parents[2] / "docs" / "operations" / "run-the-platform.md"
 NAMESPACE = "chart"
 SECONDS_TO_EXPLAIN = 30
 VALUES: dict[str, Any] = {
@@ -111,6 +113,13 @@ def test_the_pods_of_a_job_pass_the_restricted_level(release: dict[str, Any], ap
     classes = {"express_class": "chart-express", "default_class": "chart-default"}
     job = exposure_job(Exposure.model_validate(content), ["111"], OperatorSettings.model_validate({"pods": classes}))
     accepted(api_server, job["spec"]["template"]["spec"])
+
+
+def test_the_pod_with_which_the_hubs_database_is_copied_passes_the_restricted_level(
+    release: dict[str, Any], api_server: ApiServer
+) -> None:
+    (written,) = re.findall(r"run hub-database .*--overrides='(.*?)'\n", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    accepted(api_server, json.loads(written)["spec"])
 
 
 def accepted(api_server: ApiServer, spec: dict[str, Any]) -> None:

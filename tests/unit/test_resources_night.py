@@ -31,7 +31,7 @@ def test_a_window_falls_between_the_noons_of_kiso(start, end, first, last):
 
 @pytest.mark.parametrize(("start", "end"), [(time(2), time(4)), (time(10), time(8)), (time(8), time(8))])
 def test_a_window_that_crosses_local_noon_is_refused(start, end):
-    with pytest.raises(ValueError, match="is not within the night 20231212, which lasts from 03:00 to 03:00 UTC"):
+    with pytest.raises(ValueError, match="night 20231212, which lasts from 2023-12-12 03:00 to 2023-12-13 03:00 UTC"):
         window(start, end, NIGHT, KISO)
 
 

@@ -104,7 +104,7 @@ def counted(ends: Sequence[object]) -> str:
 
 
 def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts) -> ExposureOutcome:
-    """Return the outcome of the wanted sensors: each from its commit, or without one from the end of its pod."""
+    """Return the outcome of the wanted sensors: each from its commit or, if it has none, from how its pod ended."""
     commits = facts.commits or {}
     ends = []
     for place, sensor in enumerate(wanted):

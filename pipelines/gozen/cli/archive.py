@@ -112,7 +112,7 @@ def expire(
 def retain(
     ctx: typer.Context,
     night: Annotated[str, typer.Argument(help="Night YYYYMMDD.")],
-    exposure: Annotated[str, typer.Argument(help="Name or number of the exposure.")],
+    exposure: Annotated[str, typer.Argument(help="Name of the exposure, such as 00000003.")],
     undo: Annotated[bool, typer.Option("--undo", help="End the protection: the raw files may expire again.")] = False,
 ) -> None:
     """Protect the raw files of an exposure, so they do not expire."""
@@ -139,7 +139,7 @@ def retain(
 def forget(
     ctx: typer.Context,
     night: Annotated[str, typer.Argument(help="Night YYYYMMDD.")],
-    exposure: Annotated[str, typer.Argument(help="Name or number of the exposure.")],
+    exposure: Annotated[str, typer.Argument(help="Name of the exposure, such as 00000003.")],
     files: Annotated[
         list[str] | None,
         typer.Argument(metavar="[FILE]...", help="Names of raw files; default: all raw files of the exposure."),

@@ -32,7 +32,9 @@ def masters(
         ),
     ] = None,
     night: Annotated[str | None, typer.Option(help="Night YYYYMMDD, if you name no files.")] = None,
-    exposure: Annotated[list[str] | None, typer.Option(help="Only this exposure; may be repeated.")] = None,
+    exposure: Annotated[
+        list[str] | None, typer.Option(help="Only this exposure, such as 00000003; may be repeated.")
+    ] = None,
     sensor: Annotated[list[str] | None, typer.Option(help="Only this sensor; may be repeated.")] = None,
     instrument: reduction_options.Instrument = None,
     workers: reduction_options.Workers = None,

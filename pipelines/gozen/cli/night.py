@@ -30,7 +30,9 @@ def append(
             help="Nights YYYYMMDD. With --exposure or --region they are optional; default: all nights with such data."
         ),
     ] = None,
-    exposure: Annotated[list[str] | None, typer.Option(help="Only this exposure; may be repeated.")] = None,
+    exposure: Annotated[
+        list[str] | None, typer.Option(help="Only this exposure, such as 00000003; may be repeated.")
+    ] = None,
     region: Annotated[
         str | None, typer.Option(help="Only sensors that overlap this circle: RA,DEC,RADIUS in degrees.")
     ] = None,

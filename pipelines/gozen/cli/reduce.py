@@ -17,7 +17,10 @@ from gozen.errors import ExitCode, worst
 def reduce(
     ctx: typer.Context,
     night: Annotated[str, typer.Argument(help="Night YYYYMMDD: the local date on which it began.")],
-    exposure: Annotated[list[str] | None, typer.Argument(help="Exposures; default: all exposures of the sky.")] = None,
+    exposure: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names of exposures, such as 00000003; default: all exposures of the sky."),
+    ] = None,
     sensor: Annotated[list[str] | None, typer.Option(help="Only this sensor; may be repeated.")] = None,
     pipelines: Annotated[
         str | None,

@@ -137,7 +137,7 @@ def check_time(cube: RawCube) -> float:
     Raises
     ------
     InconsistentTime
-        A time is outside 1960 to 2100, the sequence starts after its first frame, or frames are not in order of time.
+        A time is outside 1960 to 2100, the sequence starts later than its first frame, or frames are not in order.
     """
     header = cube.header
     start: NDArray[np.float64] = cube.start
@@ -185,7 +185,7 @@ def check_pointing(offset_deg: float, settings: GateSettings, frame_id: str) -> 
 
     Returns
     -------
-    The same offset, degrees.
+    The distance of the solution from the header's pointing, degrees.
 
     Raises
     ------

@@ -80,7 +80,7 @@ def window(start: time, end: time, night: date, zone: tzinfo) -> tuple[datetime,
     if last > finish:
         raise ValueError(
             f"{start:%H:%M:%S} to {end:%H:%M:%S} UTC is not within the night {night:%Y%m%d}, "
-            f"which lasts from {begin:%H:%M} to {finish:%H:%M} UTC"
+            f"which lasts from {begin:%Y-%m-%d %H:%M} to {finish:%Y-%m-%d %H:%M} UTC"
         )
     return first, last
 

@@ -124,7 +124,7 @@ def _sentence(model: type[WireModel], detail: ErrorDetails, document: Document, 
 
 
 def _without_step(path: Path) -> Path:
-    """Return a path without a recipe's list of operations: the line number already identifies the step."""
+    """Return the path of a field without its leading ``Operations[i]``: the line number already names the step."""
     return path[2:] if len(path) > 2 and path[0] == "Operations" else path
 
 

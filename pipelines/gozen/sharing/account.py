@@ -46,7 +46,9 @@ class Account:
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", server_address(self.url, insecure=self.insecure))
         if not self.user:
-            raise BadRequest(f"the account at {self.url} has no user name; give one")
+            raise BadRequest(
+                f"the account at {self.url} has no user name; give `user`, or log in with `gozen share login`"
+            )
         if ":" in self.user:
             raise BadRequest(f"{self.user!r} is not the name of a user: it contains a colon")
 

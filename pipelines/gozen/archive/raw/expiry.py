@@ -115,7 +115,10 @@ def frame_ids(commit: SensorCommit) -> set[str]:
 
 
 def exposures_held(store: Store, prefix: str = "raw") -> dict[tuple[str, str], dict[str, int]]:
-    """Return the keys and sizes (bytes) of the objects of each (night, exposure) under ``raw``, without notes."""
+    """Return the keys and sizes (bytes) of the objects of each (night, exposure), without those in its subfolders.
+
+    The subfolders hold notes of processes that change the record or delete raw files.
+    """
     exposures: dict[tuple[str, str], dict[str, int]] = {}
     for key, size in store.sizes(prefix).items():
         parts = key.split("/")

@@ -98,7 +98,7 @@ class BucketAccess:
         )
 
     def _signed(self) -> Any:
-        """Return a request as botocore would send it, without sending it; a presigned URL may have another host."""
+        """Return a request as botocore would send it, not sent; not a presigned URL, because its host may differ."""
         self._thread.holds = True
         try:
             self._client.head_bucket(Bucket=self._bucket)

@@ -184,8 +184,8 @@ class LabWorkers:
             waited = time.monotonic() - begin
             if waited > self._start_s:
                 raise ClusterUnavailable(
-                    f"no worker is ready after {self._start_s:.0f} s; awaited: {awaited}. For processes in the lab "
-                    'itself: quickdb.connect(engine="local")'
+                    f"no worker is ready after {self._start_s:.0f} s; awaited: {awaited}; to compute in the "
+                    'lab without workers, use quickdb.connect(engine="local")'
                 )
             if waited > _QUIET_S and awaited != shown:
                 self._show(f"your workers start; awaited: {awaited}")

@@ -60,7 +60,7 @@ def kept_bytes(value: Any) -> bytes | None:
 
 
 def kept_value(data: bytes) -> Any:
-    """Decode a cached value, with arrays that `reduce` may write to; raise `UnreadableInput` if bytes are damaged."""
+    """Decode bytes of `kept_bytes`; `reduce` may write to the arrays; raise `UnreadableInput` if bytes are damaged."""
     try:
         (size,) = _SIZE.unpack_from(data)
         whole = pa.decompress(memoryview(data)[_SIZE.size :], size, _CODEC)
