@@ -28,7 +28,9 @@ from .small_observatory import camera, observatory_values
 
 TUTORIAL = ROOT / "docs" / "tutorials" / "apply-your-first-observation.md"
 DEMO = ROOT / "build" / "platform"
-"""The night of the demo, which is kept for the next start."""
+"""The night of the demo and a survey, which are kept for the next start."""
+SURVEY = ("--objects", "100000")
+"""How large a survey is simulated, for the notebooks that ask one."""
 TEXT = """\
 The platform is up: Gozen with a simulated telescope, and the hub. In another terminal:
 
@@ -87,19 +89,20 @@ def _values() -> dict[str, Any]:
 
 
 def archive_of_the_demo() -> Path:
-    """Return an archive with a night in its table, of the camera that the release has; it is made once."""
+    """Return an archive with a night, of the camera that the release has, and a survey; it is made once."""
     folder, done_by = DEMO / "demo", DEMO / "done-by"
     if not done_by.is_file() or done_by.read_text() != code_version():
-        say("simulating and reducing a small night")
+        say("simulating and reducing a small night, and a survey")
         shutil.rmtree(DEMO, ignore_errors=True)
         DEMO.mkdir(parents=True)
         profile = DEMO / "small.yaml"
         profile.write_text(camera())
         gozen = Path(sys.executable).parent / "gozen"
         words = ("demo", "--folder", folder, "--sensors", "2", "--dithers", "1", "--nframe", "12")
-        done = subprocess.run([gozen, *words], env={**os.environ, "GOZEN_INSTRUMENT": str(profile)}, check=False)
-        if done.returncode != 0:
-            raise StartError(f"gozen demo ended with {done.returncode}; what it printed is above")
+        for one in (words, ("--archive", folder / "archive", "simulate", "objects", *SURVEY)):
+            done = subprocess.run([gozen, *one], env={**os.environ, "GOZEN_INSTRUMENT": str(profile)}, check=False)
+            if done.returncode != 0:
+                raise StartError(f"gozen {' '.join(map(str, one))} ended with {done.returncode}; see above why")
         done_by.write_text(code_version())
     return folder / "archive"
 
