@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.cluster.node import Node
-from tests.cluster.platform_release import IMAGE
+from tests.cluster.platform_images import IMAGE
 from tests.cluster.processes import wait_until
 
 BARE = "bare"

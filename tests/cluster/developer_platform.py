@@ -21,8 +21,9 @@ from gozen.version import code_version
 from .access import ADMIN
 from .node import Node
 from .own_images import ROOT
-from .platform_release import ADMIN as ADMINISTRATOR
-from .platform_release import PLACE, USERS, Platform, platform
+from .platform_release import PLACE, Platform, PlatformRelease, platform
+from .platform_values import ADMIN as ADMINISTRATOR
+from .platform_values import USERS
 from .processes import StartError
 from .small_observatory import camera, observatory_values
 
@@ -72,16 +73,21 @@ class DeveloperPlatform:
 def developer_platform(node: Node, folder: Path, archive: Path) -> Iterator[DeveloperPlatform]:
     """Install the platform with a simulated telescope and a copy of an archive; wait until all of it is ready."""
     password = secrets.token_hex(8)
-    with platform(node, folder, archive, password=password, more=_values()) as release:
-        observation = folder / "orion.yaml"
-        observation.write_text(_observation())
-        people = {"users": " or ".join(USERS), "password": password}
-        people |= {"admin": ADMINISTRATOR, "admin_password": release.admin_password}
-        text = TEXT.format(observation=observation, url=release.url, **people)
-        yield DeveloperPlatform(release, node.kubeconfig_for("platform", node.users[ADMIN].token, PLACE), text)
+    with platform(node, folder, archive, password=password, more=values()) as release:
+        kubeconfig = node.kubeconfig_for("platform", node.users[ADMIN].token, PLACE)
+        yield DeveloperPlatform(release, kubeconfig, text_of(release, folder))
 
 
-def _values() -> dict[str, Any]:
+def text_of(release: PlatformRelease, folder: Path) -> str:
+    """Return what the developer reads, and write the Observation of which it speaks into the folder."""
+    observation = folder / "orion.yaml"
+    observation.write_text(_observation())
+    people = {"users": " or ".join(USERS), "password": release.password}
+    people |= {"admin": ADMINISTRATOR, "admin_password": release.admin_password}
+    return TEXT.format(observation=observation, url=release.url, **people)
+
+
+def values() -> dict[str, Any]:
     """Return values for a telescope whose numbers of exposures begin above those of the night that is there."""
     values = observatory_values()
     values["observer"]["observatory"]["first_exposure_id"] = 1001

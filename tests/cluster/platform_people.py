@@ -15,7 +15,8 @@ from tests.services.notebook_runs import Outputs
 
 from gozen import quickdb
 
-from .platform_release import USERS, Platform
+from .platform_release import Platform
+from .platform_values import USERS
 from .processes import wait_until
 
 MAPREDUCE = """
