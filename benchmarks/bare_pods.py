@@ -14,30 +14,45 @@ from tests.cluster.node import Node
 from tests.cluster.platform_images import IMAGE
 from tests.cluster.processes import wait_until
 
+Manifest = dict[str, Any]
 BARE = "bare"
 """Their namespace."""
 
 
-def moment_of_the_last(node: Node, program: str, names: Sequence[str], cpu: str) -> float:
-    """Start pods at once; return the seconds until the last one has printed its moment, and remove them."""
+def seconds_until_said(node: Node, program: str, cpu: str) -> float:
+    """Start a pod; return the seconds until the moment that it prints, and remove it."""
     begin = time.time()
-    start(node, [pod(name, ["python", "-c", program], cpu) for name in names])
-    moments: dict[str, float] = {}
+    start(node, [pod("program", ["python", "-c", program], cpu)])
 
-    def printed() -> bool:
-        for name in names:
-            said = node.kubectl("-n", BARE, "logs", name).stdout
-            moments.update((name, float(line.split()[1])) for line in said.splitlines() if line.startswith("moment "))
-        return len(moments) == len(names)
+    def said() -> str:
+        return node.kubectl("-n", BARE, "logs", "program").stdout
 
-    wait_until(printed, "the bare pods", 300)
+    wait_until(lambda: "moment " in said(), "the bare pod", 300)
+    moment = next(line for line in said().splitlines() if line.startswith("moment "))
     remove(node)
-    return max(moments.values()) - begin
+    return float(moment.split()[1]) - begin
 
 
-def start(node: Node, pods: Sequence[Mapping[str, Any]]) -> None:
-    """Make pods."""
-    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(pods)})
+def seconds_until_ready(node: Node, pods: Sequence[Manifest]) -> float:
+    """Make pods at once; return the seconds until all of them are ready. They stay."""
+    begin = time.perf_counter()
+    start(node, pods)
+    words = ("wait", "--for=condition=Ready", "pods", "--all", "--timeout=280s")
+    node.kubectl("-n", BARE, *words, seconds=300, check=True)
+    return time.perf_counter() - begin
+
+
+def copy_of(pod: Manifest) -> Manifest:
+    """Return the same pod for our namespace, without what somebody has added to it, and without who owns it."""
+    kept = ("containers", "securityContext", "volumes", "automountServiceAccountToken", "enableServiceLinks")
+    spec = {word: pod["spec"][word] for word in kept} | {"terminationGracePeriodSeconds": 0}
+    meta = {word: pod["metadata"][word] for word in ("name", "labels")}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+
+
+def start(node: Node, objects: Sequence[Manifest]) -> None:
+    """Make pods, and Services for them."""
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
     node.kubectl("-n", BARE, "create", "-f", "-", stdin=text, check=True)
 
 
@@ -48,7 +63,7 @@ def remove(node: Node) -> None:
 
 def pod(
     name: str, command: Sequence[str], cpu: str, environment: Mapping[str, str] | None = None, memory: str = "2G"
-) -> dict[str, Any]:
+) -> Manifest:
     """Return a pod with limits."""
     container = {
         "name": name,

@@ -1,8 +1,8 @@
 """How long a person waits for a lab, for the first job on workers, and for a namespace, on a real node.
 
 Labs and bare pods of the same image start in turn. The bare pod runs JupyterLab. The first job of a user without
-workers, which begins with its first worker, is compared with two bare pods, as scheduler and worker, which import
-QuickDB and print the time.
+workers is compared with copies of the same pods, a scheduler and two workers of Dask, which are made by hand all at
+once: the seconds until they are ready, and those of an import of QuickDB in a worker.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from tests.cluster.platform_release import Platform
 from tests.cluster.processes import wait_until
 from tests.services.hub_client import called, status, wait_for_end
 
-from bare_pods import moment_of_the_last
+from bare_pods import BARE, Manifest, copy_of, remove, seconds_until_ready, seconds_until_said, start
 from goals import Goal
+from gozen_hub.workers.cluster_manifest import COMM_PORT, HTTP_PORT, SCHEDULER
 from timing import say
 
 Seconds = Mapping[str, Sequence[float]]
@@ -37,7 +38,12 @@ while True:
 print("moment", time.time(), flush=True)
 time.sleep(3600)
 """
-WORKER = "import time, gozen.quickdb, distributed\nprint('moment', time.time(), flush=True)\ntime.sleep(3600)"
+IMPORT = """
+import time
+begin = time.perf_counter()
+import gozen.quickdb.api
+print(time.perf_counter() - begin)
+"""
 JOB = """
 import time
 from gozen import quickdb
@@ -60,14 +66,35 @@ def waits(place: Platform, user: str, token: str, rounds: int) -> dict[str, list
     found: dict[str, list[float]] = {"lab": [], "bare lab": [], "first job": [], "bare workers": []}
     started_lab(place, user, token)  # its volume is bound, and the image is read from the disk
     found["namespace"] = [namespace_seconds(place)]
+    place.in_lab(user, JOB, seconds=400)
+    pods = pods_of_workers(place, user)
     for number in range(rounds):
         ended_lab(place, user, token)
-        found["bare lab"].append(moment_of_the_last(place.node, LAB, ("lab",), "2"))
+        found["bare lab"].append(seconds_until_said(place.node, LAB, "2"))
         found["lab"].append(started_lab(place, user, token))
-        found["bare workers"].append(moment_of_the_last(place.node, WORKER, ("scheduler", "one"), "1"))
+        found["bare workers"].append(bare_workers(place, pods))
         found["first job"].append(float(place.in_lab(user, JOB, seconds=400).split()[-1]))
         say(f"round {number + 1}: " + ", ".join(f"{name} {values[-1]:.1f} s" for name, values in found.items()))
     return found
+
+
+def pods_of_workers(place: Platform, user: str) -> list[Manifest]:
+    """Return copies of the pods of scheduler and workers of a user, with a Service as theirs; the workers come last."""
+    words = ("get", "pods", "--selector=dask.org/component", "--sort-by=.metadata.creationTimestamp", "--output=json")
+    pods = [copy_of(one) for one in place.data_of(user, *words)["items"]]
+    ports = [{"name": name, "port": port} for name, port in (("tcp-comm", COMM_PORT), ("http-dashboard", HTTP_PORT))]
+    spec = {"selector": {"dask.org/component": "scheduler"}, "ports": ports}
+    start(place.node, [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": SCHEDULER}, "spec": spec}])
+    return pods
+
+
+def bare_workers(place: Platform, pods: Sequence[Manifest]) -> float:
+    """Start them by hand; return the seconds until all are ready, and an import in one of them."""
+    ready = seconds_until_ready(place.node, pods)
+    words = ("exec", pods[-1]["metadata"]["name"], "--", "python", "-c", IMPORT)
+    imported = float(place.node.kubectl("-n", BARE, *words, check=True).stdout)
+    remove(place.node)
+    return ready + imported
 
 
 def started_lab(place: Platform, user: str, token: str) -> float:

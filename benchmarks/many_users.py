@@ -34,15 +34,14 @@ NODES = 20
 START_S = 600
 CLICKS = 64
 """Users that wait for their labs at the same time."""
-PAGES = ("home", "token", "user-redirect/lab", "home", "spawn")
-LOOK_EACH_S, ACTIVITY_EACH_S = 60.0, 300.0
-"""How often a user looks at a page, and a lab reports its activity."""
-LOOKS_S = 60.0
+PAGES = ("home", "token")
+PAGE_EACH_S, PORTAL_EACH_S, ACTIVITY_EACH_S = 60.0, 60.0, 300.0
+"""How often a user looks at a page of the hub, the portal asks who a user is, and a lab reports its activity."""
 Act = Callable[[], Any]
 
 
-def many_users(folder: Path, number: int) -> dict[str, Any]:
-    """Return what so many users find."""
+def many_users(folder: Path, number: int, seconds: float) -> dict[str, Any]:
+    """Return what so many users find, who look at pages for some seconds."""
     names = tuple(f"user-{one:03d}" for one in range(number))
     for part in ("api", "hub"):
         (folder / part).mkdir(parents=True)
@@ -58,7 +57,7 @@ def many_users(folder: Path, number: int) -> dict[str, Any]:
         people = logged_in(hub, names)
         spawn_s = started(people)
         say(f"{number} labs run after {spawn_s:.0f} s; users look at pages")
-        pages = looks(people, LOOKS_S)
+        pages = looks(people, seconds)
         return {
             "users": number,
             "spawn_s": spawn_s,
@@ -106,7 +105,7 @@ def started(people: Sequence[Person]) -> float:
 
 
 def looks(people: Sequence[Person], seconds: float) -> dict[str, list[float]]:
-    """Let users look at pages, and labs report, each at its pace; return the seconds of each request."""
+    """Let users, portal and labs ask the hub, each at its pace; return the seconds of each request."""
     turns = itertools.cycle(people)
     pages = itertools.cycle(PAGES)
 
@@ -114,12 +113,16 @@ def looks(people: Sequence[Person], seconds: float) -> dict[str, list[float]]:
         person, page = next(turns), next(pages)
         return lambda: required(person.page(page)[0], f"{page} of {person.name}")
 
+    def ask() -> Act:
+        person = next(turns)
+        return lambda: required(person.call("GET", "user")[0], person.name)
+
     def report() -> Act:
         person, now = next(turns), datetime.now(UTC).isoformat()
         body = {"last_activity": now, "servers": {"": {"last_activity": now}}}
         return lambda: required(person.call("POST", f"users/{person.name}/activity", body)[0], person.name)
 
-    paces = {"page": (LOOK_EACH_S, look), "activity": (ACTIVITY_EACH_S, report)}
+    paces = {"page": (PAGE_EACH_S, look), "portal": (PORTAL_EACH_S, ask), "activity": (ACTIVITY_EACH_S, report)}
     due = sorted(
         (moment, name)
         for name, (each_s, _) in paces.items()

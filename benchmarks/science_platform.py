@@ -1,7 +1,7 @@
 """The science platform: how long a person waits on a real node, warm jobs against a floor, and a hub with many users.
 
     sudo python benchmarks/science_platform.py [--json FILE] [--only waits,warm,users]
-        [--rounds 3] [--rows 4_000_000] [--repeats 7] [--users 500]
+        [--rounds 3] [--rows 4_000_000] [--repeats 7] [--users 500] [--seconds 60]
 
 `waits` starts labs and bare pods in turn, and first jobs and bare workers; `warm` asks a diagram on the workers of a
 lab and in a bare pod in turns; both need a node and root. `users` needs only an API server.
@@ -92,6 +92,7 @@ def main() -> int:
     options.add_argument("--rows", type=int, default=4_000_000)
     options.add_argument("--repeats", type=int, default=7)
     options.add_argument("--users", type=int, default=500)
+    options.add_argument("--seconds", type=float, default=60.0, help="for which users look at pages")
     given = options.parse_args()
     sections = given.only.split(",")
     if unknown := set(sections) - set(SECTIONS):
@@ -104,7 +105,7 @@ def main() -> int:
         if {"waits", "warm"} & set(sections):
             goals, figures = on_a_node(folder, sections, given)
         if "users" in sections:
-            figures["users"] = many_users(folder / "users", given.users)
+            figures["users"] = many_users(folder / "users", given.users, given.seconds)
             goals += goals_of_many_users(figures["users"])
     return conclude(goals, figures, given.json)
 

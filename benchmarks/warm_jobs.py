@@ -104,7 +104,7 @@ def asked_in_lab(place: Platform, user: str, question: Mapping[str, Any]) -> Ite
 @contextmanager
 def asked_in_floor(place: Platform, question: Mapping[str, Any]) -> Iterator[Asked]:
     """Run the program in a bare pod."""
-    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
     start(place.node, [pod(FLOOR, ["sleep", "infinity"], str(WORKERS), keys, memory=f"{WORKERS}G")])
     words = ("wait", "--for=condition=Ready", f"pod/{FLOOR}", "--timeout=60s")
     wait_until(lambda: place.node.kubectl("-n", BARE, *words, seconds=90).returncode == 0, "the bare pod", 120)

@@ -155,10 +155,14 @@ def fill(store: S3Server, archive: Path) -> None:
     """Put an archive on an S3 server, where the release reads it."""
     store.bucket("sky")
     for path in sorted(archive.rglob("*")):
-        # Without the true values of the demo's sky: a telescope of the release simulates its own.
-        if path.is_file() and path.relative_to(archive).parts[0] != "truth":
-            key = f"archive/{path.relative_to(archive)}"
-            store.client().put_object(Bucket="sky", Key=key, Body=path.read_bytes())
+        key = path.relative_to(archive)
+        if path.is_file() and not _tells_of_the_demos_sky(key):
+            store.client().put_object(Bucket="sky", Key=f"archive/{key}", Body=path.read_bytes())
+
+
+def _tells_of_the_demos_sky(key: Path) -> bool:
+    """Tell whether a file has true values of the sky of the demo: a telescope of the release simulates its own."""
+    return key.parts[0] == "truth" and (len(key.parts) == 2 or key.parts[1].isdigit())
 
 
 def _make_homes(node: Node, folder: Path) -> None:
