@@ -72,6 +72,8 @@ def people(platform: Platform, browser: Browser) -> Iterator[dict[str, Page]]:
 
 def opened(platform: Platform, pages: dict[str, Page]) -> dict[str, str]:
     """Open the lab of each user with a notebook; return a token of each."""
+    for page in pages.values():  # all labs start at once
+        page.goto(f"{platform.url}/hub/spawn")
     found = {}
     for name, page in pages.items():
         try:
