@@ -89,11 +89,14 @@ def home_of(platform: Platform, name: str) -> str:
 
 
 def restart(node: Node, *names: str) -> None:
-    """Kill programs of the node, start them again in the same order, and wait until the node is Ready."""
+    """Kill programs of the node, start them again in the same order, and wait until the kubelet answers."""
     for name in names:
         node.crash(name)
     for name in names:
         node.restart(name)
+    # What Kubernetes says of the node is not enough: for 40 s it believes what the node has said before.
+    health = f"/api/v1/nodes/{NODE}/proxy/healthz"
+    wait_until(lambda: node.kubectl("get", "--raw", health).stdout == "ok", "the kubelet", 120)
     wait_for_node(node, "True")
 
 
