@@ -69,7 +69,7 @@ def _settings(site: Site) -> dict[str, Any]:
         "login": {"method": "test", "test": {"users": [*USERS, ADMIN], **files}, "admins": [ADMIN]},
         "lab": {"profiles": [profile], "home": home},
         "workers": {"most": 2, "cpu": 1, "cpu_guarantee": 0.02, "memory": "1G", "memory_guarantee": "64M"},
-        "idle": {"check_s": 10},
+        "idle": {"check_s": 5},
         "access": {"everyone": True},
         "credentials": {"method": "static", "check_s": 5},
     }
