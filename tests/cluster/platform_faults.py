@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from .machine import run
 from .node import NAME as NODE
 from .node import Node, containerd_client
-from .platform_release import Platform
+from .platform_release import PLACE, Platform
 from .processes import wait_until
 
 SIZE = 2**20
@@ -80,6 +80,24 @@ def full_home(platform: Platform, name: str) -> Iterator[str]:
         yield home
     finally:
         run(machine.command(["umount", "--lazy", home]))
+
+
+@contextmanager
+def services_that_stay(node: Node) -> Iterator[None]:
+    """Let names and Services of the release lead to pods of a lost node, as if these ran on another one."""
+
+    def lead(always: str) -> None:
+        change = f'{{"spec": {{"publishNotReadyAddresses": {always}}}}}'
+        for namespace in (PLACE, "kube-system"):
+            found = node.kubectl("--namespace", namespace, "get", "services", "--output=name", check=True)
+            for name in found.stdout.split():
+                node.kubectl("--namespace", namespace, "patch", name, f"--patch={change}", check=True)
+
+    lead("true")
+    try:
+        yield
+    finally:
+        lead("false")
 
 
 def home_of(platform: Platform, name: str) -> str:
