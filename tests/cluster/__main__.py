@@ -59,7 +59,10 @@ def main(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say(f"ending the {target}")
     except (AssertionError, StartError, ToolMissingError) as error:  # the first is what kubectl said
-        say(f"{error}\nall logs are in {folder / 'logs'}")
+        logs = folder / "logs"
+        say(f"{error}\nall logs are in {logs}" if logs.is_dir() else str(error))
+        if not logs.is_dir():  # no node: what is there is at most a copy of the user's kubeconfig
+            shutil.rmtree(folder)
         return 1
     shutil.rmtree(folder)
     return 0
