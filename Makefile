@@ -43,9 +43,12 @@ cluster: setup-dev ## start a real Kubernetes node here, until Ctrl-C (as root)
 	@.ci/setup cluster
 	@$(BIN)/python -m tests.cluster
 
-platform: setup-dev ## the whole platform on such a node: simulated telescope, hub, two users, until Ctrl-C (as root)
+# Only what stands on the command line: a variable of the environment must not choose a cluster.
+on_line = $(if $(filter command\ line,$(origin $(1))),--$(2) '$($(1))')
+
+platform: setup-dev ## the whole platform on such a node, or in the cluster CONTEXT=NAME, until Ctrl-C (as root)
 	@.ci/setup cluster
-	@$(BIN)/python -m tests.cluster platform
+	@$(BIN)/python -m tests.cluster platform $(call on_line,CONTEXT,context) $(call on_line,LOAD,load) $(call on_line,REGISTRY,registry)
 
 hub: setup-dev ## the science platform here, with two users and the archive of the demo, until Ctrl-C
 	@[ -d $(DEMO)/archive/catalogs ] || $(BIN)/gozen demo --folder $(DEMO) --workers $(WORKERS)

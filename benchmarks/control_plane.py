@@ -30,9 +30,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.cluster.processes import wait_until
+from tests.free_ports import free_ports
 from urllib3.exceptions import HTTPError
 
-from fake_cluster import NAMESPACE, FakeCluster, Write, free_ports, wait_until
+from fake_cluster import NAMESPACE, FakeCluster, Write
 from goals import Goal, conclude
 from gozen.archive.commit import SensorCommit, write_commit
 from gozen.archive.keys import Processing

@@ -16,9 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.cluster.access import ADMIN
 from tests.cluster.api_server import ApiServer
-from tests.cluster.processes import Process, free_ports, wait_until
+from tests.cluster.processes import Process
 from tests.cluster.tools import tool
+from tests.free_ports import free_ports
 
+from fake_nodes import SERVER_FLAGS, fake_nodes, pod_goes, pod_runs, pod_succeeds
 from gozen_operator.crds import KINDS, definition
 
 NAMESPACE = "night"
@@ -76,11 +78,8 @@ class FakeCluster:
     def __init__(self, folder: Path) -> None:
         policy, self.audit = folder / "audit-policy.yaml", folder / "audit.log"
         policy.write_text(yaml.safe_dump(_AUDIT))
-        # kwok would have its lists as streams, for which Debian's etcd is too old; where they are off it asks plainly.
         audit = [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit}"]
-        # New nodes would be tainted until a controller has seen them.
-        further = ["--feature-gates=WatchList=false", "--disable-admission-plugins=TaintNodesByCondition"]
-        self.server = ApiServer(folder, [*audit, *further])
+        self.server = ApiServer(folder, [*audit, *SERVER_FLAGS])
         self._folder, self._processes, self._read = folder, [], 0
         try:
             self._prepare()
@@ -144,12 +143,9 @@ class FakeCluster:
             kubectl("create", "priorityclass", f"gozen-{name}", "--value=1000", check=True)
         who = f"--serviceaccount={NAMESPACE}:{ACCOUNT}"
         kubectl("create", "clusterrolebinding", "all", "--clusterrole=cluster-admin", who, check=True)
-        kubectl("create", "-f", "-", stdin=yaml.safe_dump_all(_node(number) for number in range(NODES)), check=True)
 
     def _start_programs(self) -> None:
-        kubeconfig, ports = self.server.kubeconfig, free_ports(3)
-        stages = self._folder / "stages.yaml"
-        stages.write_text(yaml.safe_dump_all(_stages()))
+        kubeconfig, ports = self.server.kubeconfig, free_ports(2)
         controllers = ",".join(_CONTROLLERS)
         programs: dict[str, list[str]] = {
             "kube-controller-manager": [
@@ -157,19 +153,12 @@ class FakeCluster:
                 f"--secure-port={ports[0]}", *_HASTE,
             ],
             "kube-scheduler": [f"--kubeconfig={kubeconfig}", f"--secure-port={ports[1]}", *_HASTE],
-            "kwok": [
-                f"--kubeconfig={kubeconfig}", "--manage-all-nodes", f"--config={stages}",
-                f"--server-address=127.0.0.1:{ports[2]}",
-            ],
         }  # fmt: skip
         for name, flags in programs.items():
             log = self._folder / "logs" / f"{name}.log"
             self._processes.append(Process(name, [tool(name), *flags], log))
-        wait_until(self._nodes_are_ready, "the nodes", 120, self._processes)
-
-    def _nodes_are_ready(self) -> bool:
-        shown = "-o=jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
-        return self.server.kubectl("get", "nodes", shown).stdout.split() == ["True"] * NODES
+        stages = [pod_runs(), pod_succeeds(*PODS_LAST_MS), pod_goes()]
+        self._processes.append(fake_nodes(self.server, self._folder, NODES, stages))
 
 
 def _write(entry: dict[str, Any]) -> Write:
@@ -178,49 +167,3 @@ def _write(entry: dict[str, Any]) -> Write:
     what = about["resource"] + (f"/{about['subresource']}" if "subresource" in about else "")
     at = datetime.fromisoformat(entry["stageTimestamp"]).timestamp()
     return Write(entry["verb"], what, name, entry["responseStatus"]["code"], at, body)
-
-
-def _node(number: int) -> dict[str, Any]:
-    room = {"cpu": "64", "memory": "256Gi", "pods": "250", "ephemeral-storage": "1Ti"}
-    meta = {"name": f"fake-{number:02d}", "annotations": {"kwok.x-k8s.io/node": "fake"}}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": meta, "status": {"allocatable": room, "capacity": room}}
-
-
-def _stages() -> list[dict[str, Any]]:
-    """Return how pods live: they run at once, and succeed after a moment."""
-    fields = "containerStatuses:\n{{ range .spec.containers }}\n- {name: {{ .name | Quote }}, image: {{ .image | Quote }}, imageID: '', restartCount: 0, "  # noqa: E501 - one line of the template
-    begun = f"phase: Running\nstartTime: {{{{ Now | Quote }}}}\nconditions:\n- {{type: Ready, status: 'True'}}\n{fields}ready: true, state: {{running: {{startedAt: {{{{ Now | Quote }}}}}}}}}}\n{{{{ end }}}}\n"  # noqa: E501 - as above
-    ended = f"phase: Succeeded\nconditions:\n- {{type: Ready, status: 'False'}}\n{fields}ready: false, state: {{terminated: {{exitCode: 0, reason: Completed, startedAt: {{{{ Now | Quote }}}}, finishedAt: {{{{ Now | Quote }}}}}}}}}}\n{{{{ end }}}}\n"  # noqa: E501 - as above
-    lives = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
-    least, further = PODS_LAST_MS
-    ready = '.status.conditions.[] | select( .type == "Ready" ) | .status'
-    new = [{"key": ready, "operator": "NotIn", "values": ["True"]}]
-    return [
-        # Once is enough: no controller looks at heartbeats.
-        _stage("node-is-ready", new, {"statusTemplate": "conditions:\n- {type: Ready, status: 'True'}\n"}, kind="Node"),
-        _stage("pod-runs", [lives, _phase("Pending")], {"statusTemplate": begun}),
-        _stage(
-            "pod-succeeds",
-            [lives, _phase("Running")],
-            {"statusTemplate": ended},
-            {"durationMilliseconds": least, "jitterDurationMilliseconds": least + further},
-        ),
-        _stage("pod-goes", [{**lives, "operator": "Exists"}], {"finalizers": {"empty": True}, "delete": True}),
-    ]  # fmt: skip
-
-
-def _phase(name: str) -> dict[str, Any]:
-    return {"key": ".status.phase", "operator": "In", "values": [name]}
-
-
-def _stage(
-    name: str,
-    matches: list[dict[str, Any]],
-    then: dict[str, Any],
-    delay: dict[str, int] | None = None,
-    kind: str = "Pod",
-) -> dict[str, Any]:
-    spec = {"resourceRef": {"apiGroup": "v1", "kind": kind}, "selector": {"matchExpressions": matches}, "next": then}
-    if delay:
-        spec["delay"] = delay
-    return {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Stage", "metadata": {"name": name}, "spec": spec}

@@ -34,22 +34,18 @@ from goals import Goal, conclude
 from gozen import quickdb
 from gozen.archive.stores.open_store import Store, open_archive, open_store
 from gozen.catalog import open_catalog
-from gozen.catalog.maintain.release import release
-from gozen.catalog.write.table_options import TableOptions
-from gozen.catalog.write.write_table import write_table
 from gozen.errors import Bug
 from gozen.quickdb.work import tree_reduce
 from gozen.quickdb.work.result_bytes import packed, received
 from gozen.quickdb.work.tasks import TaskResult
 from gozen.settings import load_settings
-from gozen.simulator.objects.survey_release import PARTITION_ROWS
-from gozen.simulator.objects.survey_tables import chunks, object_schema
+from gozen.simulator.objects.survey_tables import object_schema
 from latency import latency
+from survey_table import RERUN, TABLE, made
 from timing import elapsed, say
 
 SECTIONS = ("ratios", "growth", "workers", "kept", "s3")
 WORKERS = 2
-RERUN, TABLE = "survey", "survey_forced"
 LATENCY_MS = 15.0
 LOOKS = 100
 RANGES, RANGE_BYTES = 200, 768 * 1024
@@ -66,21 +62,6 @@ def in_turns(ways: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, f
         for name, way in ways.items():
             spent[name].append(elapsed(way))
     return {name: float(np.median(times[1:])) for name, times in spent.items()}
-
-
-def made(store: Store, rows: int) -> Store:
-    """Write a survey of so many objects and release it, unless it is there."""
-    say(f"a table of {rows:,} objects in {store.url}")
-    if f"releases/{RERUN}.json" not in store.list("releases"):
-        write_table(
-            store,
-            TABLE,
-            object_schema("forced"),
-            chunks(1, rows, "forced"),
-            TableOptions(partition_rows=PARTITION_ROWS),
-        )
-        release(store, RERUN, {"forced": TABLE})
-    return store
 
 
 def add(a: Any, b: Any) -> Any:

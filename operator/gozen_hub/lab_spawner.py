@@ -26,6 +26,8 @@ _BEFORE_THE_HUB_S = 1.0
 _END_S = 60.0
 """Seconds for which a lab may take to end; after them its node counts as lost."""
 _LOOK_S = 1.0
+_ASK_S = 5.0
+_ASK_AGAIN_S = 0.5
 
 
 class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type hints
@@ -39,16 +41,27 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
     _watching_again: asyncio.Future[Any] | None = None
 
     async def _start(self) -> Any:
-        """Start the pod; raise `LabNotStarted` with a sentence for the user if this fails."""
+        """Start the pod and wait for the lab; raise `LabNotStarted` with a sentence for the user if this fails."""
         try:
             async with asyncio.timeout(self.start_timeout - _BEFORE_THE_HUB_S):
-                return await super()._start()
+                url = await super()._start()
+                await self._until_it_answers(url)
+                return url
         except TimeoutError as error:
             if not str(error) and self._pod() is None:  # KubeSpawner would do this, but gives up at a random moment
                 self._watching_again = asyncio.ensure_future(self._start_watching_pods(replace=True))
             raise too_late(self.start_timeout, self.awaited(), self.events, str(error)) from error
         except (ApiException, ClientError) as error:
             raise refused(error) from error
+
+    async def _until_it_answers(self, url: str) -> None:
+        """Wait for the lab; the hub itself asks at intervals of up to 5 s, and each user would wait seconds longer."""
+        path = f"{url}{self.server.base_url}api"
+        while await self.poll() is None:
+            with suppress(OSError, HTTPClientError):
+                await AsyncHTTPClient().fetch(path, raise_error=False, connect_timeout=_ASK_S, request_timeout=_ASK_S)
+                return
+            await asyncio.sleep(_ASK_AGAIN_S)
 
     def awaited(self) -> str:
         """Return what the lab waits for; empty if its pod runs, or is not there."""

@@ -42,39 +42,17 @@ def kubeconfig(url: str, authority: Path, token: str, namespace: str = "default"
     }
 
 
-class Cluster:
-    """A running API server as its clients see it.
+class Administered:
+    """A cluster whose administrator uses kubectl here.
 
     Parameters
     ----------
-    url
-        Address of the API server.
-    authority
-        Certificate to check the server by.
-    folder
-        Where kubeconfig files are written.
-    users
-        Those of the token file; one is named `ADMIN`.
+    kubeconfig
+        That of the administrator.
     """
 
-    def __init__(self, url: str, authority: Path, folder: Path, users: Sequence[User]) -> None:
-        self.url = url
-        self.authority = authority
-        self.folder = folder
-        self.users: Mapping[str, User] = {user.name: user for user in users}
-        self.kubeconfig = self.kubeconfig_for(ADMIN, self.users[ADMIN].token)
-
-    def kubeconfig_for(self, name: str, token: str, namespace: str = "default") -> Path:
-        """Write a kubeconfig for a token and return its path."""
-        path = self.folder / f"{name.replace(':', '-')}.kubeconfig"
-        path.write_text(yaml.safe_dump(kubeconfig(self.url, self.authority, token, namespace)))
-        path.chmod(0o600)
-        return path
-
-    def kubeconfig_of_service_account(self, namespace: str, name: str) -> Path:
-        """Write a kubeconfig with a fresh token of a service account, as a pod would have it."""
-        token = self.kubectl("create", "token", name, "--namespace", namespace, check=True).stdout.strip()
-        return self.kubeconfig_for(f"{namespace}-{name}", token, namespace)
+    def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
 
     def kubectl(
         self,
@@ -114,3 +92,38 @@ class Cluster:
         )
         assert not check or done.returncode == 0, f"kubectl {' '.join(map(str, words))}\n{done.stdout}{done.stderr}"
         return done
+
+
+class Cluster(Administered):
+    """A running API server as its clients see it.
+
+    Parameters
+    ----------
+    url
+        Address of the API server.
+    authority
+        Certificate to check the server by.
+    folder
+        Where kubeconfig files are written.
+    users
+        Those of the token file; one is named `ADMIN`.
+    """
+
+    def __init__(self, url: str, authority: Path, folder: Path, users: Sequence[User]) -> None:
+        self.url = url
+        self.authority = authority
+        self.folder = folder
+        self.users: Mapping[str, User] = {user.name: user for user in users}
+        super().__init__(self.kubeconfig_for(ADMIN, self.users[ADMIN].token))
+
+    def kubeconfig_for(self, name: str, token: str, namespace: str = "default") -> Path:
+        """Write a kubeconfig for a token and return its path."""
+        path = self.folder / f"{name.replace(':', '-')}.kubeconfig"
+        path.write_text(yaml.safe_dump(kubeconfig(self.url, self.authority, token, namespace)))
+        path.chmod(0o600)
+        return path
+
+    def kubeconfig_of_service_account(self, namespace: str, name: str) -> Path:
+        """Write a kubeconfig with a fresh token of a service account, as a pod would have it."""
+        token = self.kubectl("create", "token", name, "--namespace", namespace, check=True).stdout.strip()
+        return self.kubeconfig_for(f"{namespace}-{name}", token, namespace)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 from tests.services.chromium import chromium
-from tests.services.small_demo import demo_folder
+from tests.services.made_once import made_once
+from tests.services.small_demo import demo_folder, started
 
 from .api_server import ApiServer
-from .developer_platform import DeveloperPlatform, developer_platform
+from .developer_platform import SURVEY, DeveloperPlatform, developer_platform
 from .guarded import Guarded, guarded
 from .node import Node, programs_of_a_node
 from .platform_people import answer_of_a_laptop, opened, people
@@ -77,10 +80,20 @@ def gozen_guarded(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="session")
-def for_developers(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeveloperPlatform]:
-    """Return what ``make platform`` installs, with the archive of the demo."""
-    archive = demo_folder(tmp_path_factory) / "archive"
-    with developer_platform(node, tmp_path_factory.mktemp("platform"), archive) as place:
+def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an archive as ``make platform`` has it, of a night and a survey; not to be changed."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(demo_folder(tmp_path_factory) / "archive", folder / "archive")
+        started("simulate", "objects", *SURVEY, cwd=folder)
+
+    return made_once(tmp_path_factory, "sky", make) / "archive"
+
+
+@pytest.fixture(scope="session")
+def for_developers(node: Node, sky: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeveloperPlatform]:
+    """Return what ``make platform`` installs."""
+    with developer_platform(node, tmp_path_factory.mktemp("platform"), sky) as place:
         yield place
 
 
@@ -105,9 +118,9 @@ def tokens(gozen_platform: Platform, pages: dict[str, Page]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def answer(tmp_path_factory: pytest.TempPathFactory) -> str:
+def answer(sky: Path) -> str:
     """Return what the functions of `platform_people` give on this computer, to the bit."""
-    return answer_of_a_laptop(demo_folder(tmp_path_factory) / "archive")
+    return answer_of_a_laptop(sky)
 
 
 @pytest.fixture(scope="session")

@@ -67,8 +67,8 @@ class HubAlone:
 
 
 @contextmanager
-def hub_alone(server: ApiServer, folder: Path, names: tuple[str, ...]) -> Iterator[HubAlone]:
-    """Start the hub for some users, and what it needs."""
+def hub_alone(server: ApiServer, folder: Path, names: tuple[str, ...], start_s: int = START_S) -> Iterator[HubAlone]:
+    """Start the hub for some users, and what it needs; a start of a lab counts as failed after `start_s` seconds."""
     hub_port, proxy_port, namespaces_port, lab_port = free_ports(4)
     settings = {"login": LOGIN, "namespaces": {"prefix": PREFIX}, "workers": {}}
     found = users(server, folder, PLACE, VALUES | {"hub": VALUES["hub"] | {"settings": settings}})
@@ -84,7 +84,7 @@ def hub_alone(server: ApiServer, folder: Path, names: tuple[str, ...]) -> Iterat
         "user_hosts": False,
         "state": str(folder),
         "login": {"method": "test", "test": test, "admins": [ADMIN]},
-        "lab": {"start_timeout_s": START_S, "profiles": PROFILES},
+        "lab": {"start_timeout_s": start_s, "profiles": PROFILES},
         "idle": {"lab_s": 0},
         "namespaces": {"prefix": PREFIX, "service_url": f"http://127.0.0.1:{namespaces_port}"},
     }

@@ -118,6 +118,17 @@ def coredns_image() -> str:
     return COREDNS_IMAGE
 
 
+def image_of_program(tag: str, program: Path) -> str:
+    """Return the tag of an image that holds nothing but a program; it is made anew, which takes a second."""
+    _build_from_scratch(tag, program, 'COPY {name} /program\nENTRYPOINT ["/program"]')
+    return tag
+
+
+def push_image(tag: str, to: str) -> None:
+    """Push an image to a registry under another name, with the log-in that Docker or Podman has kept."""
+    run([*_buildah(), "push", tag, f"docker://{to}"], seconds=SECONDS_TO_BUILD)
+
+
 def require_sound_store() -> None:
     """Empty the store of the images if it cannot be read, as after a full disk; one failure alone may have passed."""
     store = cache.folder() / "images"

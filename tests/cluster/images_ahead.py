@@ -9,7 +9,7 @@ import os
 import sys
 
 from .own_images import own_image
-from .platform_release import platform_image
+from .platform_images import platform_image
 from .tools import ToolMissingError
 
 

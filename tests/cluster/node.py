@@ -109,8 +109,10 @@ class Node(Cluster):
         self._processes.pop(name).kill()
 
     def restart(self, name: str) -> None:
-        """Start a program that has crashed, as it was started before."""
+        """Start a program that has crashed, as it was started before; a kubelet would end without containerd."""
         self._restarts[name]()
+        if name == "containerd":
+            self._wait("containerd", "containerd", self._containerd_answers)
 
     def crash_container(self, name: str) -> None:
         """Kill all processes of a container, named as containerd does."""

@@ -53,11 +53,16 @@ def load_own_images(node: Node) -> Mapping[str, str]:
     if not node.holds(tag, image_id(tag)):
         with TemporaryDirectory(dir=node.folder) as folder, measured("build", "image on the node"):
             archive = Path(folder) / "image.tar"
-            export_image(tag, archive)
-            add_names(archive, {TAGS[name]: started_as(_dockerfile(name).read_text(), name) for name in TAGS})
+            export_own_images(archive)
             node.load_archive(archive)
             node.note(tag, image_id(tag))
     return TAGS
+
+
+def export_own_images(archive: Path) -> None:
+    """Write a tar file with one image under the names of all three, each of which starts as its own Dockerfile says."""
+    export_image(own_image("observer"), archive)
+    add_names(archive, {TAGS[name]: started_as(_dockerfile(name).read_text(), name) for name in TAGS})
 
 
 def started_as(dockerfile: str, target: str) -> dict[str, Any]:

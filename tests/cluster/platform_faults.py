@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from .machine import run
 from .node import NAME as NODE
 from .node import Node, containerd_client
-from .platform_release import Platform
+from .platform_release import PLACE, Platform
 from .processes import wait_until
 
 SIZE = 2**20
@@ -82,6 +82,24 @@ def full_home(platform: Platform, name: str) -> Iterator[str]:
         run(machine.command(["umount", "--lazy", home]))
 
 
+@contextmanager
+def services_that_stay(node: Node) -> Iterator[None]:
+    """Let names and Services of the release lead to pods of a lost node, as if these ran on another one."""
+
+    def lead(always: str) -> None:
+        change = f'{{"spec": {{"publishNotReadyAddresses": {always}}}}}'
+        for namespace in (PLACE, "kube-system"):
+            found = node.kubectl("--namespace", namespace, "get", "services", "--output=name", check=True)
+            for name in found.stdout.split():
+                node.kubectl("--namespace", namespace, "patch", name, f"--patch={change}", check=True)
+
+    lead("true")
+    try:
+        yield
+    finally:
+        lead("false")
+
+
 def home_of(platform: Platform, name: str) -> str:
     """Return the folder of the node with the home of a user."""
     volume = platform.data_of(name, "get", "pvc/home", "--output=json")["spec"]["volumeName"]
@@ -89,11 +107,14 @@ def home_of(platform: Platform, name: str) -> str:
 
 
 def restart(node: Node, *names: str) -> None:
-    """Kill programs of the node, start them again in the same order, and wait until the node is Ready."""
+    """Kill programs of the node, start them again in the same order, and wait until the kubelet answers."""
     for name in names:
         node.crash(name)
     for name in names:
         node.restart(name)
+    # What Kubernetes says of the node is not enough: for 40 s it believes what the node has said before.
+    health = f"/api/v1/nodes/{NODE}/proxy/healthz"
+    wait_until(lambda: node.kubectl("get", "--raw", health).stdout == "ok", "the kubelet", 120)
     wait_for_node(node, "True")
 
 

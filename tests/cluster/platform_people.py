@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 from playwright.sync_api import Browser, Page
 from playwright.sync_api import TimeoutError as BrowserTimeout
 from tests.services.hub_client import called, printed, status
+from tests.services.notebook_runs import Outputs
 
 from gozen import quickdb
 
-from .platform_release import USERS, Platform
+from .platform_release import Platform
+from .platform_values import USERS
 from .processes import wait_until
 
 MAPREDUCE = """
@@ -29,6 +32,17 @@ def moments(patch):
 def add(a, b):
     return a + b
 
+"""
+NOTEBOOK = """
+import json
+import sys
+
+import nbformat
+from nbclient import NotebookClient
+
+notebook = nbformat.read(f"/opt/gozen/notebooks/{sys.stdin.read()}.ipynb", as_version=4)
+NotebookClient(notebook, timeout=240, kernel_name="python3").execute()
+print(json.dumps([output for cell in notebook.cells for output in cell.get("outputs", [])]))
 """
 TOUCH = "from pathlib import Path\nPath('/home/gozen/mine.txt').write_text('kept')"
 """Leaves a file in the home of a user."""
@@ -58,6 +72,8 @@ def people(platform: Platform, browser: Browser) -> Iterator[dict[str, Page]]:
 
 def opened(platform: Platform, pages: dict[str, Page]) -> dict[str, str]:
     """Open the lab of each user with a notebook; return a token of each."""
+    for page in pages.values():  # all labs start at once
+        page.goto(f"{platform.url}/hub/spawn")
     found = {}
     for name, page in pages.items():
         try:
@@ -66,6 +82,11 @@ def opened(platform: Platform, pages: dict[str, Page]) -> dict[str, str]:
             raise AssertionError(platform.told_of(name)) from error
         found[name] = platform.token_of(page)
     return found
+
+
+def notebook_in_lab(platform: Platform, name: str, notebook: str) -> Outputs:
+    """Run a notebook of the image in the lab of a user, as a user gets it; return the outputs of its cells."""
+    return list(json.loads(platform.in_lab(name, NOTEBOOK, notebook, seconds=400).splitlines()[-1]))
 
 
 def address_of(platform: Platform, component: str) -> str:

@@ -10,20 +10,24 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
+from tests.effort import EVERYTHING
 from tests.services.hub_client import answers, called, run_all, status, wait_for_end
+from tests.services.notebook_runs import kernel, pictures, run, texts
 from tests.services.s3_server import SECRET
 
 from .developer_platform import DeveloperPlatform
 from .guarded import LOOKS, METADATA, OUTSIDE
-from .platform_people import MAPREDUCE, address_of, left_of, workers_of
+from .platform_people import MAPREDUCE, address_of, left_of, notebook_in_lab, workers_of
 from .platform_release import Platform
 from .processes import wait_until
 from .tools import tool
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]
+NOTEBOOKS = ("colour-colour", "light-curve", "pairs", "variable-stars")
 
 
 def test_what_make_platform_prints_is_enough_to_observe(for_developers: DeveloperPlatform) -> None:
@@ -106,6 +110,19 @@ def test_functions_run_on_the_users_own_workers_and_give_the_answer_of_a_laptop(
     assert int(pods) >= 2
     assert len(workers_of(gozen_platform, "hoshi")) == 2
     assert workers_of(gozen_platform, "sora") == []
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS if EVERYTHING else NOTEBOOKS[:1])
+def test_a_notebook_says_the_same_on_the_users_own_workers_as_on_a_laptop(
+    gozen_platform: Platform, tokens: dict[str, str], name: str, sky: Path, tmp_path: Path
+) -> None:
+    """Not here: your-own-table, which writes a table; in a lab the archive is only read."""
+    with kernel(sky, tmp_path) as manager:
+        here = run(name, manager)
+    there = notebook_in_lab(gozen_platform, "hoshi", name)
+    assert texts(there) == texts(here)
+    assert pictures(there) == pictures(here)
+    assert len(workers_of(gozen_platform, "hoshi")) >= 1
 
 
 def test_a_worker_reaches_the_archive_and_its_scheduler_and_nothing_else(

@@ -17,8 +17,10 @@ from tests.services.hub_client import called, status, wait_for_end
 
 from .machine import run
 from .platform_faults import full_home, home_of, used_quota, without_image, without_node
+from .platform_images import IMAGE
 from .platform_people import MAPREDUCE, TOUCH, Kernel, left_of, workers_of
-from .platform_release import ADMIN, IMAGE, Platform
+from .platform_release import Platform
+from .platform_values import ADMIN
 from .processes import wait_until
 
 pytestmark = [pytest.mark.node, pytest.mark.xdist_group("node"), pytest.mark.timeout(900)]

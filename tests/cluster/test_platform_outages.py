@@ -11,7 +11,7 @@ from tests.services.hub_client import answers, begun, called, status
 
 from gozen_hub.pod_waits import node_is_lost
 
-from .platform_faults import asked_on_the_node, restart, wait_for_node
+from .platform_faults import asked_on_the_node, restart, services_that_stay, wait_for_node
 from .platform_people import MAPREDUCE, TOUCH, Kernel, address_of, left_of
 from .platform_release import Platform
 from .processes import wait_until
@@ -85,18 +85,19 @@ def test_a_lab_on_a_node_that_is_lost_ends_at_once_and_starts_again_with_its_hom
     uid = gozen_platform.lab("sora")["metadata"]["uid"]
     gozen_platform.in_lab("sora", TOUCH)
     hub = f"http://{address_of(gozen_platform, 'hub')}:8081/hub/api/users/sora/server"
-    node.crash("kubelet")
-    try:
-        wait_for_node(node, "False", "Unknown")
-        wait_until(lambda: node_is_lost(gozen_platform.lab("sora")), "the lab to be lost", 60)
-        assert asked_on_the_node(node, "DELETE", hub, token).split()[0] in ("202", "204")
-        wait_until(lambda: left_of(gozen_platform, "sora") == [], "the end of a lab that nobody can end", 30)
-        assert asked_on_the_node(node, "POST", hub, token).split()[0] in ("201", "202")
-        said = asked_on_the_node(node, "GET", f"{hub}/progress", token, until="The lab waits: no node has room")
-        assert "0/1 nodes are available" in said
-    finally:
-        node.restart("kubelet")
-    wait_for_node(node, "True")
+    with services_that_stay(node):
+        node.crash("kubelet")
+        try:
+            wait_for_node(node, "False", "Unknown")
+            wait_until(lambda: node_is_lost(gozen_platform.lab("sora")), "the lab to be lost", 60)
+            assert asked_on_the_node(node, "DELETE", hub, token).split()[0] in ("202", "204")
+            wait_until(lambda: left_of(gozen_platform, "sora") == [], "the end of a lab that nobody can end", 30)
+            assert asked_on_the_node(node, "POST", hub, token).split()[0] in ("201", "202")
+            said = asked_on_the_node(node, "GET", f"{hub}/progress", token, until="The lab waits: no node has room")
+            assert "0/1 nodes are available" in said
+        finally:
+            node.restart("kubelet")
+        wait_for_node(node, "True")
     lab = f"{gozen_platform.user_url('sora')}/api/contents/mine.txt"
     wait_until(lambda: status(lab, token) == 200, "the lab of sora", 300)
     assert called(lab, token)["content"] == "kept"

@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from aiohttp import ServerDisconnectedError
 from kubernetes_asyncio.client.rest import ApiException
 from kubespawner import KubeSpawner
+from tests.free_ports import free_port
 from tornado.httpclient import HTTPRequest
 
 from gozen_hub.lab_spawner import LabSpawner
@@ -29,9 +30,9 @@ PATIENCE_S = 0.3
 
 
 @contextmanager
-def listening(answer: bytes | None) -> Iterator[str]:
+def listening(answer: bytes | None, port: int = 0) -> Iterator[str]:
     """Yield the address of a server that gives one answer, or none."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", port)) as server:
         held = []
 
         def serve() -> None:
@@ -278,3 +279,34 @@ def test_a_start_that_is_given_up_gives_the_reason_before_the_hub_gives_up_witho
     monkeypatch.setattr(KubeSpawner, "_start_watching_pods", watch)
     assert said in asyncio.run(given_up())
     assert seen == watched
+
+
+def asked(url: str, ends: list[int | None], before: Callable[[], object] = lambda: None) -> int:
+    """Wait for a lab whose pod is looked at before each question; return how often it was looked at."""
+    looks = 0
+
+    async def poll() -> int | None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            before()
+        return ends[min(looks, len(ends)) - 1]
+
+    spawner: Any = SimpleNamespace(server=SimpleNamespace(base_url="/user/ada/"), poll=poll)
+    asyncio.run(asyncio.wait_for(LabSpawner._until_it_answers(spawner, url), 10))
+    return looks
+
+
+def test_a_start_is_over_as_soon_as_the_lab_answers() -> None:
+    with ExitStack() as stack:
+        port = free_port()
+
+        def open_lab() -> None:
+            body = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+            assert stack.enter_context(listening(body, port)).endswith(f":{port}")
+
+        assert asked(f"http://127.0.0.1:{port}", [None], open_lab) == 2
+
+
+def test_nobody_waits_for_a_lab_that_has_ended() -> None:
+    assert asked(f"http://127.0.0.1:{free_port()}", [None, 1]) == 2

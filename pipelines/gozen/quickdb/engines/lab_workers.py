@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gozen.errors import BadRequest, ClusterUnavailable, GozenError, StorageUnavailable, WorkerLost
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SHRINK_S = 60.0
 """Seconds after a job until the number of workers goes back to the least that the hub keeps."""
+_ENGINE = "gozen.quickdb.engines.dask_engine"
 _POLL_S = 0.5
 _WATCH_S = 5.0
 _QUIET_S = 2.0
@@ -180,6 +182,7 @@ class LabWorkers:
                 return self._instead(error)
             if state["phase"] == "ready" and (engine := self._connected(state)) is not None:
                 return engine
+            import_module(_ENGINE)  # takes a second, which is over before the workers are ready
             awaited = "; ".join(state["awaited"]) or "the scheduler answers"
             waited = time.monotonic() - begin
             if waited > self._start_s:
