@@ -341,7 +341,7 @@
     }
 
     showForms() {
-      const hint = say("user names, with commas between them");
+      const hint = say("such as sora, tsuki");
       const who = field(say("Names"), { type: "text", placeholder: hint }, "gozen-wide");
       const groups = field(say("these are groups"), { type: "checkbox" });
       const write = field(say("may change it"), { type: "checkbox" });
