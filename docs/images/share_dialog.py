@@ -1,7 +1,7 @@
 """The picture of JupyterLab's dialog that shares files, as a small PNG.
 
-At the top of the repository: ``PYTHONPATH=. python docs/images/share_dialog.py docs/images``. It runs a
-JupyterLab and the Nextcloud of the tests, whose address in the picture is replaced by an example.
+At the top of the repository: ``PYTHONPATH=. python -P docs/images/share_dialog.py docs/images``. It runs
+a JupyterLab and the Nextcloud of the tests, whose address in the picture is replaced by an example.
 """
 
 from __future__ import annotations

@@ -226,8 +226,9 @@
       }
       const end = button(say("Log out"), () => this.attempt(() => this.logOut()), "gozen-small");
       this.show("account", make("span", {}, say("{} at {}", account.user, account.url)), end);
-      this.showForms();
-      this.showFiles(await this.askFiles());
+      const files = await this.askFiles();
+      this.showForms(); // not earlier: a form that is sent at once must know whether the files have to be sent
+      this.showFiles(files);
     }
 
     showLogIn(url) {
@@ -340,7 +341,7 @@
     }
 
     showForms() {
-      const hint = say("user names, with commas between them");
+      const hint = say("such as sora, tsuki");
       const who = field(say("Names"), { type: "text", placeholder: hint }, "gozen-wide");
       const groups = field(say("these are groups"), { type: "checkbox" });
       const write = field(say("may change it"), { type: "checkbox" });
