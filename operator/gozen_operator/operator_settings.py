@@ -84,7 +84,7 @@ class PublishSettings(BaseModel):
         3600.0,
         gt=0,
         description="Seconds for which the deletion of a LightCurveJob with `onDelete: Remove` waits for the removal "
-        "of its files; then it is deleted, and the files stay",
+        "of its files; then it is deleted, and the files are kept",
     )
 
     @property

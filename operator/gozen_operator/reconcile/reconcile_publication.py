@@ -1,7 +1,7 @@
 """Decide about the light curves of a LightCurveJob in Nextcloud: publish, try again, remove. No I/O.
 
 Each attempt is a new Job. What needs a person (a wrong password, a policy of the server) is not tried again until the
-spec changes; all else is, with longer and longer pauses. A deletion waits for the removal, but not for ever.
+spec changes; all else is, with longer and longer pauses. A deletion waits for the removal, but only for a limited time.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _STYLE = (
 
 @dataclass(frozen=True)
 class SummaryFacts:
-    """What a summary says beside the table part.
+    """What a summary says in addition to the table part.
 
     Parameters
     ----------

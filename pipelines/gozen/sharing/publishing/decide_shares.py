@@ -12,7 +12,7 @@ from gozen.sharing.publishing.published_record import LinkProperties, PublishedR
 
 @dataclass(frozen=True)
 class SharingWish:
-    """Who shall see a folder.
+    """The receivers that a folder must have.
 
     Parameters
     ----------

@@ -99,7 +99,7 @@ class PublishedFolder:
         return done
 
     def remove(self) -> PublishOutcome:
-        """Remove the files of the publication, and withdraw its shares; a folder or file that is gone is no error.
+        """Remove the files of the publication, and withdraw its shares; a missing folder or file is not an error.
 
         Files that somebody has changed stay, and so does the folder itself.
         """
@@ -179,7 +179,7 @@ def _begun(mine: PublishedRecord, sums: Mapping[str, str], steps: ShareSteps) ->
 
 
 def _attempt(what: Receiver, act: Callable[[], object], errors: dict[Receiver, SharingError]) -> None:
-    """Share something; keep a refusal that a retry cannot change, so that the other shares are made all the same."""
+    """Share something; keep a refusal that a retry cannot change, so that the other shares are made nevertheless."""
     try:
         act()
     except SharingError as error:
