@@ -252,12 +252,13 @@ def test_what_an_earlier_version_stored_gets_a_status_after_one_command(server: 
         "reason": "Running",
         "lastTransitionTime": "2030-01-01T00:00:00Z",
     }
-    server.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(earlier), check=True)
+    replace = ("apply", "--server-side", "--force-conflicts", "-f", "-")
+    server.kubectl(*replace, stdin=yaml.safe_dump(earlier), check=True)
     try:
         wait_until(lambda: server.kubectl("apply", "-f", "-", stdin=manifest).returncode == 0, "the earlier form", 30)
         wait_until(lambda: (api.get(key) or {})["spec"].get("publish") is False, "the default", 30)
     finally:
-        server.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(definition(kind)), check=True)
+        server.kubectl(*replace, stdin=yaml.safe_dump(definition(kind)), check=True)
     stored = api.get(key)
     assert stored is not None
     assert stored["spec"]["publish"] is False
