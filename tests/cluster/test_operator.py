@@ -73,8 +73,15 @@ class Running:
 
     def until(self, what: str, kind: str, reason: str) -> str:
         """Wait until a condition has a reason; return its message."""
-        wait_until(lambda: self.condition(what, kind)[1] == reason, f"{what} to be {reason}", 30)
-        return self.condition(what, kind)[2]
+        seen = ("", "", "")
+
+        def is_there() -> bool:
+            nonlocal seen
+            seen = self.condition(what, kind)
+            return seen[1] == reason
+
+        wait_until(is_there, f"{what} to be {reason}", 30)
+        return seen[2]
 
     def raw(self, exposure: str, *sensors: str) -> None:
         """Put the record of raw data into the archive, as who takes them in does last."""

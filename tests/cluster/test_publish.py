@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ pytestmark = pytest.mark.xdist_group("api")
 __all__ = ["server"]
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "publish-light-curves.md"
 NOW = "2030-01-01T00:00:00Z"
+PATIENCE_S = 30
+SECONDS = 120
 LINK = "https://cloud.example.org/s/abc"
 PUBLISHED = json.dumps({"folder": "M31", "link": LINK, "files": 5, "kept": 0})
 DOWN = "gozen: CloudUnavailable: cannot upload M31/a.csv: the server says 503"
@@ -35,10 +37,10 @@ DOWN = "gozen: CloudUnavailable: cannot upload M31/a.csv: the server says 503"
 
 @pytest.fixture(scope="module")
 def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Run an operator with an account at a Nextcloud; its second attempts come at once."""
+    """Run an operator with an account at a Nextcloud; its second attempts come after seconds."""
     settings = {
-        "URL": "https://cloud.example.org", "USER": "observatory", "SECRET": "gozen-nextcloud", "RETRY_S": "1",
-        "REMOVE_PATIENCE_S": "6",
+        "URL": "https://cloud.example.org", "USER": "observatory", "SECRET": "gozen-nextcloud", "RETRY_S": "5",
+        "REMOVE_PATIENCE_S": str(PATIENCE_S),
     }  # fmt: skip
     given = {f"GOZEN_OPERATOR_PUBLISH__{name}": value for name, value in settings.items()}
     running = begin(server, tmp_path_factory.mktemp("operator"), **given)
@@ -60,7 +62,7 @@ def found(operator: Running, what: str) -> dict[str, Any]:
 
 def ends(operator: Running, name: str, code: int, message: str) -> dict[str, Any]:
     """Let the pod of a Job end, as kubelet and Job controller report it; return the Job."""
-    wait_until(lambda: bool(found(operator, f"job/{name}")), f"the Job {name}", 30)
+    wait_until(lambda: bool(found(operator, f"job/{name}")), f"the Job {name}", SECONDS)
     job = found(operator, f"job/{name}")
     labels = {"batch.kubernetes.io/controller-uid": job["metadata"]["uid"]}
     container = {"name": "gozen", "image": "none"}
@@ -156,7 +158,7 @@ def test_a_deletion_waits_for_the_removal(operator: Running) -> None:
     operator.kubectl("delete", "lcj/removed", "--wait=false", check=True)
     job = ends(operator, "removed-del-2", 0, '{"folder": "M31", "link": "", "files": 0, "kept": 0}')
     assert job["spec"]["template"]["spec"]["containers"][0]["args"][:2] == ["share", "unpublish"]
-    wait_until(lambda: not found(operator, "lcj/removed"), "the deletion", 30)
+    wait_until(lambda: not found(operator, "lcj/removed"), "the deletion", SECONDS)
     assert "Removed" in events(operator, "removed")
 
 
@@ -166,7 +168,7 @@ def test_a_nextcloud_that_stays_down_does_not_block_a_deletion(operator: Running
     operator.until("lcj/stays", "Published", "Published")
     operator.kubectl("delete", "lcj/stays", "--wait=false", check=True)
     ends(operator, "stays-del-2", 75, DOWN)
-    wait_until(lambda: not found(operator, "lcj/stays"), "the deletion", 30)
+    wait_until(lambda: not found(operator, "lcj/stays"), "the deletion", PATIENCE_S + SECONDS)
     assert "the server says 503" in events(operator, "stays")
 
 
@@ -188,11 +190,11 @@ def test_the_page_says_what_happens(operator: Running, tmp_path: Path) -> None:
         for name, message in said.items():
             ends(operator, f"m31-20300105-{name}", 0, message)
 
-    playing = threading.Thread(target=pods)
-    playing.start()
     path = f"{tmp_path}:{os.environ['PATH']}"
-    Reader(tmp_path, KUBECONFIG=str(tmp_path / "kubeconfig"), PATH=path).follow(PAGE.read_text("utf-8"))
-    playing.join(60)
+    with ThreadPoolExecutor(1) as playing:
+        played = playing.submit(pods)
+        Reader(tmp_path, KUBECONFIG=str(tmp_path / "kubeconfig"), PATH=path).follow(PAGE.read_text("utf-8"))
+        played.result()
 
 
 def test_without_an_account_it_says_so(operator: Running, server: ApiServer, tmp_path: Any) -> None:
