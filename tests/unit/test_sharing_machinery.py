@@ -151,6 +151,10 @@ def test_a_list_of_segments_without_the_file_or_with_a_cut_line_is_not_trusted(t
     into.path.unlink()
     with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
         assert into.done == set()
+        into.write(b"89", 8)  # the file is as long as the target again, with a hole
+        into.complete(2)
+    with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
+        assert into.done == {2}
     assert complete_lines(b"00000001\n0000001") == {1}
     assert complete_lines(b"000000000001\n\0\0\n00000012\nx\n") == {12}
 

@@ -138,6 +138,15 @@ class PartialDownload:
             numbers = complete_lines(self._done.read_bytes())
             # The user may have removed this file, but not the list.
             self.done = {one for one in numbers if min((one + 1) * self._segment, self._entry.size) <= size}
+            if self.done != numbers:
+                self._list_anew()
+
+    def _list_anew(self) -> None:
+        """Take out of the list what is not in the file, else it would count as complete when the file has grown."""
+        with self._done.open("wb") as stream:
+            stream.write(b"".join(_LINE % number for number in sorted(self.done)))
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def partials_in(folder: Path) -> frozenset[str]:
