@@ -451,7 +451,7 @@ LASTING = [
     (Fault.ERROR, errors.CloudUnavailable, "failed (the server says"),
     (Fault.LOCKED, errors.CloudFileLocked, "has locked the file (the server says"),
     (Fault.MANY, errors.CloudUnavailable, "asks to try again after 1 seconds (the server says"),
-    (Fault.THROTTLED, errors.CloudUnavailable, "the server is overloaded (the server says"),
+    (Fault.THROTTLED, errors.CloudUnavailable, "had too many wrong passwords from this address (the server says"),
     (Fault.BUSY, errors.CloudUnavailable, "asks to try again after 1 seconds (the server says"),
     (Fault.MAINTENANCE, errors.CloudUnavailable, "in maintenance (the server says"),
     (Fault.FULL, errors.CloudFull, "quota of the account is used up, or the server has no space (the server says"),
@@ -741,6 +741,28 @@ def test_a_locked_file_stops_no_other(own: OneUser, tmp_path: Path) -> None:
         with pytest.raises(errors.CloudFileLocked, match=r"night/a: .*is locked.*1 sent"):
             cloud.put(tmp_path / "night")
     assert contents(own.files) == {"night": None, "night/a": b"1", "night/b": b"22"}
+
+
+def test_a_file_at_which_the_server_fails_stops_no_other(own: OneUser, tmp_path: Path) -> None:
+    (tmp_path / "night").mkdir()
+    for number in range(40):
+        (tmp_path / "night" / f"{number:02}").write_bytes(b"1")
+    own.faults.choose = lambda _n, method, path: Fault.ERROR if method == "PUT" and path.endswith("/00") else None
+    with own.client(tmp_path) as cloud, pytest.raises(errors.CloudFailed, match=r"night/00: .*39 sent.*") as caught:
+        cloud.put(tmp_path / "night")
+    assert caught.value.exit_code is ExitCode.STORAGE
+    assert len(contents(own.files)) == 1 + 39
+
+
+def test_a_server_that_fails_at_every_file_is_given_up(own: OneUser, tmp_path: Path) -> None:
+    (tmp_path / "night").mkdir()
+    for number in range(40):
+        (tmp_path / "night" / f"{number:02}").write_bytes(b"1")
+    own.faults.choose = lambda _n, method, _p: Fault.ERROR if method == "PUT" else None
+    with own.client(tmp_path, limits=ConnectionLimits(connections=1, attempts=1)) as cloud:
+        done = cloud.put(tmp_path / "night", check=False)
+    assert isinstance(done.fatal, errors.CloudFailed)
+    assert 3 <= len(done) <= 4  # there are two threads
 
 
 def test_an_app_password_that_is_revoked_ends_everything_and_a_new_one_continues(own: OneUser, tmp_path: Path) -> None:
