@@ -898,19 +898,22 @@ def test_a_file_that_changes_in_nextcloud_during_the_download(own: OneUser, cube
 
 
 @contextlib.contextmanager
-def other_ranges(own: OneUser, asked: str | None) -> Iterator[None]:
-    """Let the server take each range for another one, or with None send the whole file."""
+def other_ranges(own: OneUser, asked: str | None) -> Iterator[list[int]]:
+    """Let the server take each range for another one, or with None send the whole file; yield what it sent, bytes."""
+    sent: list[int] = []
 
     def answer(environ: Environ, start: Start) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "GET":
             environ.pop("HTTP_RANGE", None)
             environ.update({"HTTP_RANGE": asked} if asked else {})
-        return right(environ, start)
+        for piece in right(environ, start):
+            sent.append(len(piece))
+            yield piece
 
     prefix, right = own.server.routes[0]
     own.server.routes[0] = (prefix, answer)
     try:
-        yield
+        yield sent
     finally:
         own.server.routes[0] = (prefix, right)
 
@@ -920,6 +923,34 @@ def test_a_server_or_proxy_that_ignores_ranges(own: OneUser, cube: Path, tmp_pat
         cloud.put(cube)
         with other_ranges(own, None):
             cloud.get("cube.fits", tmp_path / "back")
+    assert contents(tmp_path / "back") == {"cube.fits": cube.read_bytes()}
+
+
+def test_a_file_is_not_sent_once_for_each_segment_if_ranges_are_ignored(own: OneUser, tmp_path: Path) -> None:
+    size, path = 2**25, tmp_path / "long.fits"
+    path.write_bytes(os.urandom(size))
+    moved: list[int] = []
+    progress = Progress()
+    progress.moved = moved.append  # type: ignore[method-assign]
+    with own.client(tmp_path, chunk=size // 32) as cloud:
+        cloud.put(path)
+        with other_ranges(own, None) as sent:
+            cloud.get("long.fits", tmp_path / "back", progress=progress)
+    assert 0 < sum(sent) < 6 * size
+    assert sum(moved) == size
+    assert (tmp_path / "back" / "long.fits").read_bytes() == path.read_bytes()
+
+
+def test_a_file_that_comes_in_one_stream_continues_at_its_segments(own: OneUser, cube: Path, tmp_path: Path) -> None:
+    with own.client(tmp_path, limits=ConnectionLimits(connections=1, attempts=2)) as cloud:
+        cloud.put(cube)
+        own.faults.choose = lambda _n, method, _p: Fault.CUT_ANSWER if method == "GET" else None
+        with other_ranges(own, None), pytest.raises(errors.CloudUnavailable, match="broke the connection"):
+            cloud.get("cube.fits", tmp_path / "back")
+        own.faults.choose = lambda *_: None
+        own.faults.log.clear()
+        cloud.get("cube.fits", tmp_path / "back")
+    assert len(own.requests("GET")) == 3  # half of the file has arrived, with one segment of four
     assert contents(tmp_path / "back") == {"cube.fits": cube.read_bytes()}
 
 
