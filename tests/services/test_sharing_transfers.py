@@ -43,7 +43,7 @@ from .nextcloud_server import Fault, NextcloudServer, Plan
 from .nextcloud_server import writes as server_writes
 from .nextcloud_server.clients import SkippedPauses, quick_cloud
 from .nextcloud_server.faults import PASSING
-from .nextcloud_server.http import Environ, Reply, Start
+from .nextcloud_server.http import App, Environ, Reply, Start
 from .real_nextcloud import REAL, SERVERS, real_accounts, removed_at_the_end
 
 RCLONE = Path(sys.executable).with_name("rclone")
@@ -898,11 +898,22 @@ def test_a_file_that_changes_in_nextcloud_during_the_download(own: OneUser, cube
 
 
 @contextlib.contextmanager
+def behind(own: OneUser, act: Callable[[App, Environ, Start], Iterable[bytes]]) -> Iterator[None]:
+    """Let a function of a test change requests or answers; it is called with the application that answers."""
+    prefix, right = own.server.routes[0]
+    own.server.routes[0] = (prefix, partial(act, right))
+    try:
+        yield
+    finally:
+        own.server.routes[0] = (prefix, right)
+
+
+@contextlib.contextmanager
 def other_ranges(own: OneUser, asked: str | None) -> Iterator[list[int]]:
     """Let the server take each range for another one, or with None send the whole file; yield what it sent, bytes."""
     sent: list[int] = []
 
-    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
+    def act(right: App, environ: Environ, start: Start) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "GET":
             environ.pop("HTTP_RANGE", None)
             environ.update({"HTTP_RANGE": asked} if asked else {})
@@ -910,12 +921,8 @@ def other_ranges(own: OneUser, asked: str | None) -> Iterator[list[int]]:
             sent.append(len(piece))
             yield piece
 
-    prefix, right = own.server.routes[0]
-    own.server.routes[0] = (prefix, answer)
-    try:
+    with behind(own, act):
         yield sent
-    finally:
-        own.server.routes[0] = (prefix, right)
 
 
 def test_a_server_or_proxy_that_ignores_ranges(own: OneUser, cube: Path, tmp_path: Path) -> None:
@@ -964,6 +971,29 @@ def test_a_server_that_sends_other_bytes_is_not_believed(own: OneUser, cube: Pat
             cloud.get("cube.fits", tmp_path / "back")
         assert contents(tmp_path / "back") == {}
         cloud.get("cube.fits", tmp_path / "back")
+
+
+@pytest.mark.parametrize(("total", "is_taken"), [("*", True), (str(3 * SMALL + 101), False)])
+def test_a_range_of_a_file_of_another_size_is_not_taken(
+    total: str, is_taken: bool, own: OneUser, cube: Path, tmp_path: Path
+) -> None:
+    def act(right: App, environ: Environ, start: Start) -> Iterable[bytes]:
+        def begin(status: str, headers: list[tuple[str, str]], *words: Any) -> Any:
+            changed = [
+                (one, f"{text.partition('/')[0]}/{total}" if one == "Content-Range" else text) for one, text in headers
+            ]
+            return start(status, changed, *words)
+
+        return right(environ, begin)
+
+    with own.client(tmp_path) as cloud, behind(own, act):
+        cloud.put(cube)
+        if is_taken:
+            cloud.get("cube.fits", tmp_path / "back")
+        else:
+            with pytest.raises(errors.TransferDamaged, match=r"cube\.fits: it was changed or removed in Nextcloud"):
+                cloud.get("cube.fits", tmp_path / "back")
+    assert contents(tmp_path / "back") == ({"cube.fits": cube.read_bytes()} if is_taken else {})
 
 
 def test_a_file_that_is_made_here_during_the_download_is_kept(own: OneUser, cube: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from gozen.sharing.file_listing import Entry
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import pause_s
 
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/")
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 class RangesIgnored(Exception):
@@ -86,6 +86,8 @@ class RemoteBytes:
                 raise TransferDamaged(
                     f"cannot download {self._entry.path}: the server sent another range of bytes; run again"
                 )
+            if found[2] not in ("*", str(self._entry.size)):
+                raise self._changed()
             at = position
         for piece in pieces:
             wanted = piece[max(0, position - at) : max(0, stop - at)]
