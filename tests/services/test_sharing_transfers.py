@@ -1071,6 +1071,28 @@ def test_work_that_is_interrupted_ends_at_once_and_continues(own: OneUser, cube:
     assert contents(own.files) == {"cube.fits": cube.read_bytes()}
 
 
+def test_a_download_that_is_interrupted_at_a_silent_server_can_be_run_again_at_once(
+    own: OneUser, cube: Path, tmp_path: Path
+) -> None:
+    def wait(seconds: float, stop: threading.Event) -> None:
+        own.faults.released.set()  # the threads of the first download end while the second one waits for them
+        stop.wait(seconds)
+
+    def interrupt() -> None:
+        assert own.faults.silent.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with own.client(tmp_path, clock=Clock(wait=wait)) as cloud:
+        cloud.put(cube)
+        own.faults.choose = lambda _n, method, _p: Fault.SILENT if method == "GET" else None
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            cloud.get("cube.fits", tmp_path / "back")
+        own.faults.choose = lambda *_: None
+        cloud.get("cube.fits", tmp_path / "back")
+    assert contents(tmp_path / "back") == {"cube.fits": cube.read_bytes()}
+
+
 # A second opinion on the server
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -181,6 +182,20 @@ def test_two_processes_do_not_fill_one_file(tmp_path: Path) -> None:
         pass
 
 
+def test_a_download_that_is_just_ending_is_waited_for(tmp_path: Path) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            ending.close()
+
+    with contextlib.ExitStack() as ending:
+        ending.enter_context(PartialDownload(tmp_path / "a", ENTRY, 100))
+        with PartialDownload(tmp_path / "a", ENTRY, 100, wait):
+            assert len(waits) == 3
+
+
 def test_tasks_lead_to_tasks_and_only_a_few_exist_at_a_time() -> None:
     computed, done, lock, ahead = [0], [0], threading.Lock(), []
 
@@ -233,6 +248,24 @@ def test_tasks_end_when_the_work_is_stopped() -> None:
     stop = threading.Event()
     with pytest.raises(Stopped):
         Crew(2, stop).run(stop.set for _ in iter(int, 1))
+
+
+def test_threads_that_have_begun_end_if_the_others_cannot_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, begun, start = threading.Event(), [], threading.Thread.start
+
+    def second_fails(thread: threading.Thread) -> None:
+        if begun:
+            raise KeyboardInterrupt
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", second_fails)
+    with pytest.raises(KeyboardInterrupt):
+        Crew(2, stop).run((lambda: None) for _ in iter(int, 1))
+    was_told = stop.is_set()
+    stop.set()
+    begun[0].join(60)
+    assert was_told
 
 
 def test_the_account_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

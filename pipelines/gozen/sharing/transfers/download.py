@@ -72,7 +72,7 @@ class Download:
         SharingError
             It was not fetched. Under its name, this machine has what it had before.
         """
-        with PartialDownload(self._target, self._entry, self._options.segment_bytes) as into:
+        with PartialDownload(self._target, self._entry, self._options.segment_bytes, self._connection.wait) as into:
             into.sweep(self._partials)
             digest = digest_for(self._entry.checksum) if self._entry.checksum and self._segments == 1 else None
             try:
