@@ -192,6 +192,10 @@ class CloudUnavailable(SharingError):
     """The Nextcloud server cannot be reached, is overloaded, or is in maintenance: try again later."""
 
 
+class CloudFailed(CloudUnavailable):
+    """The Nextcloud server, or a proxy in front of it, failed at one request (for example status 500 or 502)."""
+
+
 class CloudFileLocked(SharingError):
     """Another client or an editor on the Nextcloud server has locked the file (status 423)."""
 

@@ -5,8 +5,11 @@ Not here: what a download does then (services/test_sharing_transfers.py, which r
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -76,6 +79,15 @@ def test_an_answer_without_a_length_arrives_whole() -> None:
         assert read(url) == data
 
 
+def test_a_body_in_chunks_arrives_whole_also_if_its_length_is_said() -> None:
+    data = os.urandom(SIZE)
+    half = SIZE // 2
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (data[:half], data[half:], b""))
+    headers = HEADERS.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    with answering(lambda line: line.sendall(headers + chunks)) as url:
+        assert read(url) == data
+
+
 def test_a_body_that_ends_early_is_an_error() -> None:
     with (
         answering(lambda line: line.sendall(HEADERS + bytes(2**20))) as url,
@@ -116,4 +128,54 @@ def test_a_large_file_over_tls(tmp_path: Path) -> None:
     ):
         cloud.put(tmp_path / "cube.fits")
         cloud.get("cube.fits", tmp_path / "back")
+    assert (tmp_path / "back" / "cube.fits").read_bytes() == data
+
+
+@contextmanager
+def tls_proxy(certificate: Path, key: Path) -> Iterator[str]:
+    """Run a proxy that is reached over TLS and connects clients with any server; yield its address."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=connect, args=[listener.accept()[0]], daemon=True).start()
+
+    def connect(line: socket.socket) -> None:
+        with contextlib.suppress(OSError), context.wrap_socket(line, server_side=True) as client:
+            host, port = client.recv(2**16).split()[1].decode().split(":")
+            client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            with socket.create_connection((host, int(port))) as server:
+                exchange(client, server)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def exchange(client: ssl.SSLSocket, server: socket.socket) -> None:
+    """Send on what each of the two sends, until one of them ends."""
+    while True:
+        ready = [client] if client.pending() else select.select([client, server], [], [])[0]
+        for one in ready:
+            if not (data := one.recv(2**16)):
+                return
+            (server if one is client else client).sendall(data)
+
+
+def test_a_large_file_over_tls_inside_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    tls = authority.server("cloud", ["127.0.0.1"], [])
+    data = os.urandom(SIZE)
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+    with tls_proxy(*tls) as proxy, NextcloudServer(tmp_path / "server", tls=tls) as server:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        account = server.account()
+        server.state.file(account.id, "cube.fits").write_bytes(data)
+        with quick_cloud(account, tmp_path / "notes", ca_file=authority.certificate, chunk=8 * 2**20) as cloud:
+            cloud.get("cube.fits", tmp_path / "back")
     assert (tmp_path / "back" / "cube.fits").read_bytes() == data

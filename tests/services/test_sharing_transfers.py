@@ -43,7 +43,7 @@ from .nextcloud_server import Fault, NextcloudServer, Plan
 from .nextcloud_server import writes as server_writes
 from .nextcloud_server.clients import SkippedPauses, quick_cloud
 from .nextcloud_server.faults import PASSING
-from .nextcloud_server.http import Environ, Reply, Start
+from .nextcloud_server.http import App, Environ, Reply, Start
 from .real_nextcloud import REAL, SERVERS, real_accounts, removed_at_the_end
 
 RCLONE = Path(sys.executable).with_name("rclone")
@@ -127,6 +127,16 @@ class Calls(Progress):
         if not self._called and size > 0:
             self._called = True
             self._act()
+
+
+class Counted(Progress):
+    """Keeps the number of bytes of each piece that has been transferred."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def moved(self, size: int) -> None:
+        self.sizes.append(size)
 
 
 # What succeeds
@@ -451,7 +461,7 @@ LASTING = [
     (Fault.ERROR, errors.CloudUnavailable, "failed (the server says"),
     (Fault.LOCKED, errors.CloudFileLocked, "has locked the file (the server says"),
     (Fault.MANY, errors.CloudUnavailable, "asks to try again after 1 seconds (the server says"),
-    (Fault.THROTTLED, errors.CloudUnavailable, "the server is overloaded (the server says"),
+    (Fault.THROTTLED, errors.CloudUnavailable, "had too many wrong passwords from this address (the server says"),
     (Fault.BUSY, errors.CloudUnavailable, "asks to try again after 1 seconds (the server says"),
     (Fault.MAINTENANCE, errors.CloudUnavailable, "in maintenance (the server says"),
     (Fault.FULL, errors.CloudFull, "quota of the account is used up, or the server has no space (the server says"),
@@ -743,6 +753,28 @@ def test_a_locked_file_stops_no_other(own: OneUser, tmp_path: Path) -> None:
     assert contents(own.files) == {"night": None, "night/a": b"1", "night/b": b"22"}
 
 
+def test_a_file_at_which_the_server_fails_stops_no_other(own: OneUser, tmp_path: Path) -> None:
+    (tmp_path / "night").mkdir()
+    for number in range(40):
+        (tmp_path / "night" / f"{number:02}").write_bytes(b"1")
+    own.faults.choose = lambda _n, method, path: Fault.ERROR if method == "PUT" and path.endswith("/00") else None
+    with own.client(tmp_path) as cloud, pytest.raises(errors.CloudFailed, match=r"night/00: .*39 sent.*") as caught:
+        cloud.put(tmp_path / "night")
+    assert caught.value.exit_code is ExitCode.STORAGE
+    assert len(contents(own.files)) == 1 + 39
+
+
+def test_a_server_that_fails_at_every_file_is_given_up(own: OneUser, tmp_path: Path) -> None:
+    (tmp_path / "night").mkdir()
+    for number in range(40):
+        (tmp_path / "night" / f"{number:02}").write_bytes(b"1")
+    own.faults.choose = lambda _n, method, _p: Fault.ERROR if method == "PUT" else None
+    with own.client(tmp_path, limits=ConnectionLimits(connections=1, attempts=1)) as cloud:
+        done = cloud.put(tmp_path / "night", check=False)
+    assert isinstance(done.fatal, errors.CloudFailed)
+    assert 3 <= len(done) <= 4  # there are two threads
+
+
 def test_an_app_password_that_is_revoked_ends_everything_and_a_new_one_continues(own: OneUser, tmp_path: Path) -> None:
     (tmp_path / "night").mkdir()
     for number in range(100):
@@ -876,21 +908,31 @@ def test_a_file_that_changes_in_nextcloud_during_the_download(own: OneUser, cube
 
 
 @contextlib.contextmanager
-def other_ranges(own: OneUser, asked: str | None) -> Iterator[None]:
-    """Let the server take each range for another one, or with None send the whole file."""
-
-    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] == "GET":
-            environ.pop("HTTP_RANGE", None)
-            environ.update({"HTTP_RANGE": asked} if asked else {})
-        return right(environ, start)
-
+def behind(own: OneUser, act: Callable[[App, Environ, Start], Iterable[bytes]]) -> Iterator[None]:
+    """Let a function of a test change requests or answers; it is called with the application that answers."""
     prefix, right = own.server.routes[0]
-    own.server.routes[0] = (prefix, answer)
+    own.server.routes[0] = (prefix, partial(act, right))
     try:
         yield
     finally:
         own.server.routes[0] = (prefix, right)
+
+
+@contextlib.contextmanager
+def other_ranges(own: OneUser, asked: str | None) -> Iterator[list[int]]:
+    """Let the server take each range for another one, or with None send the whole file; yield what it sent, bytes."""
+    sent: list[int] = []
+
+    def act(right: App, environ: Environ, start: Start) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "GET":
+            environ.pop("HTTP_RANGE", None)
+            environ.update({"HTTP_RANGE": asked} if asked else {})
+        for piece in right(environ, start):
+            sent.append(len(piece))
+            yield piece
+
+    with behind(own, act):
+        yield sent
 
 
 def test_a_server_or_proxy_that_ignores_ranges(own: OneUser, cube: Path, tmp_path: Path) -> None:
@@ -898,6 +940,32 @@ def test_a_server_or_proxy_that_ignores_ranges(own: OneUser, cube: Path, tmp_pat
         cloud.put(cube)
         with other_ranges(own, None):
             cloud.get("cube.fits", tmp_path / "back")
+    assert contents(tmp_path / "back") == {"cube.fits": cube.read_bytes()}
+
+
+def test_a_file_is_not_sent_once_for_each_segment_if_ranges_are_ignored(own: OneUser, tmp_path: Path) -> None:
+    size, path = 2**25, tmp_path / "long.fits"
+    path.write_bytes(os.urandom(size))
+    counted = Counted()
+    with own.client(tmp_path, chunk=size // 32) as cloud:
+        cloud.put(path)
+        with other_ranges(own, None) as sent:
+            cloud.get("long.fits", tmp_path / "back", progress=counted)
+    assert 0 < sum(sent) < 6 * size
+    assert sum(counted.sizes) == size
+    assert (tmp_path / "back" / "long.fits").read_bytes() == path.read_bytes()
+
+
+def test_a_file_that_comes_in_one_stream_continues_at_its_segments(own: OneUser, cube: Path, tmp_path: Path) -> None:
+    with own.client(tmp_path, limits=ConnectionLimits(connections=1, attempts=2)) as cloud:
+        cloud.put(cube)
+        own.faults.choose = lambda _n, method, _p: Fault.CUT_ANSWER if method == "GET" else None
+        with other_ranges(own, None), pytest.raises(errors.CloudUnavailable, match="broke the connection"):
+            cloud.get("cube.fits", tmp_path / "back")
+        own.faults.choose = lambda *_: None
+        own.faults.log.clear()
+        cloud.get("cube.fits", tmp_path / "back")
+    assert len(own.requests("GET")) == 3  # half of the file has arrived, with one segment of four
     assert contents(tmp_path / "back") == {"cube.fits": cube.read_bytes()}
 
 
@@ -911,6 +979,29 @@ def test_a_server_that_sends_other_bytes_is_not_believed(own: OneUser, cube: Pat
             cloud.get("cube.fits", tmp_path / "back")
         assert contents(tmp_path / "back") == {}
         cloud.get("cube.fits", tmp_path / "back")
+
+
+@pytest.mark.parametrize(("total", "is_taken"), [("*", True), (str(3 * SMALL + 101), False)])
+def test_a_range_of_a_file_of_another_size_is_not_taken(
+    total: str, is_taken: bool, own: OneUser, cube: Path, tmp_path: Path
+) -> None:
+    def act(right: App, environ: Environ, start: Start) -> Iterable[bytes]:
+        def begin(status: str, headers: list[tuple[str, str]], *words: Any) -> Any:
+            changed = [
+                (one, f"{text.partition('/')[0]}/{total}" if one == "Content-Range" else text) for one, text in headers
+            ]
+            return start(status, changed, *words)
+
+        return right(environ, begin)
+
+    with own.client(tmp_path) as cloud, behind(own, act):
+        cloud.put(cube)
+        if is_taken:
+            cloud.get("cube.fits", tmp_path / "back")
+        else:
+            with pytest.raises(errors.TransferDamaged, match=r"cube\.fits: it was changed or removed in Nextcloud"):
+                cloud.get("cube.fits", tmp_path / "back")
+    assert contents(tmp_path / "back") == ({"cube.fits": cube.read_bytes()} if is_taken else {})
 
 
 def test_a_file_that_is_made_here_during_the_download_is_kept(own: OneUser, cube: Path, tmp_path: Path) -> None:
@@ -986,6 +1077,28 @@ def test_work_that_is_interrupted_ends_at_once_and_continues(own: OneUser, cube:
         assert states(cloud.put(cube)) == [FileState.SENT]
     assert own.requests("PUT") == []
     assert contents(own.files) == {"cube.fits": cube.read_bytes()}
+
+
+def test_a_download_that_is_interrupted_at_a_silent_server_can_be_run_again_at_once(
+    own: OneUser, cube: Path, tmp_path: Path
+) -> None:
+    def wait(seconds: float, stop: threading.Event) -> None:
+        own.faults.released.set()  # the threads of the first download end while the second one waits for them
+        stop.wait(seconds)
+
+    def interrupt() -> None:
+        assert own.faults.silent.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with own.client(tmp_path, clock=Clock(wait=wait)) as cloud:
+        cloud.put(cube)
+        own.faults.choose = lambda _n, method, _p: Fault.SILENT if method == "GET" else None
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            cloud.get("cube.fits", tmp_path / "back")
+        own.faults.choose = lambda *_: None
+        cloud.get("cube.fits", tmp_path / "back")
+    assert contents(tmp_path / "back") == {"cube.fits": cube.read_bytes()}
 
 
 # A second opinion on the server

@@ -41,7 +41,9 @@ def sabre(status: int, words: str, **headers: str) -> Answer:
         (sabre(423, "locked"), errors.CloudFileLocked, "has locked the file"),
         (sabre(429, "slow down", retry_after="30"), errors.CloudUnavailable, "again after 30 seconds"),
         (sabre(429, "Reached maximum delay"), errors.CloudUnavailable, "too many wrong passwords from this address"),
-        (sabre(500, "oops"), errors.CloudUnavailable, "failed"),
+        (sabre(500, "oops"), errors.CloudFailed, "failed"),
+        (sabre(504, "too slow"), errors.CloudFailed, "failed"),
+        (sabre(503, "not now"), errors.CloudUnavailable, "failed"),
         (sabre(503, "busy", x_nextcloud_maintenance_mode="1"), errors.CloudUnavailable, "in maintenance"),
         (sabre(503, "System is in maintenance mode."), errors.CloudUnavailable, "the server is in maintenance"),
         (sabre(507, "space"), errors.CloudFull, "quota"),
@@ -71,7 +73,7 @@ def test_an_error_names_file_words_and_advice(answer: Answer, kind: type[Sharing
 
 
 def test_a_server_that_fails_with_a_long_name_is_not_called_unavailable() -> None:
-    for length, kind in ((227, errors.CloudUnavailable), (228, errors.UnsuitableName)):
+    for length, kind in ((227, errors.CloudFailed), (228, errors.UnsuitableName)):
         error = error_of(sabre(500, "Could not write file contents"), f"night/{'x' * length}", "upload", "anna")
         assert type(error) is kind
 

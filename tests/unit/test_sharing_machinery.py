@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -104,7 +105,8 @@ def test_parts_can_be_read_again_and_are_counted_once(tmp_path: Path) -> None:
 def test_a_file_that_never_rests_or_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a"
     path.touch()
-    monkeypatch.setattr("gozen.archive.stores.directory_store.time.sleep", lambda _: path.write_bytes(b""))
+    monkeypatch.setattr("gozen.archive.stores.directory_store.time.sleep", lambda _: None)
+    monkeypatch.setattr("gozen.archive.stores.directory_store.time.time_ns", lambda: path.stat().st_mtime_ns + 1)
     with pytest.raises(StorageUnavailable, match="keeps writing"), LocalFile(path):
         pass
     with pytest.raises(Exception, match="no such file"), LocalFile(tmp_path / "b"):
@@ -151,6 +153,10 @@ def test_a_list_of_segments_without_the_file_or_with_a_cut_line_is_not_trusted(t
     into.path.unlink()
     with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
         assert into.done == set()
+        into.write(b"89", 8)  # the file is as long as the target again, with a hole
+        into.complete(2)
+    with PartialDownload(tmp_path / "a", ENTRY, 4) as into:
+        assert into.done == {2}
     assert complete_lines(b"00000001\n0000001") == {1}
     assert complete_lines(b"000000000001\n\0\0\n00000012\nx\n") == {12}
 
@@ -175,6 +181,20 @@ def test_two_processes_do_not_fill_one_file(tmp_path: Path) -> None:
         PartialDownload(tmp_path / "a", ENTRY, 100),
     ):
         pass
+
+
+def test_a_download_that_is_just_ending_is_waited_for(tmp_path: Path) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            ending.close()
+
+    with contextlib.ExitStack() as ending:
+        ending.enter_context(PartialDownload(tmp_path / "a", ENTRY, 100))
+        with PartialDownload(tmp_path / "a", ENTRY, 100, wait):
+            assert len(waits) == 3
 
 
 def test_tasks_lead_to_tasks_and_only_a_few_exist_at_a_time() -> None:
@@ -229,6 +249,24 @@ def test_tasks_end_when_the_work_is_stopped() -> None:
     stop = threading.Event()
     with pytest.raises(Stopped):
         Crew(2, stop).run(stop.set for _ in iter(int, 1))
+
+
+def test_threads_that_have_begun_end_if_the_others_cannot_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, begun, start = threading.Event(), [], threading.Thread.start
+
+    def second_fails(thread: threading.Thread) -> None:
+        if begun:
+            raise KeyboardInterrupt
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", second_fails)
+    with pytest.raises(KeyboardInterrupt):
+        Crew(2, stop).run((lambda: None) for _ in iter(int, 1))
+    was_told = stop.is_set()
+    stop.set()
+    begun[0].join(60)
+    assert was_told
 
 
 def test_the_account_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from defusedxml.common import DefusedXmlException
 
 from gozen.errors import (
     CloudConflict,
+    CloudFailed,
     CloudFileLocked,
     CloudFull,
     CloudPathNotFound,
@@ -163,7 +164,8 @@ def _meaning(answer: Answer, words: str, user: str) -> _Meaning:
     if found is not None:
         return found
     if status >= 500:
-        return CloudUnavailable, "the server, or a proxy in front of it, failed", _LATER
+        kind = CloudUnavailable if status == 503 else CloudFailed
+        return kind, "the server, or a proxy in front of it, failed", _LATER
     if status >= 400:
         return CloudRefused, "the server refuses the request", "ask its administrator if the reason is not clear"
     return UnexpectedAnswer, "the answer does not come from a Nextcloud server", "check the address of the server"

@@ -162,11 +162,15 @@ class Connection:
                     self._heed(refusal_of(answer := self._whole(response)))
                     yield answer, iter(())
 
+    def wait(self, seconds: float) -> None:
+        """Wait for some time; raise `Stopped` if the user interrupts the work."""
+        self._gate.wait(self._stop, seconds)
+
     def pause(self, failure: FailedAttempt, seconds: float, subject: str) -> None:
         """Wait before the next attempt; say so if the wait is long."""
         if seconds >= _LONG_S:
             log.warning("%s: %s; next attempt in %.0f s", subject, failure.in_words, seconds)
-        self._gate.wait(self._stop, seconds)
+        self.wait(seconds)
 
     def _heed(self, failure: FailedAttempt) -> None:
         """Let all threads wait if the server is overloaded and asks for a pause that is not too long."""

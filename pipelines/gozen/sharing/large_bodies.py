@@ -7,6 +7,7 @@ this is for bodies that take much longer than a new connection.
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
 
 import httpx
@@ -24,20 +25,29 @@ def pieces_of(response: httpx.Response) -> Iterator[bytes | memoryview]:
     httpx.HTTPError
         The connection broke, or the server was silent for too long.
     """
-    length = response.headers.get("content-length", "")
+    length = _length_of(response)
     line = _socket_of(response)
     pieces = response.iter_raw()
-    if line is None or not length.isdecimal() or int(length) < LARGE:
+    if line is None or length < LARGE:
         yield from pieces
         return
     # What came with the headers; after it, the client has nothing left in memory.
     yield (first := next(pieces, b""))
-    yield from _from_socket(line, int(length) - len(first), response.request)
+    yield from _from_socket(line, length - len(first), response.request)
+
+
+def _length_of(response: httpx.Response) -> int:
+    """Return the number of bytes on the line; 0 if it is not known, or if these are more than those of the body."""
+    length = response.headers.get("content-length", "")
+    return int(length) if length.isdecimal() and "transfer-encoding" not in response.headers else 0
 
 
 def _socket_of(response: httpx.Response) -> socket.socket | None:
+    """Return what the body can be read from; None if the socket has the ciphertext: TLS through a proxy with TLS."""
     stream = response.extensions.get("network_stream")
-    line = stream.get_extra_info("socket") if stream is not None else None
+    if stream is None or isinstance(stream.get_extra_info("ssl_object"), ssl.SSLObject):
+        return None
+    line = stream.get_extra_info("socket")
     return line if isinstance(line, socket.socket) else None
 
 

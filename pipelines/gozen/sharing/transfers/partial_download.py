@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +21,8 @@ from gozen.sharing.file_listing import Entry
 
 PREFIX, SUFFIX = ".gozen-", ".partial"
 _DONE = ".done"
+_LOOKS, _LOOK_S = 20, 0.25
+"""How often a lock is tried, and the seconds between. A download that was interrupted ends with its next bytes."""
 _LINE = b"%08d\n"
 """A number of a segment. All lines have one length, so a number that a kill has cut is not taken for another one."""
 
@@ -37,10 +39,14 @@ class PartialDownload:
     ----------
     segment
         Bytes of a segment.
+    wait
+        Waits for some seconds until another download of this file has ended; default: not at all.
     """
 
-    def __init__(self, target: Path, entry: Entry, segment: int) -> None:
-        self._target, self._entry, self._segment = target, entry, segment
+    def __init__(
+        self, target: Path, entry: Entry, segment: int, wait: Callable[[float], object] = lambda _: None
+    ) -> None:
+        self._target, self._entry, self._segment, self._wait = target, entry, segment, wait
         self._begin = f"{PREFIX}{_short(target.name)}-"
         self.path = target.with_name(f"{self._begin}{_short(f'{entry.etag} {entry.size} {segment}')}{SUFFIX}")
         self._done = self.path.with_name(self.path.name + _DONE)
@@ -117,19 +123,19 @@ class PartialDownload:
                     self.path.with_name(name).unlink()
 
     def _locked(self) -> int:
-        """Return the open file, of which no other process has a lock."""
-        while True:
+        """Return the open file, of which no other download has a lock."""
+        for _ in range(_LOOKS):
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
+            with contextlib.suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_at(descriptor, self.path):
                     return descriptor
-            except BlockingIOError:
-                os.close(descriptor)
-                raise CloudConflict(
-                    f"another process downloads {self._target} at this moment; wait until it has finished"
-                ) from None
-            os.close(descriptor)  # another process has just completed it and given it its name
+            os.close(descriptor)  # another download has the lock, or has just completed the file and given it its name
+            self._wait(_LOOK_S)
+        raise CloudConflict(
+            f"another process downloads {self._target} at this moment, or a download that was interrupted is just "
+            "ending; wait until it has finished, then run again"
+        )
 
     def _recall(self) -> None:
         """Read which segments are complete."""
@@ -138,6 +144,15 @@ class PartialDownload:
             numbers = complete_lines(self._done.read_bytes())
             # The user may have removed this file, but not the list.
             self.done = {one for one in numbers if min((one + 1) * self._segment, self._entry.size) <= size}
+            if self.done != numbers:
+                self._list_anew()
+
+    def _list_anew(self) -> None:
+        """Take out of the list what is not in the file, else it would count as complete when the file has grown."""
+        with self._done.open("wb") as stream:
+            stream.write(b"".join(_LINE % number for number in sorted(self.done)))
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def partials_in(folder: Path) -> frozenset[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gozen.errors import (
     CertificateRefused,
     CloudConflict,
+    CloudFailed,
     CloudUnavailable,
     GozenError,
     LogInRefused,
@@ -26,6 +27,9 @@ from gozen.sharing.transfers.workers import Crew, Task
 
 _FATAL = (CertificateRefused, CloudUnavailable, LogInRefused, RedirectRefused, UnexpectedAnswer)
 """After these errors, the other files would fail in the same way."""
+
+_FAILURES = 3
+"""Files in a row at which the server fails, after which it would fail at the others too. One file may be to blame."""
 
 _THREADS = 2
 """Threads for each connection: while one writes a file down to the disk, another one uses the connection."""
@@ -67,6 +71,7 @@ class TreeTransfer:
         self.remote = RemoteFiles(remote.connection.stoppable(self.stop), remote.root)
         self.notes, self.options, self.progress = notes, options, progress
         self._transfers, self._lock = Transfers(), threading.Lock()
+        self._failures = 0
 
     def carry_out(self, tasks: Iterable[Task]) -> Transfers:
         """Carry out tasks, and return the outcomes of all files."""
@@ -88,13 +93,17 @@ class TreeTransfer:
     def fail(self, path: str, error: GozenError) -> None:
         """Record that a file was not transferred; raise an error that concerns all files."""
         self.record(FileOutcome(path, FileState.FAILED, error=error))
-        if isinstance(error, _FATAL):
+        if isinstance(error, _FATAL) and (not isinstance(error, CloudFailed) or self._failures >= _FAILURES):
             raise error
 
     def record(self, outcome: FileOutcome) -> None:
         """Record the outcome of a file."""
         with self._lock:
             self._transfers.outcomes.append(outcome)
+            if isinstance(outcome.error, CloudFailed):
+                self._failures += 1
+            elif outcome.state in (FileState.SENT, FileState.FETCHED):
+                self._failures = 0
         self.progress.finished(outcome)
 
 

@@ -39,9 +39,9 @@ class Crew:
         If this thread is interrupted, it asks the others to stop, but does not wait for them.
         """
         self._stack.append(iter(tasks))
-        for _ in range(self._threads):
-            threading.Thread(target=self._work, daemon=True).start()
         try:
+            for _ in range(self._threads):
+                threading.Thread(target=self._work, daemon=True).start()
             with self._changed:
                 while not self._is_over():
                     self._changed.wait()
