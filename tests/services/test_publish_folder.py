@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gozen.errors import CloudConflict, CloudPathNotFound, CloudRefused, GozenError, UnreadableInput
+from gozen.errors import CloudConflict, CloudPathNotFound, CloudRefused, GozenError, UnreadableInput, UnsuitableName
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.people.shares import Shares
 from gozen.sharing.publishing.decide_shares import SharingWish
@@ -213,6 +213,12 @@ def test_another_publication_shares_it_at_the_same_moment(
     server.faults.choose = meanwhile
     folder().publish(files, SharingWish(frozenset({SORA})))
     assert [one.id for one in server.book.items] == ["99"]
+
+
+@pytest.mark.parametrize("path", [".gozen-published", "/.gozen-published/", ".gozen-published/M31"])
+def test_the_folder_of_the_notes_is_not_published(connection: Connection, tmp_path: Path, path: str) -> None:
+    with pytest.raises(UnsuitableName, match=r"Gozen keeps its notes in \.gozen-published"):
+        FolderFiles(connection, path, OF, TransferNotes(tmp_path / "state", connection.account))
 
 
 def test_a_damaged_note_is_named(
