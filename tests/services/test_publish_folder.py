@@ -84,7 +84,7 @@ def test_files_shares_and_link(
     assert (done.folder, done.sent, done.equal) == (FOLDER, 2, 0)
     assert there(server) == {one.name: f"{one.name} of the first run" for one in files}
     assert receivers(server) == [f"link {OF}", "sky", "sora"]
-    assert {one.permissions for one in server.book.items} == {1}
+    assert {one.permissions for one in server.book.items if one.receiver} == {1}
     assert done.link == f"{server.url}/s/{server.book.items[-1].token}"
 
 
@@ -213,6 +213,40 @@ def test_another_publication_shares_it_at_the_same_moment(
     server.faults.choose = meanwhile
     folder().publish(files, SharingWish(frozenset({SORA})))
     assert [one.id for one in server.book.items] == ["99"]
+
+
+def test_a_note_that_another_remover_takes_away_meanwhile_is_no_error(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], tmp_path: Path
+) -> None:
+    (other := tmp_path / "before.csv").write_text("the night before")
+    folder("kiso/before").publish([other], SEEN)
+    name = record_name("kiso/before")
+
+    def meanwhile(_: int, method: str, path: str) -> None:
+        if method == "GET" and path.endswith(name):
+            server.state.file("observatory", f"{records_folder(FOLDER)}/{name}").unlink(missing_ok=True)
+
+    server.faults.choose = meanwhile
+    assert folder().publish(files, SEEN).sent == 2
+
+
+def test_a_damaged_note_of_another_publication_keeps_users_and_groups(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], tmp_path: Path
+) -> None:
+    (other := tmp_path / "before.csv").write_text("the night before")
+    folder("kiso/before").publish([other], SEEN)
+    folder().publish(files, SEEN)
+    damaged = f"{records_folder(FOLDER)}/{record_name('kiso/before')}"
+    note = server.state.file("observatory", damaged)
+    content = note.read_text()
+    note.write_text("{")
+    done = folder().publish(files, SharingWish())
+    assert (done.unreadable, done.withdrawn) == ([damaged], 1)
+    assert receivers(server) == ["link kiso/before", "sky", "sora"]
+    note.write_text(content)
+    folder("kiso/before").remove()
+    assert folder().publish(files, SharingWish()).withdrawn == 2  # still known as its own
+    assert receivers(server) == []
 
 
 @pytest.mark.parametrize("path", [".gozen-published", "/.gozen-published/", ".gozen-published/M31"])

@@ -72,6 +72,7 @@ def publish(
     say(f"{done.folder}: {done.sent} sent, {done.equal} equal{f', {done.removed} removed' if done.removed else ''}")
     if done.link:
         say(done.link)
+    _say_unreadable(done)
     _write_result(result, done)
 
 
@@ -88,6 +89,7 @@ def unpublish(ctx: typer.Context, folder: Folder, name: Name, result: Result = N
         done = target.remove()
     kept = f"; kept, because somebody has changed them: {', '.join(done.kept)}" if done.kept else ""
     say(f"{done.folder}: {done.removed} files removed, {done.withdrawn} shares withdrawn{kept}")
+    _say_unreadable(done)
     _write_result(result, done)
 
 
@@ -137,6 +139,14 @@ def _password(path: Path | None) -> str:
     if not found:
         raise BadRequest(f"{path}, the file with the password of the link, is empty")
     return found
+
+
+def _say_unreadable(done: PublishOutcome) -> None:
+    if done.unreadable:
+        say(
+            f"no user or group lost access, because notes of other publications are damaged: "
+            f"{', '.join(done.unreadable)}; restore earlier versions of these files in Nextcloud, or remove them"
+        )
 
 
 def _write_result(path: Path | None, done: PublishOutcome) -> None:

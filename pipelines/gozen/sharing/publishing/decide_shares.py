@@ -49,7 +49,13 @@ class ShareSteps:
 
 
 def share_steps(
-    wish: SharingWish, mine: PublishedRecord, others: Iterable[PublishedRecord], shares: Iterable[Share], label: str
+    wish: SharingWish,
+    mine: PublishedRecord,
+    others: Iterable[PublishedRecord],
+    shares: Iterable[Share],
+    label: str,
+    *,
+    all_known: bool = True,
 ) -> ShareSteps:
     """Return what happens to the shares of a folder.
 
@@ -63,17 +69,20 @@ def share_steps(
         The shares of the folder itself.
     label
         Label of the publication's links.
+    all_known
+        Whether `others` is complete; if not, no user or group loses access.
     """
     shares = list(shares)
     theirs = frozenset[Receiver]().union(*(one.made for one in others))
     present = {(one.kind, one.who): one for one in shares if one.kind in ("user", "group")}
     by_people = present.keys() - mine.made - theirs
-    made = wish.receivers - by_people
-    make = sorted(one for one in made if one not in present or present[one].rights != Rights.READ)
     unwished = mine.made - wish.receivers - theirs
+    kept_back = frozenset[Receiver]() if all_known else unwished & present.keys()
+    made = (wish.receivers - by_people) | kept_back
+    make = sorted(one for one in made - kept_back if one not in present or present[one].rights != Rights.READ)
     links = _links(shares, label)
     kept = links[0] if links and wish.link is not None and _is_as_wished(links[0], wish.link, mine.link) else None
-    withdraw = [present[one] for one in sorted(unwished & present.keys())]
+    withdraw = [present[one] for one in sorted((unwished - kept_back) & present.keys())]
     return ShareSteps(make, frozenset(made), [*withdraw, *(one for one in links if one is not kept)], kept)
 
 

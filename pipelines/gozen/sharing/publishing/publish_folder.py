@@ -38,6 +38,8 @@ class PublishOutcome:
         Files that somebody has changed in Nextcloud: they are not overwritten or removed.
     withdrawn
         Number of shares that were withdrawn.
+    unreadable
+        Damaged notes of other publications in the folder: because of them no user or group lost access.
     """
 
     folder: str
@@ -47,6 +49,7 @@ class PublishOutcome:
     removed: int = 0
     kept: list[str] = field(default_factory=list)
     withdrawn: int = 0
+    unreadable: list[str] = field(default_factory=list)
 
 
 class PublishedFolder:
@@ -80,7 +83,7 @@ class PublishedFolder:
         """
         self._files.make()
         local, seen, done = {one.name: one for one in files}, self._files.look(), PublishOutcome(self._folder)
-        steps = share_steps(wish, seen.mine, seen.others, seen.shares, self._files.of)
+        steps = self._steps(wish, seen.mine, seen, done)
         sums = {name: self._files.checksum(path, OURS) for name, path in local.items()}
         begun = _begun(seen.mine, sums, steps)
         self._files.note(seen, begun)
@@ -107,13 +110,17 @@ class PublishedFolder:
         if not self._files.exist():
             return done
         seen = self._files.look()
-        steps = share_steps(SharingWish(), seen.mine, seen.others, seen.shares, self._files.of)
+        steps = self._steps(SharingWish(), seen.mine, seen, done)
         self._files.shares.withdraw(steps.withdraw)
         done.withdrawn = len(steps.withdraw)
         self._remove(sorted(seen.mine.files), seen, done)
         if seen.record is not None:
             self._files.remote.remove(seen.record.path, seen.record.etag)
         return done
+
+    def _steps(self, wish: SharingWish, mine: PublishedRecord, seen: FolderSeen, done: PublishOutcome) -> ShareSteps:
+        done.unreadable = list(seen.unreadable)
+        return share_steps(wish, mine, seen.others, seen.shares, self._files.of, all_known=not seen.unreadable)
 
     def _send(self, path: Path, checksum: str, seen: FolderSeen, done: PublishOutcome) -> bool:
         """Send a file if it is not there; return whether it is there now, as it is here."""
