@@ -12,13 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from gozen.errors import CloudConflict, CloudPathNotFound, CloudRefused, GozenError, UnreadableInput, UnsuitableName
+from gozen.errors import (
+    CloudConflict,
+    CloudPathNotFound,
+    CloudRefused,
+    ExitCode,
+    GozenError,
+    SharingError,
+    UnreadableInput,
+    UnsuitableName,
+)
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.people.shares import Shares
 from gozen.sharing.publishing.decide_shares import SharingWish
 from gozen.sharing.publishing.folder_files import FolderFiles
 from gozen.sharing.publishing.publish_folder import PublishedFolder
-from gozen.sharing.publishing.published_record import LinkProperties, record_name, records_folder
+from gozen.sharing.publishing.published_record import LinkProperties, PublishedRecord, record_name, records_folder
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import ConnectionLimits
 from gozen.sharing.transfers.transfer_notes import TransferNotes
@@ -213,6 +222,56 @@ def test_another_publication_shares_it_at_the_same_moment(
     server.faults.choose = meanwhile
     folder().publish(files, SharingWish(frozenset({SORA})))
     assert [one.id for one in server.book.items] == ["99"]
+
+
+def during_uploads(server: SharingServer, act: Callable[[], object]) -> None:
+    """Let somebody act when the first file is sent."""
+    left = [act]
+
+    def meanwhile(_: int, method: str, path: str) -> None:
+        if method == "PUT" and path.endswith(".csv") and left:
+            left.pop()()
+
+    server.faults.choose = meanwhile
+
+
+def test_a_share_that_a_person_makes_during_the_uploads_keeps_its_rights(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    item = SharedItem("99", USER, "observatory", "observatory", f"/{FOLDER}", True, 15, receiver="sora")
+    during_uploads(server, lambda: server.book.items.append(item))
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    assert [(one.id, one.permissions) for one in server.book.items] == [("99", 15)]
+    folder().remove()
+    assert [one.id for one in server.book.items] == ["99"]
+
+
+def test_a_share_that_another_publication_wishes_meanwhile_is_not_withdrawn(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    files[0].write_text("second run")
+    note = server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name('kiso/before')}")
+    other = PublishedRecord("kiso/before", made=frozenset({SORA}))
+    during_uploads(server, lambda: note.write_bytes(other.to_json()))
+    assert folder().publish(files, SharingWish()).withdrawn == 0
+    assert receivers(server) == ["sora"]
+
+
+def test_a_share_that_is_withdrawn_meanwhile_is_made_by_the_next_attempt(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    def meanwhile(_: int, method: str, path: str) -> None:
+        if method == "PROPFIND" and server.book.items:
+            server.book.items.clear()
+
+    server.faults.choose = meanwhile
+    with pytest.raises(SharingError, match="user sora has lost access meanwhile") as caught:
+        folder().publish(files, SharingWish(frozenset({SORA})))
+    assert caught.value.exit_code == ExitCode.STORAGE
+    server.faults.choose = lambda *_: None
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    assert receivers(server) == ["sora"]
 
 
 def test_a_note_that_another_remover_takes_away_meanwhile_is_no_error(

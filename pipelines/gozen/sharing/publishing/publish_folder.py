@@ -79,7 +79,7 @@ class PublishedFolder:
         CloudConflict
             Files were changed in Nextcloud: they are kept, and everything else is done.
         SharingError
-            Nextcloud cannot be reached, or refuses a file or share.
+            Nextcloud cannot be reached, refuses a file or share, or a share was withdrawn by somebody else meanwhile.
         """
         self._files.make()
         local, seen, done = {one.name: one for one in files}, self._files.look(), PublishOutcome(self._folder)
@@ -89,6 +89,11 @@ class PublishedFolder:
         self._files.note(seen, begun)
         is_there = {name: self._send(path, sums[name], seen, done) for name, path in local.items()}
         self._remove(left_over(local, seen.mine.files), seen, done)
+        # People and other publications have shared and withdrawn meanwhile: decide from what is there now.
+        now = self._files.look()
+        steps = self._steps(wish, seen.mine, now, done)
+        begun = replace(begun, made=begun.made | steps.made)
+        self._files.note(now, begun)
         errors = self._share(steps, wish, password, done)
         published = {name: {sums[name]} if is_there[name] else seen.mine.files.get(name, ()) for name in local}
         ended = replace(
@@ -97,8 +102,10 @@ class PublishedFolder:
             made=steps.made - errors.keys(),
             link=wish.link if done.link else None,
         )
-        self._files.note(self._files.look(), ended)
+        last = self._files.look()
+        self._files.note(last, ended)
         _raise_first(list(errors.values()), done)
+        _check_shared(ended.made, last, self._folder)
         return done
 
     def remove(self) -> PublishOutcome:
@@ -205,4 +212,15 @@ def _raise_first(errors: Sequence[SharingError], done: PublishOutcome) -> None:
         raise CloudConflict(
             f"not overwritten, because somebody has changed them in Nextcloud: {names}; all else is published: rename "
             "or remove these files there, and publish again"
+        )
+
+
+def _check_shared(made: Iterable[Receiver], seen: FolderSeen, folder: str) -> None:
+    """Raise an error that passes if a receiver has lost access since the shares were made."""
+    there = {(one.kind, one.who.casefold()) for one in seen.shares}  # Nextcloud knows users in any case
+    lost = sorted(f"{kind} {name}" for kind, name in made if (kind, name.casefold()) not in there)
+    if lost:
+        raise SharingError(
+            f"{', '.join(lost)} has lost access meanwhile: somebody has withdrawn a share of {folder} while it "
+            "was published; publish again"
         )
