@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gozen.errors import (
+    BadRequest,
     CloudConflict,
     CloudPathNotFound,
     CloudRefused,
@@ -183,6 +184,38 @@ def test_a_user_who_does_not_exist_is_said_and_the_others_see_it(
             folder().publish(files, wish)
         assert receivers(server) == [f"link {OF}", "sora"]
         assert len(there(server)) == 2
+
+
+def test_the_own_account_is_said_and_the_rest_is_done(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SharingWish(frozenset({("user", "kaze")})))
+    with pytest.raises(BadRequest, match="observatory is your own account"):
+        folder().publish(files, SharingWish(frozenset({SORA, ("user", "observatory")}), LinkProperties()))
+    assert receivers(server) == [f"link {OF}", "sora"]
+
+
+def test_access_is_withdrawn_before_it_is_given(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SharingWish(frozenset({("user", "kaze")})))
+    server.faults.log.clear()
+    folder().publish(files, SharingWish(frozenset({SORA}), LinkProperties()))
+    shares = [method for method, path in server.faults.log if "/shares" in path and method != "GET"]
+    assert shares == ["DELETE", "POST", "POST"]
+
+
+def test_a_file_that_changes_before_it_is_sent_is_kept_and_the_rest_is_done(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SharingWish())
+    for one in files:
+        one.write_text("second run")
+    during_uploads(server, lambda: write_there(server, "tonight.csv", "a remark of Sora"))
+    with pytest.raises(CloudConflict, match=r"Survey/M31/tonight\.csv; all else is published"):
+        folder().publish(files, SEEN)
+    assert there(server) == {"tonight.csv": "a remark of Sora", "tonight.html": "second run"}
+    assert receivers(server) == [f"link {OF}", "sky", "sora"]
 
 
 def test_links_that_the_policy_forbids_are_said_and_the_rest_is_done(

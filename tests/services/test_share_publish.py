@@ -30,8 +30,9 @@ from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.sharing import installed
 from gozen_operator.operator_settings import OperatorSettings, PublishSettings
 from gozen_operator.process.read_sources import published_by
-from gozen_operator.reconcile.facts import PublishResult
+from gozen_operator.reconcile.facts import PodEnd, PublishResult
 from gozen_operator.reconcile.publish_manifests import CA_MOUNT, NEXTCLOUD_MOUNT, publish_job, unpublish_job
+from gozen_operator.reconcile.sensor_outcome import end_of
 
 from .nextcloud_server import Fault
 from .nextcloud_server.people import Person
@@ -161,6 +162,18 @@ def test_a_server_that_is_down_is_an_error_of_storage_and_a_revoked_password_is_
     server.faults.choose = lambda *_: Fault.REVOKED
     code, _, err = gozen(*WORDS)
     assert (code, "LogInRefused: " in err) == (64, True)
+
+
+def test_the_link_is_in_the_result_although_a_share_is_refused(
+    server: SharingServer, gozen: Gozen, tmp_path: Path
+) -> None:
+    """The last line is the one that the operator reads: the file is the termination message of the pod."""
+    code, _, err = gozen(*WORDS, "--user", "soar", "--link", "--result", "result.json")
+    link = f"{server.url}/s/{server.book.items[-1].token}"
+    said, line = (tmp_path / "result.json").read_text().splitlines()
+    assert (code, json.loads(said)["link"], json.loads(said)["files"]) == (64, link, 5)
+    assert line == err.strip()
+    assert end_of(PodEnd(0, code, "Error", f"{said}\n{line}"))[0] == "CloudPathNotFound"
 
 
 def test_pods_have_neither_a_keyring_nor_qr_codes(

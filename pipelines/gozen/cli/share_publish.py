@@ -14,7 +14,7 @@ import typer
 from gozen.cli.console import say
 from gozen.cli.invocation import Invocation, invocation
 from gozen.cli.night import selected_circle
-from gozen.errors import BadRequest, reason_of
+from gozen.errors import BadRequest, GozenError, reason_of
 
 if TYPE_CHECKING:
     from gozen.sharing.publishing.decide_shares import SharingWish
@@ -68,7 +68,8 @@ def publish(
     with tempfile.TemporaryDirectory() as scratch, _open(called, folder, name) as target:
         most = called.settings().sharing.publish_rows
         files = make_files(called.store(), request, table, name.rpartition("/")[2], Path(scratch), most)
-        done = target.publish(files, wish, password)
+        with _result_of_failure(result, target):
+            done = target.publish(files, wish, password)
     say(f"{done.folder}: {done.sent} sent, {done.equal} equal{f', {done.removed} removed' if done.removed else ''}")
     if done.link:
         say(done.link)
@@ -149,12 +150,23 @@ def _say_unreadable(done: PublishOutcome) -> None:
         )
 
 
-def _write_result(path: Path | None, done: PublishOutcome) -> None:
-    """Write what a pod reports to the operator."""
+@contextmanager
+def _result_of_failure(path: Path | None, target: PublishedFolder) -> Iterator[None]:
+    """Write what was published before an error, and the error: a link is open although a user was refused."""
+    try:
+        yield
+    except GozenError as error:
+        if target.outcome.link:
+            _write_result(path, target.outcome, f"\ngozen: {error.name}: {error}\n")
+        raise
+
+
+def _write_result(path: Path | None, done: PublishOutcome, error: str = "") -> None:
+    """Write what a pod reports to the operator: a line of JSON, and a line with the error if there is one."""
     from gozen.archive.stores.output_files import writing
 
     if path is None:
         return
     said = {"folder": done.folder, "link": done.link, "files": done.sent + done.equal, "kept": len(done.kept)}
     with writing(path):
-        path.write_text(json.dumps(said))
+        path.write_text(json.dumps(said) + error)

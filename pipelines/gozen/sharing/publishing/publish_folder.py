@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from gozen.errors import CloudConflict, ExitCode, SharingError
+from gozen.errors import BadRequest, CloudConflict, ExitCode, GozenError, SharingError
 from gozen.sharing.checksums import OURS
+from gozen.sharing.file_listing import Entry
+from gozen.sharing.people.share_records import Share
 from gozen.sharing.publishing.decide_files import FileStep, is_ours, left_over, step_for
 from gozen.sharing.publishing.decide_shares import ShareSteps, SharingWish, share_steps
 from gozen.sharing.publishing.folder_files import FolderFiles, FolderSeen
@@ -59,10 +61,16 @@ class PublishedFolder:
     ----------
     files
         The folder; the name of the publication is the label of its link.
+
+    Attributes
+    ----------
+    outcome
+        What has become of the publication, also if an error was raised.
     """
 
     def __init__(self, files: FolderFiles) -> None:
         self._files, self._folder = files, files.folder
+        self.outcome = PublishOutcome(self._folder)
 
     def publish(self, files: Iterable[Path], wish: SharingWish, password: str = "") -> PublishOutcome:
         """Send files that are new or have changed, and make and withdraw shares.
@@ -78,11 +86,13 @@ class PublishedFolder:
         ------
         CloudConflict
             Files were changed in Nextcloud: they are kept, and everything else is done.
+        BadRequest
+            A user is the account itself; everything else is done.
         SharingError
             Nextcloud cannot be reached, refuses a file or share, or a share was withdrawn by somebody else meanwhile.
         """
         self._files.make()
-        local, seen, done = {one.name: one for one in files}, self._files.look(), PublishOutcome(self._folder)
+        local, seen, done = {one.name: one for one in files}, self._files.look(), self.outcome
         steps = self._steps(wish, seen.mine, seen, done)
         sums = {name: self._files.checksum(path, OURS) for name, path in local.items()}
         begun = _begun(seen.mine, sums, steps)
@@ -113,13 +123,12 @@ class PublishedFolder:
 
         Files that somebody has changed stay, and so does the folder itself.
         """
-        done = PublishOutcome(self._folder)
+        done = self.outcome
         if not self._files.exist():
             return done
         seen = self._files.look()
         steps = self._steps(SharingWish(), seen.mine, seen, done)
-        self._files.shares.withdraw(steps.withdraw)
-        done.withdrawn = len(steps.withdraw)
+        self._withdraw(steps.withdraw, done)
         self._remove(sorted(seen.mine.files), seen, done)
         if seen.record is not None:
             self._files.remote.remove(seen.record.path, seen.record.etag)
@@ -135,14 +144,22 @@ class PublishedFolder:
         if there is not None and there.checksum and not there.checksum.startswith(f"{OURS}:"):
             checksum = self._files.checksum(path, there.checksum)
         step = step_for(checksum, there, ours)
-        if step is FileStep.KEEP:
-            done.kept.append(joined(self._folder, path.name))
-        elif step is FileStep.EQUAL:
+        if step is FileStep.EQUAL:
             done.equal += 1
-        else:
-            self._files.upload(path, there)
+        elif step is FileStep.SEND and self._upload(path, there):
             done.sent += 1
-        return step is not FileStep.KEEP
+        else:
+            done.kept.append(joined(self._folder, path.name))
+            return False
+        return True
+
+    def _upload(self, path: Path, there: Entry | None) -> bool:
+        """Send a file; return whether it is there, which it is not if somebody has changed it since it was seen."""
+        try:
+            self._files.upload(path, there)
+        except CloudConflict:
+            return False
+        return True
 
     def _remove(self, names: Iterable[str], seen: FolderSeen, done: PublishOutcome) -> None:
         for name in names:
@@ -155,19 +172,23 @@ class PublishedFolder:
 
     def _share(
         self, steps: ShareSteps, wish: SharingWish, password: str, done: PublishOutcome
-    ) -> dict[Receiver, SharingError]:
+    ) -> dict[Receiver, GozenError]:
         """Make and withdraw shares; return the refusals that need a person, by receiver."""
-        errors: dict[Receiver, SharingError] = {}
+        errors: dict[Receiver, GozenError] = {}
+        self._withdraw([one for one in steps.withdraw if one.kind != "link"], done)
         for one in steps.make:
             _attempt(one, partial(self._share_with, one), errors)
         if steps.link is not None:
             done.link = steps.link.url
         elif wish.link is not None:
             _attempt(_LINK, partial(self._make_link, wish, password, done), errors)
-        old = [one for one in steps.withdraw if one.kind != "link" or _LINK not in errors]
-        self._files.shares.withdraw(old)
-        done.withdrawn = len(old)
+        if _LINK not in errors:  # the old link opens until there is a new one
+            self._withdraw([one for one in steps.withdraw if one.kind == "link"], done)
         return errors
+
+    def _withdraw(self, shares: Sequence[Share], done: PublishOutcome) -> None:
+        self._files.shares.withdraw(shares)
+        done.withdrawn += len(shares)
 
     def _share_with(self, receiver: Receiver) -> None:
         kind, name = receiver
@@ -192,17 +213,17 @@ def _begun(mine: PublishedRecord, sums: Mapping[str, str], steps: ShareSteps) ->
     return replace(mine, files={**mine.files, **noted}, made=mine.made | steps.made)
 
 
-def _attempt(what: Receiver, act: Callable[[], object], errors: dict[Receiver, SharingError]) -> None:
+def _attempt(what: Receiver, act: Callable[[], object], errors: dict[Receiver, GozenError]) -> None:
     """Share something; keep a refusal that a retry cannot change, so that the other shares are made nevertheless."""
     try:
         act()
-    except SharingError as error:
+    except (SharingError, BadRequest) as error:
         if error.exit_code != ExitCode.BAD_REQUEST:
             raise
         errors[what] = error
 
 
-def _raise_first(errors: Sequence[SharingError], done: PublishOutcome) -> None:
+def _raise_first(errors: Sequence[GozenError], done: PublishOutcome) -> None:
     """Raise the refusal of a share, else an error that names the files that were kept."""
     if errors:
         more = f" (and {len(errors) - 1} more refusals)" if len(errors) > 1 else ""
