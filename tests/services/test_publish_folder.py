@@ -244,6 +244,43 @@ def test_two_publications_in_one_folder_keep_what_the_other_needs(
     assert receivers(server) == []
 
 
+def test_equal_files_of_another_publication_stay(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder("tokyo/tonight").publish(files[:1], SharingWish())
+    folder().publish(files, SharingWish())
+    done = folder().remove()
+    assert (done.removed, done.kept) == (1, [])
+    assert list(there(server)) == ["tonight.csv"]
+    folder().publish(files, SharingWish())
+    assert folder().publish(files[1:], SharingWish()).removed == 0
+    assert folder("tokyo/tonight").remove().removed == 1
+
+
+def test_a_user_whom_another_publication_names_keeps_access_and_that_is_said(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder("kiso/before").publish([], SharingWish(frozenset({SORA})))
+    folder().publish(files, SEEN)
+    done = folder().publish(files, SharingWish())
+    assert (done.withdrawn, done.retained) == (2, ["user sora keeps access, because kiso/before names it"])
+    assert receivers(server) == ["sora"]
+    assert folder().publish(files, SharingWish()).retained == []
+
+
+def test_a_removal_says_whether_there_was_anything(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    assert not folder().remove().was_found
+    folder("kiso/before").publish([], SEEN)
+    assert not folder().remove().was_found
+    folder().publish(files, SEEN)
+    server.state.file("observatory", FOLDER).rename(server.state.file("observatory", "Survey/renamed"))
+    assert not folder().remove().was_found
+    folder().publish(files, SEEN)
+    assert folder().remove().was_found
+
+
 def test_another_publication_shares_it_at_the_same_moment(
     server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
 ) -> None:

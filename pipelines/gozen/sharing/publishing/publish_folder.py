@@ -129,7 +129,7 @@ class PublishedFolder:
         seen = self._files.look()
         steps = self._steps(SharingWish(), seen.mine, seen, done)
         self._withdraw(steps.withdraw, done)
-        self._remove(sorted(seen.mine.files), seen, done)
+        self._remove(seen.mine.files, seen, done)
         if seen.record is not None:
             self._files.remote.remove(seen.record.path, seen.record.etag)
         return done
@@ -162,7 +162,8 @@ class PublishedFolder:
         return True
 
     def _remove(self, names: Iterable[str], seen: FolderSeen, done: PublishOutcome) -> None:
-        for name in names:
+        theirs = {name for one in seen.others for name in one.files}
+        for name in sorted(set(names) - theirs):
             there = seen.entries.get(name)
             if there is not None and is_ours(there, seen.mine.files[name]):
                 self._files.remote.remove(there.path, there.etag)
