@@ -26,7 +26,9 @@ Name = Annotated[
     str,
     typer.Option(help="Name of the publication. The names of its files begin with what follows the last slash."),
 ]
-Result = Annotated[Path | None, typer.Option(help="Write folder, link and numbers of files to this file, as JSON.")]
+Result = Annotated[
+    Path | None, typer.Option(help="Write folder, link and numbers of files and shares to this file, as JSON.")
+]
 
 
 def publish(
@@ -89,7 +91,9 @@ def unpublish(ctx: typer.Context, folder: Folder, name: Name, result: Result = N
     with _open(invocation(ctx), folder, name) as target:
         done = target.remove()
     kept = f"; kept, because somebody has changed them: {', '.join(done.kept)}" if done.kept else ""
-    say(f"{done.folder}: {done.removed} files removed, {done.withdrawn} shares withdrawn{kept}")
+    found = f"{done.removed} files removed, {done.withdrawn} shares withdrawn{kept}"
+    missing = f"no folder or note found for {name}; give the folder and the name with which it was published"
+    say(f"{done.folder}: {found if done.was_found else missing}")
     _say_unreadable(done)
     _write_result(result, done)
 
@@ -167,6 +171,9 @@ def _write_result(path: Path | None, done: PublishOutcome, error: str = "") -> N
 
     if path is None:
         return
-    said = {"folder": done.folder, "link": done.link, "files": done.sent + done.equal, "kept": len(done.kept)}
+    said = {
+        "folder": done.folder, "link": done.link, "files": done.sent + done.equal, "kept": len(done.kept),
+        "found": done.was_found, "removed": done.removed, "withdrawn": done.withdrawn,
+    }  # fmt: skip
     with writing(path):
         path.write_text(json.dumps(said) + error)

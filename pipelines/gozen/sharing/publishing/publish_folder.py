@@ -40,6 +40,8 @@ class PublishOutcome:
         Files that somebody has changed in Nextcloud: they are not overwritten or removed.
     withdrawn
         Number of shares that were withdrawn.
+    was_found
+        Whether the folder and the note of the publication were there.
     unreadable
         Damaged notes of other publications in the folder: because of them no user or group lost access.
     """
@@ -51,6 +53,7 @@ class PublishOutcome:
     removed: int = 0
     kept: list[str] = field(default_factory=list)
     withdrawn: int = 0
+    was_found: bool = False
     unreadable: list[str] = field(default_factory=list)
 
 
@@ -93,6 +96,7 @@ class PublishedFolder:
         """
         self._files.make()
         local, seen, done = {one.name: one for one in files}, self._files.look(), self.outcome
+        done.was_found = seen.record is not None
         steps = self._steps(wish, seen.mine, seen, done)
         sums = {name: self._files.checksum(path, OURS) for name, path in local.items()}
         begun = _begun(seen.mine, sums, steps)
@@ -127,6 +131,7 @@ class PublishedFolder:
         if not self._files.exist():
             return done
         seen = self._files.look()
+        done.was_found = seen.record is not None
         steps = self._steps(SharingWish(), seen.mine, seen, done)
         self._withdraw(steps.withdraw, done)
         self._remove(seen.mine.files, seen, done)
