@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from gozen.sharing.publishing.publish_folder import PublishedFolder, PublishOutcome
     from gozen.workflow.append_nights import AppendRequest
 
+_MOST_RETAINED = 4
+"""Sentences in the result, which is the termination message of a pod: Kubernetes keeps 4096 bytes of it."""
+
 Folder = Annotated[str, typer.Option(metavar="FOLDER", help="Folder in Nextcloud; it is made if it does not exist.")]
 Name = Annotated[
     str,
@@ -75,7 +78,7 @@ def publish(
     say(f"{done.folder}: {done.sent} sent, {done.equal} equal{f', {done.removed} removed' if done.removed else ''}")
     if done.link:
         say(done.link)
-    _say_unreadable(done)
+    _say_who_keeps_access(done)
     _write_result(result, done)
 
 
@@ -94,7 +97,7 @@ def unpublish(ctx: typer.Context, folder: Folder, name: Name, result: Result = N
     found = f"{done.removed} files removed, {done.withdrawn} shares withdrawn{kept}"
     missing = f"no folder or note found for {name}; give the folder and the name with which it was published"
     say(f"{done.folder}: {found if done.was_found else missing}")
-    _say_unreadable(done)
+    _say_who_keeps_access(done)
     _write_result(result, done)
 
 
@@ -146,7 +149,9 @@ def _password(path: Path | None) -> str:
     return found
 
 
-def _say_unreadable(done: PublishOutcome) -> None:
+def _say_who_keeps_access(done: PublishOutcome) -> None:
+    for one in done.retained:
+        say(one)
     if done.unreadable:
         say(
             f"no user or group lost access, because notes of other publications are damaged: "
@@ -174,6 +179,7 @@ def _write_result(path: Path | None, done: PublishOutcome, error: str = "") -> N
     said = {
         "folder": done.folder, "link": done.link, "files": done.sent + done.equal, "kept": len(done.kept),
         "found": done.was_found, "removed": done.removed, "withdrawn": done.withdrawn,
+        "retained": done.retained[:_MOST_RETAINED],
     }  # fmt: skip
     with writing(path):
         path.write_text(json.dumps(said) + error)

@@ -40,6 +40,8 @@ class PublishOutcome:
         Files that somebody has changed in Nextcloud: they are not overwritten or removed.
     withdrawn
         Number of shares that were withdrawn.
+    retained
+        Sentences about users and groups who are no longer named and keep access.
     was_found
         Whether the folder and the note of the publication were there.
     unreadable
@@ -53,6 +55,7 @@ class PublishOutcome:
     removed: int = 0
     kept: list[str] = field(default_factory=list)
     withdrawn: int = 0
+    retained: list[str] = field(default_factory=list)
     was_found: bool = False
     unreadable: list[str] = field(default_factory=list)
 
@@ -141,7 +144,11 @@ class PublishedFolder:
 
     def _steps(self, wish: SharingWish, mine: PublishedRecord, seen: FolderSeen, done: PublishOutcome) -> ShareSteps:
         done.unreadable = list(seen.unreadable)
-        return share_steps(wish, mine, seen.others, seen.shares, self._files.of, all_known=not seen.unreadable)
+        steps = share_steps(wish, mine, seen.others, seen.shares, self._files.of, all_known=not seen.unreadable)
+        done.retained = [
+            f"{kind} {who} keeps access, because {of} names it" for (kind, who), of in steps.retained.items()
+        ]
+        return steps
 
     def _send(self, path: Path, checksum: str, seen: FolderSeen, done: PublishOutcome) -> bool:
         """Send a file if it is not there; return whether it is there now, as it is here."""
