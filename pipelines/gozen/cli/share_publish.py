@@ -71,6 +71,7 @@ def publish(
     password = _password(link_password_file)
     wish = _wish(user or [], group or [], link=link, days=link_days, password=bool(password))
     with tempfile.TemporaryDirectory() as scratch, _open(called, folder, name) as target:
+        target.check()  # before the table is read, which takes minutes
         most = called.settings().sharing.publish_rows
         files = make_files(called.store(), request, table, name.rpartition("/")[2], Path(scratch), most)
         with _result_of_failure(result, target):

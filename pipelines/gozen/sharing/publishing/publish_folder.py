@@ -78,6 +78,16 @@ class PublishedFolder:
         self._files, self._folder = files, files.folder
         self.outcome = PublishOutcome(self._folder)
 
+    def check(self) -> None:
+        """Check with one request that reads that Nextcloud answers and accepts the app password.
+
+        Raises
+        ------
+        SharingError
+            It does not.
+        """
+        self._files.remote.find(self._folder)
+
     def publish(self, files: Iterable[Path], wish: SharingWish, password: str = "") -> PublishOutcome:
         """Send files that are new or have changed, and make and withdraw shares.
 
