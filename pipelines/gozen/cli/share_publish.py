@@ -18,7 +18,8 @@ from gozen.errors import BadRequest, GozenError, reason_of
 
 if TYPE_CHECKING:
     from gozen.sharing.publishing.decide_shares import SharingWish
-    from gozen.sharing.publishing.publish_folder import PublishedFolder, PublishOutcome
+    from gozen.sharing.publishing.publish_folder import PublishedFolder
+    from gozen.sharing.publishing.publish_outcome import PublishOutcome
     from gozen.workflow.append_nights import AppendRequest
 
 _MOST_RETAINED = 4

@@ -7,7 +7,7 @@ is overwritten, withdrawn or removed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,46 +18,12 @@ from gozen.sharing.people.share_records import Share
 from gozen.sharing.publishing.decide_files import FileStep, is_ours, left_over, step_for
 from gozen.sharing.publishing.decide_shares import ShareSteps, SharingWish, share_steps
 from gozen.sharing.publishing.folder_files import FolderFiles, FolderSeen
+from gozen.sharing.publishing.publish_outcome import PublishOutcome, check_shared, raise_first
 from gozen.sharing.publishing.published_record import PublishedRecord, Receiver
 from gozen.sharing.remote_names import joined
 
-_NAMED = 4
 _LINK = ("link", "")
 """Stands for the link among the receivers that were refused."""
-
-
-@dataclass
-class PublishOutcome:
-    """What became of a publication.
-
-    Parameters
-    ----------
-    link
-        Address of its public link; empty without one.
-    sent, equal, removed
-        Numbers of files.
-    kept
-        Files that somebody has changed in Nextcloud: they are not overwritten or removed.
-    withdrawn
-        Number of shares that were withdrawn.
-    retained
-        Sentences about users and groups who are no longer named and keep access.
-    was_found
-        Whether the folder and the note of the publication were there.
-    unreadable
-        Damaged notes of other publications in the folder: because of them no user or group lost access.
-    """
-
-    folder: str
-    link: str = ""
-    sent: int = 0
-    equal: int = 0
-    removed: int = 0
-    kept: list[str] = field(default_factory=list)
-    withdrawn: int = 0
-    retained: list[str] = field(default_factory=list)
-    was_found: bool = False
-    unreadable: list[str] = field(default_factory=list)
 
 
 class PublishedFolder:
@@ -108,7 +74,8 @@ class PublishedFolder:
             Nextcloud cannot be reached, refuses a file or share, or a share was withdrawn by somebody else meanwhile.
         """
         self._files.make()
-        local, seen, done = {one.name: one for one in files}, self._files.look(), self.outcome
+        done = self.outcome = PublishOutcome(self._folder)
+        local, seen = {one.name: one for one in files}, self._files.look()
         done.was_found = seen.record is not None
         steps = self._steps(wish, seen.mine, seen, done)
         sums = {name: self._files.checksum(path, OURS) for name, path in local.items()}
@@ -116,23 +83,13 @@ class PublishedFolder:
         self._files.note(seen, begun)
         is_there = {name: self._send(path, sums[name], seen, done) for name, path in local.items()}
         self._remove(left_over(local, seen.mine.files), seen, done)
-        # People and other publications have shared and withdrawn meanwhile: decide from what is there now.
-        now = self._files.look()
-        steps = self._steps(wish, seen.mine, now, done)
-        begun = replace(begun, made=begun.made | steps.made)
-        self._files.note(now, begun)
-        errors = self._share(steps, wish, password, done)
+        ended, errors = self._share_now(wish, seen.mine, begun, password, done)
         published = {name: {sums[name]} if is_there[name] else seen.mine.files.get(name, ()) for name in local}
-        ended = replace(
-            begun,
-            files={name: frozenset(one) for name, one in published.items() if one},
-            made=steps.made - errors.keys(),
-            link=wish.link if done.link else None,
-        )
+        ended = replace(ended, files={name: frozenset(one) for name, one in published.items() if one})
         last = self._files.look()
         self._files.note(last, ended)
-        _raise_first(list(errors.values()), done)
-        _check_shared(ended.made, last, self._folder)
+        raise_first(errors, done)
+        check_shared(ended.made, last.shares, self._folder)
         return done
 
     def remove(self) -> PublishOutcome:
@@ -140,7 +97,7 @@ class PublishedFolder:
 
         Files that somebody has changed stay, and so does the folder itself.
         """
-        done = self.outcome
+        done = self.outcome = PublishOutcome(self._folder)
         if not self._files.exist():
             return done
         seen = self._files.look()
@@ -151,6 +108,21 @@ class PublishedFolder:
         if seen.record is not None:
             self._files.remote.remove(seen.record.path, seen.record.etag)
         return done
+
+    def _share_now(
+        self, wish: SharingWish, mine: PublishedRecord, begun: PublishedRecord, password: str, done: PublishOutcome
+    ) -> tuple[PublishedRecord, Sequence[GozenError]]:
+        """Make and withdraw shares; return the note with them, and the refusals.
+
+        People and other publications have shared and withdrawn during the uploads, so what is there now decides.
+        """
+        now = self._files.look()
+        steps = self._steps(wish, mine, now, done)
+        begun = replace(begun, made=begun.made | steps.made)
+        self._files.note(now, begun)
+        errors = self._share(steps, wish, password, done)
+        link = wish.link if done.link else None
+        return replace(begun, made=steps.made - errors.keys(), link=link), list(errors.values())
 
     def _steps(self, wish: SharingWish, mine: PublishedRecord, seen: FolderSeen, done: PublishOutcome) -> ShareSteps:
         done.unreadable = list(seen.unreadable)
@@ -244,27 +216,3 @@ def _attempt(what: Receiver, act: Callable[[], object], errors: dict[Receiver, G
         if error.exit_code != ExitCode.BAD_REQUEST:
             raise
         errors[what] = error
-
-
-def _raise_first(errors: Sequence[GozenError], done: PublishOutcome) -> None:
-    """Raise the refusal of a share, else an error that names the files that were kept."""
-    if errors:
-        more = f" (and {len(errors) - 1} more refusals)" if len(errors) > 1 else ""
-        raise type(errors[0])(f"{errors[0]}{more}")
-    if done.kept:
-        names = ", ".join(done.kept[:_NAMED]) + (" ..." if len(done.kept) > _NAMED else "")
-        raise CloudConflict(
-            f"not overwritten, because somebody has changed them in Nextcloud: {names}; all else is published: rename "
-            "or remove these files there, and publish again"
-        )
-
-
-def _check_shared(made: Iterable[Receiver], seen: FolderSeen, folder: str) -> None:
-    """Raise an error that passes if a receiver has lost access since the shares were made."""
-    there = {(one.kind, one.who.casefold()) for one in seen.shares}  # Nextcloud knows users in any case
-    lost = sorted(f"{kind} {name}" for kind, name in made if (kind, name.casefold()) not in there)
-    if lost:
-        raise SharingError(
-            f"{', '.join(lost)} has lost access meanwhile: somebody has withdrawn a share of {folder} while it "
-            "was published; publish again"
-        )
