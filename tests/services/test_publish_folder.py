@@ -12,13 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from gozen.errors import CloudConflict, CloudPathNotFound, CloudRefused, GozenError, UnreadableInput
+from gozen.errors import (
+    BadRequest,
+    CloudConflict,
+    CloudPathNotFound,
+    CloudRefused,
+    ExitCode,
+    GozenError,
+    SharingError,
+    UnreadableInput,
+    UnsuitableName,
+)
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.people.shares import Shares
 from gozen.sharing.publishing.decide_shares import SharingWish
 from gozen.sharing.publishing.folder_files import FolderFiles
 from gozen.sharing.publishing.publish_folder import PublishedFolder
-from gozen.sharing.publishing.published_record import LinkProperties, record_name, records_folder
+from gozen.sharing.publishing.published_record import LinkProperties, PublishedRecord, record_name, records_folder
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import ConnectionLimits
 from gozen.sharing.transfers.transfer_notes import TransferNotes
@@ -84,7 +94,7 @@ def test_files_shares_and_link(
     assert (done.folder, done.sent, done.equal) == (FOLDER, 2, 0)
     assert there(server) == {one.name: f"{one.name} of the first run" for one in files}
     assert receivers(server) == [f"link {OF}", "sky", "sora"]
-    assert {one.permissions for one in server.book.items} == {1}
+    assert {one.permissions for one in server.book.items if one.receiver} == {1}
     assert done.link == f"{server.url}/s/{server.book.items[-1].token}"
 
 
@@ -176,6 +186,38 @@ def test_a_user_who_does_not_exist_is_said_and_the_others_see_it(
         assert len(there(server)) == 2
 
 
+def test_the_own_account_is_said_and_the_rest_is_done(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SharingWish(frozenset({("user", "kaze")})))
+    with pytest.raises(BadRequest, match="observatory is your own account"):
+        folder().publish(files, SharingWish(frozenset({SORA, ("user", "observatory")}), LinkProperties()))
+    assert receivers(server) == [f"link {OF}", "sora"]
+
+
+def test_access_is_withdrawn_before_it_is_given(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SharingWish(frozenset({("user", "kaze")})))
+    server.faults.log.clear()
+    folder().publish(files, SharingWish(frozenset({SORA}), LinkProperties()))
+    shares = [method for method, path in server.faults.log if "/shares" in path and method != "GET"]
+    assert shares == ["DELETE", "POST", "POST"]
+
+
+def test_a_file_that_changes_before_it_is_sent_is_kept_and_the_rest_is_done(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SharingWish())
+    for one in files:
+        one.write_text("second run")
+    during_uploads(server, lambda: write_there(server, "tonight.csv", "a remark of Sora"))
+    with pytest.raises(CloudConflict, match=r"Survey/M31/tonight\.csv; all else is published"):
+        folder().publish(files, SEEN)
+    assert there(server) == {"tonight.csv": "a remark of Sora", "tonight.html": "second run"}
+    assert receivers(server) == [f"link {OF}", "sky", "sora"]
+
+
 def test_links_that_the_policy_forbids_are_said_and_the_rest_is_done(
     server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
 ) -> None:
@@ -202,6 +244,43 @@ def test_two_publications_in_one_folder_keep_what_the_other_needs(
     assert receivers(server) == []
 
 
+def test_equal_files_of_another_publication_stay(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder("tokyo/tonight").publish(files[:1], SharingWish())
+    folder().publish(files, SharingWish())
+    done = folder().remove()
+    assert (done.removed, done.kept) == (1, [])
+    assert list(there(server)) == ["tonight.csv"]
+    folder().publish(files, SharingWish())
+    assert folder().publish(files[1:], SharingWish()).removed == 0
+    assert folder("tokyo/tonight").remove().removed == 1
+
+
+def test_a_user_whom_another_publication_names_keeps_access_and_that_is_said(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder("kiso/before").publish([], SharingWish(frozenset({SORA})))
+    folder().publish(files, SEEN)
+    done = folder().publish(files, SharingWish())
+    assert (done.withdrawn, done.retained) == (2, ["user sora keeps access, because kiso/before names it"])
+    assert receivers(server) == ["sora"]
+    assert folder().publish(files, SharingWish()).retained == []
+
+
+def test_a_removal_says_whether_there_was_anything(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    assert not folder().remove().was_found
+    folder("kiso/before").publish([], SEEN)
+    assert not folder().remove().was_found
+    folder().publish(files, SEEN)
+    server.state.file("observatory", FOLDER).rename(server.state.file("observatory", "Survey/renamed"))
+    assert not folder().remove().was_found
+    folder().publish(files, SEEN)
+    assert folder().remove().was_found
+
+
 def test_another_publication_shares_it_at_the_same_moment(
     server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
 ) -> None:
@@ -213,6 +292,96 @@ def test_another_publication_shares_it_at_the_same_moment(
     server.faults.choose = meanwhile
     folder().publish(files, SharingWish(frozenset({SORA})))
     assert [one.id for one in server.book.items] == ["99"]
+
+
+def during_uploads(server: SharingServer, act: Callable[[], object]) -> None:
+    """Let somebody act when the first file is sent."""
+    left = [act]
+
+    def meanwhile(_: int, method: str, path: str) -> None:
+        if method == "PUT" and path.endswith(".csv") and left:
+            left.pop()()
+
+    server.faults.choose = meanwhile
+
+
+def test_a_share_that_a_person_makes_during_the_uploads_keeps_its_rights(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    item = SharedItem("99", USER, "observatory", "observatory", f"/{FOLDER}", True, 15, receiver="sora")
+    during_uploads(server, lambda: server.book.items.append(item))
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    assert [(one.id, one.permissions) for one in server.book.items] == [("99", 15)]
+    folder().remove()
+    assert [one.id for one in server.book.items] == ["99"]
+
+
+def test_a_share_that_another_publication_wishes_meanwhile_is_not_withdrawn(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    files[0].write_text("second run")
+    note = server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name('kiso/before')}")
+    other = PublishedRecord("kiso/before", made=frozenset({SORA}))
+    during_uploads(server, lambda: note.write_bytes(other.to_json()))
+    assert folder().publish(files, SharingWish()).withdrawn == 0
+    assert receivers(server) == ["sora"]
+
+
+def test_a_share_that_is_withdrawn_meanwhile_is_made_by_the_next_attempt(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    def meanwhile(_: int, method: str, path: str) -> None:
+        if method == "PROPFIND" and server.book.items:
+            server.book.items.clear()
+
+    server.faults.choose = meanwhile
+    with pytest.raises(SharingError, match="user sora has lost access meanwhile") as caught:
+        folder().publish(files, SharingWish(frozenset({SORA})))
+    assert caught.value.exit_code == ExitCode.STORAGE
+    server.faults.choose = lambda *_: None
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    assert receivers(server) == ["sora"]
+
+
+def test_a_note_that_another_remover_takes_away_meanwhile_is_no_error(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], tmp_path: Path
+) -> None:
+    (other := tmp_path / "before.csv").write_text("the night before")
+    folder("kiso/before").publish([other], SEEN)
+    name = record_name("kiso/before")
+
+    def meanwhile(_: int, method: str, path: str) -> None:
+        if method == "GET" and path.endswith(name):
+            server.state.file("observatory", f"{records_folder(FOLDER)}/{name}").unlink(missing_ok=True)
+
+    server.faults.choose = meanwhile
+    assert folder().publish(files, SEEN).sent == 2
+
+
+def test_a_damaged_note_of_another_publication_keeps_users_and_groups(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], tmp_path: Path
+) -> None:
+    (other := tmp_path / "before.csv").write_text("the night before")
+    folder("kiso/before").publish([other], SEEN)
+    folder().publish(files, SEEN)
+    damaged = f"{records_folder(FOLDER)}/{record_name('kiso/before')}"
+    note = server.state.file("observatory", damaged)
+    content = note.read_text()
+    note.write_text("{")
+    done = folder().publish(files, SharingWish())
+    assert (done.unreadable, done.withdrawn) == ([damaged], 1)
+    assert receivers(server) == ["link kiso/before", "sky", "sora"]
+    note.write_text(content)
+    folder("kiso/before").remove()
+    assert folder().publish(files, SharingWish()).withdrawn == 2  # still known as its own
+    assert receivers(server) == []
+
+
+@pytest.mark.parametrize("path", [".gozen-published", "/.gozen-published/", ".gozen-published/M31"])
+def test_the_folder_of_the_notes_is_not_published(connection: Connection, tmp_path: Path, path: str) -> None:
+    with pytest.raises(UnsuitableName, match=r"Gozen keeps its notes in \.gozen-published"):
+        FolderFiles(connection, path, OF, TransferNotes(tmp_path / "state", connection.account))
 
 
 def test_a_damaged_note_is_named(

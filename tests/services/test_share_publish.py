@@ -30,8 +30,9 @@ from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.sharing import installed
 from gozen_operator.operator_settings import OperatorSettings, PublishSettings
 from gozen_operator.process.read_sources import published_by
-from gozen_operator.reconcile.facts import PublishResult
+from gozen_operator.reconcile.facts import PodEnd, PublishResult
 from gozen_operator.reconcile.publish_manifests import CA_MOUNT, NEXTCLOUD_MOUNT, publish_job, unpublish_job
+from gozen_operator.reconcile.sensor_outcome import end_of
 
 from .nextcloud_server import Fault
 from .nextcloud_server.people import Person
@@ -85,7 +86,8 @@ def test_a_night_appears_as_table_plots_and_page(
     link = f"{server.url}/s/{server.book.items[-1].token}"
     assert (code, out, err) == (0, f"Survey/M31: 5 sent, 0 equal\n{link}\n", "")
     said = json.loads((tmp_path / "result.json").read_text())
-    assert said == {"folder": "Survey/M31", "link": link, "files": 5, "kept": 0}
+    wanted = {"folder": "Survey/M31", "link": link, "files": 5, "kept": 0, "removed": 0, "withdrawn": 0}
+    assert {name: said[name] for name in wanted} == wanted
     ends = ("-light-curves.png", "-scatter.png", ".csv", ".html", ".parquet")
     assert names(server) == [f"tonight{end}" for end in ends]
     table = open_catalog(open_store(reduced / "archive"), "lightcurves").table()
@@ -109,8 +111,14 @@ def test_a_night_appears_as_table_plots_and_page(
     server.faults.log.clear()
     assert gozen(*WORDS, "--user", "sora", "--link")[:2] == (0, f"Survey/M31: 0 sent, 5 equal\n{link}\n")
     assert "PUT" not in {method for method, _ in server.faults.log}
-    assert gozen("unpublish", *WORDS[4:])[1] == "Survey/M31: 5 files removed, 2 shares withdrawn\n"
+    remove = ("unpublish", *WORDS[4:], "--result", "result.json")
+    assert gozen(*remove)[1] == "Survey/M31: 5 files removed, 2 shares withdrawn\n"
+    said = json.loads((tmp_path / "result.json").read_text())
+    assert (said["found"], said["removed"], said["withdrawn"], said["kept"]) == (True, 5, 2, 0)
     assert list(folder(server).iterdir()) == []
+    assert "Survey/M31: no folder or note found for kiso/tonight" in gozen(*remove)[1]
+    said = json.loads((tmp_path / "result.json").read_text())
+    assert (said["found"], said["removed"], said["withdrawn"]) == (False, 0, 0)
 
 
 def test_only_the_rows_of_the_selected_exposure(server: SharingServer, gozen: Gozen, reduced: Path) -> None:
@@ -149,7 +157,16 @@ def test_too_many_rows_are_refused_before_anything_is_sent(
     monkeypatch.setenv("GOZEN_SHARING__PUBLISH_ROWS", "1000")
     code, _, err = gozen(*WORDS)
     assert (code, "more than 1,000 rows of the table lightcurves" in err) == (64, True)
-    assert server.faults.log == []
+    assert {method for method, _ in server.faults.log} == {"PROPFIND"}
+
+
+def test_a_revoked_password_is_known_before_the_table_is_read(
+    server: SharingServer, gozen: Gozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gozen.publication.make_files.make_files", lambda *_: pytest.fail("the table is read"))
+    server.faults.choose = lambda *_: Fault.REVOKED
+    code, _, err = gozen(*WORDS)
+    assert (code, "LogInRefused: " in err, len(server.faults.log)) == (64, True, 1)
 
 
 def test_a_server_that_is_down_is_an_error_of_storage_and_a_revoked_password_is_not(
@@ -161,6 +178,18 @@ def test_a_server_that_is_down_is_an_error_of_storage_and_a_revoked_password_is_
     server.faults.choose = lambda *_: Fault.REVOKED
     code, _, err = gozen(*WORDS)
     assert (code, "LogInRefused: " in err) == (64, True)
+
+
+def test_the_link_is_in_the_result_although_a_share_is_refused(
+    server: SharingServer, gozen: Gozen, tmp_path: Path
+) -> None:
+    """The last line is the one that the operator reads: the file is the termination message of the pod."""
+    code, _, err = gozen(*WORDS, "--user", "soar", "--link", "--result", "result.json")
+    link = f"{server.url}/s/{server.book.items[-1].token}"
+    said, line = (tmp_path / "result.json").read_text().splitlines()
+    assert (code, json.loads(said)["link"], json.loads(said)["files"]) == (64, link, 5)
+    assert line == err.strip()
+    assert end_of(PodEnd(0, code, "Error", f"{said}\n{line}"))[0] == "CloudPathNotFound"
 
 
 def test_pods_have_neither_a_keyring_nor_qr_codes(

@@ -14,19 +14,25 @@ import typer
 from gozen.cli.console import say
 from gozen.cli.invocation import Invocation, invocation
 from gozen.cli.night import selected_circle
-from gozen.errors import BadRequest, reason_of
+from gozen.errors import BadRequest, GozenError, reason_of
 
 if TYPE_CHECKING:
     from gozen.sharing.publishing.decide_shares import SharingWish
-    from gozen.sharing.publishing.publish_folder import PublishedFolder, PublishOutcome
+    from gozen.sharing.publishing.publish_folder import PublishedFolder
+    from gozen.sharing.publishing.publish_outcome import PublishOutcome
     from gozen.workflow.append_nights import AppendRequest
+
+_MOST_RETAINED = 4
+"""Sentences in the result, which is the termination message of a pod: Kubernetes keeps 4096 bytes of it."""
 
 Folder = Annotated[str, typer.Option(metavar="FOLDER", help="Folder in Nextcloud; it is made if it does not exist.")]
 Name = Annotated[
     str,
     typer.Option(help="Name of the publication. The names of its files begin with what follows the last slash."),
 ]
-Result = Annotated[Path | None, typer.Option(help="Write folder, link and numbers of files to this file, as JSON.")]
+Result = Annotated[
+    Path | None, typer.Option(help="Write folder, link and numbers of files and shares to this file, as JSON.")
+]
 
 
 def publish(
@@ -66,12 +72,15 @@ def publish(
     password = _password(link_password_file)
     wish = _wish(user or [], group or [], link=link, days=link_days, password=bool(password))
     with tempfile.TemporaryDirectory() as scratch, _open(called, folder, name) as target:
+        target.check()  # before the table is read, which takes minutes
         most = called.settings().sharing.publish_rows
         files = make_files(called.store(), request, table, name.rpartition("/")[2], Path(scratch), most)
-        done = target.publish(files, wish, password)
+        with _result_of_failure(result, target):
+            done = target.publish(files, wish, password)
     say(f"{done.folder}: {done.sent} sent, {done.equal} equal{f', {done.removed} removed' if done.removed else ''}")
     if done.link:
         say(done.link)
+    _say_who_keeps_access(done)
     _write_result(result, done)
 
 
@@ -87,7 +96,10 @@ def unpublish(ctx: typer.Context, folder: Folder, name: Name, result: Result = N
     with _open(invocation(ctx), folder, name) as target:
         done = target.remove()
     kept = f"; kept, because somebody has changed them: {', '.join(done.kept)}" if done.kept else ""
-    say(f"{done.folder}: {done.removed} files removed, {done.withdrawn} shares withdrawn{kept}")
+    found = f"{done.removed} files removed, {done.withdrawn} shares withdrawn{kept}"
+    missing = f"no folder or note found for {name}; give the folder and the name with which it was published"
+    say(f"{done.folder}: {found if done.was_found else missing}")
+    _say_who_keeps_access(done)
     _write_result(result, done)
 
 
@@ -139,12 +151,37 @@ def _password(path: Path | None) -> str:
     return found
 
 
-def _write_result(path: Path | None, done: PublishOutcome) -> None:
-    """Write what a pod reports to the operator."""
+def _say_who_keeps_access(done: PublishOutcome) -> None:
+    for one in done.retained:
+        say(one)
+    if done.unreadable:
+        say(
+            f"no user or group lost access, because notes of other publications are damaged: "
+            f"{', '.join(done.unreadable)}; restore earlier versions of these files in Nextcloud, or remove them"
+        )
+
+
+@contextmanager
+def _result_of_failure(path: Path | None, target: PublishedFolder) -> Iterator[None]:
+    """Write what was published before an error, and the error: a link is open although a user was refused."""
+    try:
+        yield
+    except GozenError as error:
+        if target.outcome.link:
+            _write_result(path, target.outcome, f"\ngozen: {error.name}: {error}\n")
+        raise
+
+
+def _write_result(path: Path | None, done: PublishOutcome, error: str = "") -> None:
+    """Write what a pod reports to the operator: a line of JSON, and a line with the error if there is one."""
     from gozen.archive.stores.output_files import writing
 
     if path is None:
         return
-    said = {"folder": done.folder, "link": done.link, "files": done.sent + done.equal, "kept": len(done.kept)}
+    said = {
+        "folder": done.folder, "link": done.link, "files": done.sent + done.equal, "kept": len(done.kept),
+        "found": done.was_found, "removed": done.removed, "withdrawn": done.withdrawn,
+        "retained": done.retained[:_MOST_RETAINED],
+    }  # fmt: skip
     with writing(path):
-        path.write_text(json.dumps(said))
+        path.write_text(json.dumps(said) + error)

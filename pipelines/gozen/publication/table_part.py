@@ -19,10 +19,12 @@ from gozen.archive.stores.open_store import Store
 from gozen.archive.stores.store import named_errors
 from gozen.catalog.format import layout
 from gozen.catalog.read.lookup import Catalog
-from gozen.catalog.read.row_group_reader import opened
+from gozen.catalog.read.row_group_batches import batches_of_nights
 from gozen.errors import BadRequest
 from gozen.publication.star_statistics import StarStatistics, statistics_of, sums_of
 
+_PART_ROWS = 2**19
+"""Rows that are written together: few enough for the memory of a pod, enough for large row groups."""
 _PARTS = ("night", "exposure", "run", "sensor")
 _Key = tuple[int, str, str, int]
 
@@ -56,7 +58,7 @@ class TablePart:
 def write_table_part(
     store: Store, catalog: Catalog, commits: Collection[SensorCommit], parquet: Path, csv: Path, most_rows: int
 ) -> TablePart:
-    """Write the rows of some commits that are in a table; one data file at a time is in memory.
+    """Write the rows of some commits that are in a table; some row groups at a time are in memory.
 
     Parameters
     ----------
@@ -108,15 +110,27 @@ def rows_of_stars(parquet: Path, stars: Collection[int]) -> pa.Table:
 
 
 def _parts(store: Store, catalog: Catalog, commits: Collection[SensorCommit], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows of some commits, about `_PART_ROWS` at a time."""
+    held: list[pa.Table] = []
+    for part in _found(store, catalog, commits, schema):
+        held.append(part)
+        if sum(map(len, held)) >= _PART_ROWS:
+            yield pa.concat_tables(held)
+            held = []
+    if held:
+        yield pa.concat_tables(held)
+
+
+def _found(store: Store, catalog: Catalog, commits: Collection[SensorCommit], schema: pa.Schema) -> Iterator[pa.Table]:
     wanted = {(int(one.night), one.exposure, one.run, int(one.sensor)) for one in commits}
-    nights = {night for night, *_ in wanted} | {layout.SEVERAL_NIGHTS}
+    nights = {night for night, *_ in wanted}
+    keys = pa.schema([schema.field(name) for name in _PARTS])
     for file in catalog.manifest.files:
-        if layout.night_of_path(file.path) in nights:
-            read = opened(store, catalog.manifest.key_of_file(file.path), catalog.schema).read(use_threads=False)
-            part = _fitted(read, schema)
-            part = part.filter(pa.array(_chosen(part, wanted)))
-            if len(part):
-                yield part
+        if layout.night_of_path(file.path) in nights | {layout.SEVERAL_NIGHTS}:
+            for read in batches_of_nights(store, catalog.manifest.key_of_file(file.path), nights):
+                part = read.filter(pa.array(_chosen(_fitted(read, keys), wanted)))
+                if len(part):
+                    yield _fitted(part, schema)
 
 
 def _chosen(rows: pa.Table, wanted: Collection[_Key]) -> NDArray[np.bool_]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from gozen.sharing.people.rights import Rights
 from gozen.sharing.people.share_records import Share
@@ -40,16 +40,25 @@ class ShareSteps:
         Shares that end.
     link
         The link that is kept; None if a new one is made, or none is wished.
+    retained
+        Receivers that are no longer wished and keep access, with the name of a publication that names them.
     """
 
     make: Sequence[Receiver]
     made: frozenset[Receiver]
     withdraw: Sequence[Share]
     link: Share | None = None
+    retained: Mapping[Receiver, str] = field(default_factory=dict)
 
 
 def share_steps(
-    wish: SharingWish, mine: PublishedRecord, others: Iterable[PublishedRecord], shares: Iterable[Share], label: str
+    wish: SharingWish,
+    mine: PublishedRecord,
+    others: Iterable[PublishedRecord],
+    shares: Iterable[Share],
+    label: str,
+    *,
+    all_known: bool = True,
 ) -> ShareSteps:
     """Return what happens to the shares of a folder.
 
@@ -63,18 +72,25 @@ def share_steps(
         The shares of the folder itself.
     label
         Label of the publication's links.
+    all_known
+        Whether `others` is complete; if not, no user or group loses access.
     """
-    shares = list(shares)
+    shares, others = list(shares), list(others)
     theirs = frozenset[Receiver]().union(*(one.made for one in others))
     present = {(one.kind, one.who): one for one in shares if one.kind in ("user", "group")}
     by_people = present.keys() - mine.made - theirs
-    made = wish.receivers - by_people
-    make = sorted(one for one in made if one not in present or present[one].rights != Rights.READ)
     unwished = mine.made - wish.receivers - theirs
+    kept_back = frozenset[Receiver]() if all_known else unwished & present.keys()
+    made = (wish.receivers - by_people) | kept_back
+    make = sorted(one for one in made - kept_back if one not in present or present[one].rights != Rights.READ)
+    retained = {
+        receiver: min(one.of for one in others if receiver in one.made)
+        for receiver in sorted((mine.made - wish.receivers) & theirs & present.keys())
+    }
     links = _links(shares, label)
     kept = links[0] if links and wish.link is not None and _is_as_wished(links[0], wish.link, mine.link) else None
-    withdraw = [present[one] for one in sorted(unwished & present.keys())]
-    return ShareSteps(make, frozenset(made), [*withdraw, *(one for one in links if one is not kept)], kept)
+    withdraw = [present[one] for one in sorted((unwished - kept_back) & present.keys())]
+    return ShareSteps(make, frozenset(made), [*withdraw, *(one for one in links if one is not kept)], kept, retained)
 
 
 def _links(shares: Collection[Share], label: str) -> list[Share]:

@@ -6,10 +6,11 @@ What is sent, shared or removed is decided elsewhere.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gozen.errors import UnreadableInput
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.file_listing import Entry
 from gozen.sharing.people.share_records import Share
@@ -41,6 +42,8 @@ class FolderSeen:
         The file with the note of this publication; None if there is none.
     mine, others
         The note of this publication, and those of others in the same folder.
+    unreadable
+        Paths of damaged notes of others: nobody knows which shares they need.
     shares
         The shares of the folder itself.
     """
@@ -49,6 +52,7 @@ class FolderSeen:
     record: Entry | None
     mine: PublishedRecord
     others: Sequence[PublishedRecord]
+    unreadable: Sequence[str]
     shares: Sequence[Share]
 
 
@@ -93,15 +97,17 @@ class FolderFiles:
         Raises
         ------
         UnreadableInput
-            A note is damaged.
+            The note of this publication is damaged.
         """
         entries = {one.name: one for one in self.remote.list(self.folder)}
         files = {one.name: one for one in self.remote.list(self._records) if is_record(one.name)}
-        records = {name: self._read(entry) for name, entry in files.items()}
-        name = record_name(self.of)
-        mine = records.pop(name, PublishedRecord(self.of))
+        record = files.pop(record_name(self.of), None)
+        mine = self._read(record) if record is not None else None
+        others, unreadable = self._notes_of_others(files.values())
         shares = [one for one in self.shares.of(self.folder) if one.path == self.folder]
-        return FolderSeen(entries, files.get(name), mine, list(records.values()), shares)
+        return FolderSeen(
+            entries, record if mine is not None else None, mine or PublishedRecord(self.of), others, unreadable, shares
+        )
 
     def note(self, seen: FolderSeen, record: PublishedRecord) -> None:
         """Write the note of the publication, unless it is as it should be."""
@@ -121,11 +127,24 @@ class FolderFiles:
         with LocalFile(path) as file:
             return file.checksum(like, self.remote.connection.check_running)
 
-    def _read(self, entry: Entry) -> PublishedRecord:
+    def _notes_of_others(self, files: Iterable[Entry]) -> tuple[list[PublishedRecord], list[str]]:
+        """Return the notes, and the paths of those that are damaged."""
+        found, unreadable = [], []
+        for entry in files:
+            try:
+                note = self._read(entry)
+            except UnreadableInput:
+                unreadable.append(entry.path)
+                continue
+            found += [note] if note is not None else []
+        return found, unreadable
+
+    def _read(self, entry: Entry) -> PublishedRecord | None:
+        """Return a note; None if it was removed after it was listed."""
         answer = self.remote.connection.request(
-            "GET", self.remote.address(entry.path), subject=entry.path, doing="read"
+            "GET", self.remote.address(entry.path), subject=entry.path, doing="read", accept=(404,)
         )
-        return read_published(answer.body, entry.path)
+        return read_published(answer.body, entry.path) if answer.status != 404 else None
 
     def _upload(self, path: Path, folder: str, there: Entry | None) -> None:
         with LocalFile(path) as file:

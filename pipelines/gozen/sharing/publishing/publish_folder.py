@@ -7,46 +7,23 @@ is overwritten, withdrawn or removed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from gozen.errors import CloudConflict, ExitCode, SharingError
+from gozen.errors import BadRequest, CloudConflict, ExitCode, GozenError, SharingError
 from gozen.sharing.checksums import OURS
+from gozen.sharing.file_listing import Entry
+from gozen.sharing.people.share_records import Share
 from gozen.sharing.publishing.decide_files import FileStep, is_ours, left_over, step_for
 from gozen.sharing.publishing.decide_shares import ShareSteps, SharingWish, share_steps
 from gozen.sharing.publishing.folder_files import FolderFiles, FolderSeen
+from gozen.sharing.publishing.publish_outcome import PublishOutcome, check_shared, raise_first
 from gozen.sharing.publishing.published_record import PublishedRecord, Receiver
 from gozen.sharing.remote_names import joined
 
-_NAMED = 4
 _LINK = ("link", "")
 """Stands for the link among the receivers that were refused."""
-
-
-@dataclass
-class PublishOutcome:
-    """What became of a publication.
-
-    Parameters
-    ----------
-    link
-        Address of its public link; empty without one.
-    sent, equal, removed
-        Numbers of files.
-    kept
-        Files that somebody has changed in Nextcloud: they are not overwritten or removed.
-    withdrawn
-        Number of shares that were withdrawn.
-    """
-
-    folder: str
-    link: str = ""
-    sent: int = 0
-    equal: int = 0
-    removed: int = 0
-    kept: list[str] = field(default_factory=list)
-    withdrawn: int = 0
 
 
 class PublishedFolder:
@@ -56,10 +33,26 @@ class PublishedFolder:
     ----------
     files
         The folder; the name of the publication is the label of its link.
+
+    Attributes
+    ----------
+    outcome
+        What has become of the publication, also if an error was raised.
     """
 
     def __init__(self, files: FolderFiles) -> None:
         self._files, self._folder = files, files.folder
+        self.outcome = PublishOutcome(self._folder)
+
+    def check(self) -> None:
+        """Check with one request that reads that Nextcloud answers and accepts the app password.
+
+        Raises
+        ------
+        SharingError
+            It does not.
+        """
+        self._files.remote.find(self._folder)
 
     def publish(self, files: Iterable[Path], wish: SharingWish, password: str = "") -> PublishOutcome:
         """Send files that are new or have changed, and make and withdraw shares.
@@ -75,27 +68,28 @@ class PublishedFolder:
         ------
         CloudConflict
             Files were changed in Nextcloud: they are kept, and everything else is done.
+        BadRequest
+            A user is the account itself; everything else is done.
         SharingError
-            Nextcloud cannot be reached, or refuses a file or share.
+            Nextcloud cannot be reached, refuses a file or share, or a share was withdrawn by somebody else meanwhile.
         """
         self._files.make()
-        local, seen, done = {one.name: one for one in files}, self._files.look(), PublishOutcome(self._folder)
-        steps = share_steps(wish, seen.mine, seen.others, seen.shares, self._files.of)
+        done = self.outcome = PublishOutcome(self._folder)
+        local, seen = {one.name: one for one in files}, self._files.look()
+        done.was_found = seen.record is not None
+        steps = self._steps(wish, seen.mine, seen, done)
         sums = {name: self._files.checksum(path, OURS) for name, path in local.items()}
         begun = _begun(seen.mine, sums, steps)
         self._files.note(seen, begun)
         is_there = {name: self._send(path, sums[name], seen, done) for name, path in local.items()}
         self._remove(left_over(local, seen.mine.files), seen, done)
-        errors = self._share(steps, wish, password, done)
+        ended, errors = self._share_now(wish, seen.mine, begun, password, done)
         published = {name: {sums[name]} if is_there[name] else seen.mine.files.get(name, ()) for name in local}
-        ended = replace(
-            begun,
-            files={name: frozenset(one) for name, one in published.items() if one},
-            made=steps.made - errors.keys(),
-            link=wish.link if done.link else None,
-        )
-        self._files.note(self._files.look(), ended)
-        _raise_first(list(errors.values()), done)
+        ended = replace(ended, files={name: frozenset(one) for name, one in published.items() if one})
+        last = self._files.look()
+        self._files.note(last, ended)
+        raise_first(errors, done)
+        check_shared(ended.made, last.shares, self._folder)
         return done
 
     def remove(self) -> PublishOutcome:
@@ -103,17 +97,40 @@ class PublishedFolder:
 
         Files that somebody has changed stay, and so does the folder itself.
         """
-        done = PublishOutcome(self._folder)
+        done = self.outcome = PublishOutcome(self._folder)
         if not self._files.exist():
             return done
         seen = self._files.look()
-        steps = share_steps(SharingWish(), seen.mine, seen.others, seen.shares, self._files.of)
-        self._files.shares.withdraw(steps.withdraw)
-        done.withdrawn = len(steps.withdraw)
-        self._remove(sorted(seen.mine.files), seen, done)
+        done.was_found = seen.record is not None
+        steps = self._steps(SharingWish(), seen.mine, seen, done)
+        self._withdraw(steps.withdraw, done)
+        self._remove(seen.mine.files, seen, done)
         if seen.record is not None:
             self._files.remote.remove(seen.record.path, seen.record.etag)
         return done
+
+    def _share_now(
+        self, wish: SharingWish, mine: PublishedRecord, begun: PublishedRecord, password: str, done: PublishOutcome
+    ) -> tuple[PublishedRecord, Sequence[GozenError]]:
+        """Make and withdraw shares; return the note with them, and the refusals.
+
+        People and other publications have shared and withdrawn during the uploads, so what is there now decides.
+        """
+        now = self._files.look()
+        steps = self._steps(wish, mine, now, done)
+        begun = replace(begun, made=begun.made | steps.made)
+        self._files.note(now, begun)
+        errors = self._share(steps, wish, password, done)
+        link = wish.link if done.link else None
+        return replace(begun, made=steps.made - errors.keys(), link=link), list(errors.values())
+
+    def _steps(self, wish: SharingWish, mine: PublishedRecord, seen: FolderSeen, done: PublishOutcome) -> ShareSteps:
+        done.unreadable = list(seen.unreadable)
+        steps = share_steps(wish, mine, seen.others, seen.shares, self._files.of, all_known=not seen.unreadable)
+        done.retained = [
+            f"{kind} {who} keeps access, because {of} names it" for (kind, who), of in steps.retained.items()
+        ]
+        return steps
 
     def _send(self, path: Path, checksum: str, seen: FolderSeen, done: PublishOutcome) -> bool:
         """Send a file if it is not there; return whether it is there now, as it is here."""
@@ -121,17 +138,26 @@ class PublishedFolder:
         if there is not None and there.checksum and not there.checksum.startswith(f"{OURS}:"):
             checksum = self._files.checksum(path, there.checksum)
         step = step_for(checksum, there, ours)
-        if step is FileStep.KEEP:
-            done.kept.append(joined(self._folder, path.name))
-        elif step is FileStep.EQUAL:
+        if step is FileStep.EQUAL:
             done.equal += 1
-        else:
-            self._files.upload(path, there)
+        elif step is FileStep.SEND and self._upload(path, there):
             done.sent += 1
-        return step is not FileStep.KEEP
+        else:
+            done.kept.append(joined(self._folder, path.name))
+            return False
+        return True
+
+    def _upload(self, path: Path, there: Entry | None) -> bool:
+        """Send a file; return whether it is there, which it is not if somebody has changed it since it was seen."""
+        try:
+            self._files.upload(path, there)
+        except CloudConflict:
+            return False
+        return True
 
     def _remove(self, names: Iterable[str], seen: FolderSeen, done: PublishOutcome) -> None:
-        for name in names:
+        theirs = {name for one in seen.others for name in one.files}
+        for name in sorted(set(names) - theirs):
             there = seen.entries.get(name)
             if there is not None and is_ours(there, seen.mine.files[name]):
                 self._files.remote.remove(there.path, there.etag)
@@ -141,19 +167,23 @@ class PublishedFolder:
 
     def _share(
         self, steps: ShareSteps, wish: SharingWish, password: str, done: PublishOutcome
-    ) -> dict[Receiver, SharingError]:
+    ) -> dict[Receiver, GozenError]:
         """Make and withdraw shares; return the refusals that need a person, by receiver."""
-        errors: dict[Receiver, SharingError] = {}
+        errors: dict[Receiver, GozenError] = {}
+        self._withdraw([one for one in steps.withdraw if one.kind != "link"], done)
         for one in steps.make:
             _attempt(one, partial(self._share_with, one), errors)
         if steps.link is not None:
             done.link = steps.link.url
         elif wish.link is not None:
             _attempt(_LINK, partial(self._make_link, wish, password, done), errors)
-        old = [one for one in steps.withdraw if one.kind != "link" or _LINK not in errors]
-        self._files.shares.withdraw(old)
-        done.withdrawn = len(old)
+        if _LINK not in errors:  # the old link opens until there is a new one
+            self._withdraw([one for one in steps.withdraw if one.kind == "link"], done)
         return errors
+
+    def _withdraw(self, shares: Sequence[Share], done: PublishOutcome) -> None:
+        self._files.shares.withdraw(shares)
+        done.withdrawn += len(shares)
 
     def _share_with(self, receiver: Receiver) -> None:
         kind, name = receiver
@@ -178,24 +208,11 @@ def _begun(mine: PublishedRecord, sums: Mapping[str, str], steps: ShareSteps) ->
     return replace(mine, files={**mine.files, **noted}, made=mine.made | steps.made)
 
 
-def _attempt(what: Receiver, act: Callable[[], object], errors: dict[Receiver, SharingError]) -> None:
+def _attempt(what: Receiver, act: Callable[[], object], errors: dict[Receiver, GozenError]) -> None:
     """Share something; keep a refusal that a retry cannot change, so that the other shares are made nevertheless."""
     try:
         act()
-    except SharingError as error:
+    except (SharingError, BadRequest) as error:
         if error.exit_code != ExitCode.BAD_REQUEST:
             raise
         errors[what] = error
-
-
-def _raise_first(errors: Sequence[SharingError], done: PublishOutcome) -> None:
-    """Raise the refusal of a share, else an error that names the files that were kept."""
-    if errors:
-        more = f" (and {len(errors) - 1} more refusals)" if len(errors) > 1 else ""
-        raise type(errors[0])(f"{errors[0]}{more}")
-    if done.kept:
-        names = ", ".join(done.kept[:_NAMED]) + (" ..." if len(done.kept) > _NAMED else "")
-        raise CloudConflict(
-            f"not overwritten, because somebody has changed them in Nextcloud: {names}; all else is published: rename "
-            "or remove these files there, and publish again"
-        )

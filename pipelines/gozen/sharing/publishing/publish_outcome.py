@@ -1,0 +1,70 @@
+"""What became of a publication, and the errors that say so at its end. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gozen.errors import CloudConflict, GozenError, SharingError
+from gozen.sharing.people.share_records import Share
+from gozen.sharing.publishing.published_record import Receiver
+
+_NAMED = 4
+
+
+@dataclass
+class PublishOutcome:
+    """What became of a publication.
+
+    Parameters
+    ----------
+    link
+        Address of its public link; empty without one.
+    sent, equal, removed
+        Numbers of files.
+    kept
+        Files that somebody has changed in Nextcloud: they are not overwritten or removed.
+    withdrawn
+        Number of shares that were withdrawn.
+    retained
+        Sentences about users and groups who are no longer named and keep access.
+    was_found
+        Whether the folder and the note of the publication were there.
+    unreadable
+        Damaged notes of other publications in the folder: because of them no user or group lost access.
+    """
+
+    folder: str
+    link: str = ""
+    sent: int = 0
+    equal: int = 0
+    removed: int = 0
+    kept: list[str] = field(default_factory=list)
+    withdrawn: int = 0
+    retained: list[str] = field(default_factory=list)
+    was_found: bool = False
+    unreadable: list[str] = field(default_factory=list)
+
+
+def raise_first(errors: Sequence[GozenError], done: PublishOutcome) -> None:
+    """Raise the refusal of a share, else an error that names the files that were kept."""
+    if errors:
+        more = f" (and {len(errors) - 1} more refusals)" if len(errors) > 1 else ""
+        raise type(errors[0])(f"{errors[0]}{more}")
+    if done.kept:
+        names = ", ".join(done.kept[:_NAMED]) + (" ..." if len(done.kept) > _NAMED else "")
+        raise CloudConflict(
+            f"not overwritten, because somebody has changed them in Nextcloud: {names}; all else is published: rename "
+            "or remove these files there, and publish again"
+        )
+
+
+def check_shared(made: Iterable[Receiver], shares: Iterable[Share], folder: str) -> None:
+    """Raise an error that passes if a receiver has lost access since the shares were made."""
+    there = {(one.kind, one.who.casefold()) for one in shares}  # Nextcloud knows users in any case
+    lost = sorted(f"{kind} {name}" for kind, name in made if (kind, name.casefold()) not in there)
+    if lost:
+        raise SharingError(
+            f"{', '.join(lost)} has lost access meanwhile: somebody has withdrawn a share of {folder} while it "
+            "was published; publish again"
+        )
