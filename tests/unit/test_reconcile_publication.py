@@ -179,6 +179,33 @@ def test_what_cannot_be_published_says_why() -> None:
     assert plan.status["conditions"][-1]["reason"] == "NotAppended"
 
 
+def test_a_nextcloud_that_is_not_configured_for_a_while_changes_nothing_that_is_published() -> None:
+    published = after(job(), plan_for(job(), publisher=publisher("Complete"), result=PublishResult("M31", "", 5)))
+    assert plan_for(published, OperatorSettings()) == Plan()
+    running = after(job(), plan_for(job(), publisher=publisher()))
+    assert plan_for(running, OperatorSettings(), publisher=publisher()) == Plan()
+    down = after(job(), plan_for(job(), publisher=publisher("Failed", 75, DOWN)))
+    assert plan_for(down, OperatorSettings()).status is None
+    due = plan_for(down, OperatorSettings(), now=NOW + 3600)
+    assert said(due)[1] == "NextcloudNotConfigured"
+    assert plan_for(after(down, due), now=NOW + 3600).create is not None
+
+
+def test_an_earlier_operator_said_that_a_published_one_is_not_configured() -> None:
+    published = after(job(), plan_for(job(), publisher=publisher("Complete"), result=PublishResult("M31", "", 5)))
+    stuck = plan_for(job(), OperatorSettings()).status
+    assert stuck is not None
+    assert published.status is not None
+    state = published.status.model_dump(mode="json", exclude_none=True)["published"]
+    one = job(conditions=stuck["conditions"], published=state)
+    assert plan_for(one).create is not None
+
+
+def test_without_a_nextcloud_no_finalizer_is_added() -> None:
+    plan = plan_for(job(REMOVE), OperatorSettings())
+    assert (plan.finalizer, said(plan)[1]) == (None, "NextcloudNotConfigured")
+
+
 def test_a_refused_job_leaves_the_rows_as_they_are() -> None:
     plan = plan_for(job())
     assert plan.create is not None

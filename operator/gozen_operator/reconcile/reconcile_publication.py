@@ -13,7 +13,7 @@ from gozen.errors import ExitCode
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.publish_request import PublishState
 from gozen_operator.operator_settings import OperatorSettings, PublishSettings
-from gozen_operator.reconcile.conditions import Known, conditions, moment, status_of, stored_conditions
+from gozen_operator.reconcile.conditions import Known, conditions, moment, reason_of, status_of, stored_conditions
 from gozen_operator.reconcile.facts import JobSeen, PublishFacts, PublishResult
 from gozen_operator.reconcile.publish_manifests import publish_job, remover_name, unpublish_job
 from gozen_operator.reconcile.reconcile_plan import FINALIZER, Event, Plan
@@ -23,6 +23,7 @@ PUBLISHED = "Published"
 _NEEDS_A_PERSON = frozenset({ExitCode.BAD_REQUEST, ExitCode.UNREADABLE_INPUT, ExitCode.NOT_ASKED_FOR, ExitCode.BUG})
 _GOING_ON = ("Publishing", "Removing", "JobRefused", "JobNameTaken")
 _AGAIN = "when the cause is removed, increase publish.again"
+_NO_ACCOUNT = "NextcloudNotConfigured"
 _NOT_CONFIGURED = "this Gozen has no account at a Nextcloud; ask the administrator to set nextcloud.url in the chart"
 
 
@@ -46,15 +47,11 @@ def publication_plan(job: LightCurveJob, facts: PublishFacts, settings: Operator
         return Plan(finalizer="remove" if has_finalizer else None)
     if status_of(stored_conditions(job), "Succeeded") != "True":
         return _said(job, state, Known(PUBLISHED, "False", "NotAppended", "no rows were appended"), now)
-    if not settings.publish.is_configured:
-        return _said(job, state, Known(PUBLISHED, "False", "NextcloudNotConfigured", _NOT_CONFIGURED), now)
-    if (request.on_delete == "Remove") != has_finalizer:
+    wants_finalizer = request.on_delete == "Remove"
+    if wants_finalizer != has_finalizer and (has_finalizer or settings.publish.is_configured):
         return Plan(finalizer="remove" if has_finalizer else "add", requeue_after_s=0.0)
     if seen is None and state.job is None:
-        wait_s = _wait_s(job, state, now)
-        if wait_s is None:
-            return Plan()
-        return Plan(requeue_after_s=wait_s) if wait_s else _create(publish_job(job, settings), settings)
+        return _next_attempt(job, state, settings, now)
     if seen is None or seen.finished == "Failed":
         return _failed(job, state, seen, settings.publish, now, always_again=False)
     if seen.finished is None:
@@ -99,9 +96,21 @@ def _removal(
     return Plan(requeue_after_s=wait_s) if wait_s else _create(unpublish_job(job, settings), settings)
 
 
+def _next_attempt(job: LightCurveJob, state: PublishState, settings: OperatorSettings, now: float) -> Plan:
+    wait_s = _wait_s(job, state, now)
+    if wait_s is None:
+        return Plan()
+    if wait_s:
+        return Plan(requeue_after_s=wait_s)
+    if not settings.publish.is_configured:
+        return _said(job, state, Known(PUBLISHED, "False", _NO_ACCOUNT, _NOT_CONFIGURED), now)
+    return _create(publish_job(job, settings), settings)
+
+
 def _wait_s(job: LightCurveJob, state: PublishState, now: float) -> float | None:
     """Return the seconds until the next attempt; None if there is none."""
-    if state.generation != job.metadata.generation:
+    # Earlier operators also gave this reason to what was published, so it says nothing about the last attempt.
+    if state.generation != job.metadata.generation or reason_of(stored_conditions(job), PUBLISHED) == _NO_ACCOUNT:
         return 0.0
     return None if state.retry_time is None else max(0.0, state.retry_time.timestamp() - now)
 
