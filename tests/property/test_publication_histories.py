@@ -41,6 +41,8 @@ class World:
     ----------
     files
         Whether there are files of it in Nextcloud.
+    sent
+        Generation of the spec whose files they are.
     gone
         Whether it is deleted.
     configured
@@ -55,6 +57,7 @@ class World:
     status: dict[str, Any] = field(default_factory=lambda: {"conditions": DONE})
     jobs: dict[str, JobSeen] = field(default_factory=dict)
     files: bool = False
+    sent: int = 0
     gone: bool = False
     configured: bool = True
 
@@ -97,6 +100,8 @@ class World:
                 self.jobs[name] = JobSeen(name, f"j{name}", generation=generation)
                 continue
             self.status = dict(plan.status) if plan.status is not None else self.status
+            if plan.status is not None and self.published["status"] == "True":
+                assert self.published["observedGeneration"] == self.sent, "another spec was published"
             if plan.finalizer == "add":
                 assert self.deleted is None
                 self.finalizers = [FINALIZER]
@@ -118,6 +123,8 @@ class World:
         ends = [PodEnd(0, code, "Error", "")] if code else []
         self.jobs[name] = replace(self.jobs[name], finished="Failed" if ends or code is None else "Complete", ends=ends)
         self.files = "-pub-" in name or (self.files and code != 0)
+        if code == 0:
+            self.sent = self.jobs[name].generation
 
     def step(self, dice: random.Random) -> None:
         """Let something happen."""

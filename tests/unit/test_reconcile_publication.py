@@ -107,9 +107,14 @@ def test_a_change_of_the_spec_publishes_again() -> None:
     assert plan.create["metadata"]["labels"]["gozen.astro/generation"] == "2"
 
 
-def test_a_job_of_the_spec_before_does_not_count_for_the_new_one() -> None:
-    plan = plan_for(job(generation=2), publisher=publisher("Complete"), result=PublishResult("Survey/M31", "", 5))
-    assert plan_for(after(job(generation=2), plan)).create is not None
+@pytest.mark.parametrize("seen", [publisher(), publisher("Complete"), publisher("Failed", 75), publisher("Failed", 64)])
+def test_a_job_of_the_spec_before_does_not_count_for_the_new_one(seen: JobSeen) -> None:
+    plan = plan_for(job(generation=2), publisher=seen, result=PublishResult("Survey/M31", "", 5))
+    assert plan.status is not None
+    assert plan.status["conditions"][-1]["observedGeneration"] == 1  # so `kubectl wait` goes on
+    told = after(job(generation=2), plan)
+    assert not is_over(entry_of(told))
+    assert seen.finished is None or plan_for(told).create is not None
 
 
 def test_nextcloud_that_is_down_is_tried_again_with_longer_pauses() -> None:

@@ -121,7 +121,7 @@ def _create(manifest: dict[str, Any], settings: OperatorSettings) -> Plan:
 
 def _going_on(job: LightCurveJob, state: PublishState, seen: JobSeen, known: Known, now: float) -> Plan:
     launched = {"name": seen.name, "uid": seen.uid}
-    return _said(job, state, known, now, {"job": launched, "retryTime": None})
+    return _said(job, state, known, now, {"job": launched, "retryTime": None}, seen)
 
 
 def _succeeded(
@@ -180,7 +180,7 @@ def _said(
     known: Known,
     now: float,
     changes: Mapping[str, Any] | None = None,
-    ended: JobSeen | None = None,
+    seen: JobSeen | None = None,
 ) -> Plan:
     """Return the plan that writes the condition and the state; it is empty if nothing has changed.
 
@@ -188,12 +188,13 @@ def _said(
     ----------
     changes
         Fields of the state that change; None removes one.
-    ended
-        The Job whose outcome is recorded.
+    seen
+        The Job that they are about; the condition describes the spec that it carries out.
     """
     old = job.status.model_dump(mode="json", exclude_none=True) if job.status else {}
     before = old.get("conditions", [])
-    generation = job.metadata.generation or 0
+    generation = seen.generation if seen is not None else job.metadata.generation or 0
+    ended = seen if seen is not None and seen.finished is not None else None
     # The other conditions stay as they are: they describe the rows, which a change of `publish` does not concern.
     kept = [one for one in before if one["type"] != PUBLISHED]
     fresh: dict[str, Any] = {**old, "conditions": [*kept, *conditions([known], before, generation, now)]}
