@@ -313,6 +313,8 @@ def test_the_pod_has_only_what_it_needs() -> None:
     assert {name for name, one in mounts.items() if not one.get("readOnly")} == {"scratch"}
     secrets = sorted(one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one)
     assert secrets == ["gozen-nextcloud", "gozen-s3-read"]
+    (account,) = [one["secret"] for one in pod["volumes"] if one["name"] == "nextcloud"]
+    assert account["optional"]  # without the Secret the pod says so, instead of waiting for it
     assert {one["name"]: one["value"] for one in container["env"]} | {"GOZEN_WORKERS": "1", "HOME": "/tmp"} == {
         "GOZEN_SHARING__URL": "https://cloud.example.org", "GOZEN_SHARING__USER": "observatory",
         "GOZEN_SHARING__PASSWORD_FILE": "/etc/gozen/nextcloud/password",
