@@ -152,6 +152,7 @@ FIXED: list[tuple[Manifest, Change, str]] = [
     (LIGHTCURVES, (("spec", "targetCatalog"), "other"), "targetCatalog cannot be changed"),
 ]  # fmt: skip
 FIXED_FOLDER = "publish.folder cannot be changed"
+BEGUN = "publish cannot be removed after the first attempt to publish"
 CHANGEABLE: list[tuple[Manifest, Change]] = [
     (OBSERVATION, (("spec", "suspend"), True)),
     (OBSERVATION, (("spec", "priority"), 0.9)),
@@ -237,6 +238,23 @@ def test_a_folder_stays_while_its_readers_change(applied: ApiServer) -> None:
     assert FIXED_FOLDER in done.stderr
 
 
+def test_what_is_published_is_not_forgotten(applied: ApiServer) -> None:
+    """Without `publish` nobody would know the folder, its link would stay, and another folder would be accepted."""
+    published = changed(LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "link": True})])
+    applied.kubectl("apply", "-f", "-", stdin=published, check=True)
+    remove = ("patch", "lightcurvejob", "good", "--type=merge", "--patch", '{"spec": {"publish": null}}')
+    applied.kubectl(*remove, "--dry-run=server", check=True)  # nothing is published yet
+    status = '{"status": {"published": {"attempts": 1}}}'
+    applied.kubectl(
+        "patch", "lightcurvejob", "good", "--subresource=status", "--type=merge", "--patch", status, check=True
+    )
+    done = applied.kubectl(*remove)
+    assert done.returncode != 0
+    assert BEGUN in done.stderr
+    fewer = '{"spec": {"publish": {"link": false}}}'
+    applied.kubectl("patch", "lightcurvejob", "good", "--type=merge", "--patch", fewer, check=True)
+
+
 def test_what_an_earlier_version_stored_gets_a_status_after_one_command(server: ApiServer) -> None:
     """`publish` was a boolean with a default, so each stored LightCurveJob has it; docs/operations/upgrade.md."""
     (kind,) = [one for one in KINDS if one.plural == "lightcurvejobs"]
@@ -262,13 +280,16 @@ def test_what_an_earlier_version_stored_gets_a_status_after_one_command(server: 
     stored = api.get(key)
     assert stored is not None
     assert stored["spec"]["publish"] is False
-    command = ("patch", "lightcurvejob", key.name, "--type=merge", "--patch", '{"spec": {"publish": null}}')
-    server.kubectl(*command, check=True)
+    command = ("patch", "lightcurvejob", key.name, "--type=merge", "--patch")
+    named = (*command, '{"spec": {"publish": {"folder": "M31"}}}')
+    assert server.kubectl(*named).returncode != 0  # the rule about the folder cannot read the old field
+    server.kubectl(*command, '{"spec": {"publish": null}}', check=True)
     stored = api.get(key)
     assert stored is not None
     written = api.write_status(key, stored["metadata"]["resourceVersion"], {"conditions": [condition]})
     assert written is not None
     assert parsed(written).spec.publish is None  # type: ignore[attr-defined]
+    server.kubectl(*named, check=True)
     server.kubectl("delete", "lightcurvejob", key.name, check=True)
 
 
@@ -279,7 +300,7 @@ def test_a_misspelt_field_is_refused(server: ApiServer) -> None:
 
 
 def test_every_rule_has_a_manifest_that_is_refused() -> None:
-    said = [message for *_, message in (*REFUSED, *FIXED)] + [FIXED_FOLDER]
+    said = [message for *_, message in (*REFUSED, *FIXED)] + [FIXED_FOLDER, BEGUN]
 
     def rules(node: Manifest) -> Iterator[str]:
         yield from (rule["message"] for rule in node.get("x-kubernetes-validations", []))
