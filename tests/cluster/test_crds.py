@@ -111,7 +111,7 @@ REFUSED: list[tuple[Manifest, list[Change], str]] = [
         (LIGHTCURVES, [(("spec", "publish"), {"folder": folder})], "folder contains a backslash or a control character")
         for folder in ("a\\b", "a\nb", "a\x7fb")
     ],
-    (LIGHTCURVES, [(("spec", "publish"), {"folder": "é" * 128})], "a part of folder is longer than 255 bytes"),
+    (LIGHTCURVES, [(("spec", "publish"), {"folder": "é" * 128})], "a part of folder is longer than 250 bytes"),
     (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "linkDays": 3})], "add link: true"),
     (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "users": ["sora", "sora"]})], "Duplicate value"),
     (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "onDelete": "Maybe"})], "Unsupported value"),

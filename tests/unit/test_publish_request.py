@@ -14,6 +14,7 @@ from gozen.errors import BadRequest
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.publish_request import PublishRequest
 from gozen.resources.yaml_resources import load_resources
+from gozen.sharing.remote_names import LONGEST, check_path
 
 
 def job(publish: Any) -> LightCurveJob:
@@ -23,7 +24,7 @@ def job(publish: Any) -> LightCurveJob:
     )
 
 
-@pytest.mark.parametrize("folder", ["M31", "Survey/M31", "été/100 % #1", ".hidden", "é" * 127])
+@pytest.mark.parametrize("folder", ["M31", "Survey/M31", "été/100 % #1", ".hidden", "M31/.gozen-published", "é" * 125])
 def test_a_folder_that_nextcloud_can_keep(folder: str) -> None:
     assert PublishRequest(folder=folder).folder == folder
 
@@ -40,13 +41,21 @@ def test_a_folder_that_nextcloud_can_keep(folder: str) -> None:
         ("a /b", "or a space"),
         ("a\\b", "backslash"),
         ("a\nb", "control character"),
-        ("é" * 128, "longer than 255 bytes"),
+        ("é" * 125 + "x", "longer than 250 bytes"),
+        (".gozen-published", "Gozen keeps its notes in .gozen-published"),
+        (".gozen-published/M31", "choose another folder"),
         ("x" * 256, "at most 255 characters"),
     ],
 )
 def test_a_folder_that_it_cannot_keep(folder: str, says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         PublishRequest(folder=folder)
+
+
+def test_a_part_is_as_long_as_the_commands_accept() -> None:
+    assert check_path(PublishRequest(folder="x" * LONGEST).folder)
+    with pytest.raises(ValidationError, match=f"longer than {LONGEST} bytes"):
+        PublishRequest(folder="x" * (LONGEST + 1))
 
 
 @pytest.mark.parametrize("further", [{"link_days": 3}, {"link_password": True}])

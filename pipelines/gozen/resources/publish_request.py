@@ -10,12 +10,16 @@ from pydantic import AfterValidator, Field, model_validator
 from gozen.resources.exposure import LaunchedJob
 from gozen.resources.metadata import Moment, WireModel, rules
 
+NOTES_FOLDER = ".gozen-published"
+"""The hidden folder of the account with the notes about what was published."""
+
 _PARTS = "every part of folder needs a name that does not end with a dot or a space"
 _CHARACTERS = "folder contains a backslash or a control character, which Nextcloud does not accept"
-_LONG = "a part of folder is longer than 255 bytes, which Nextcloud does not accept"
+_LONGEST_PART = 250
+_LONG = f"a part of folder is longer than {_LONGEST_PART} bytes, which Nextcloud does not accept"
+NOTES_KEPT = f"Gozen keeps its notes in {NOTES_FOLDER}, with the names of all receivers; choose another folder"
 _LINK = "linkDays and linkPassword are about a link; add link: true"
 _FIXED = "publish.folder cannot be changed; apply another LightCurveJob"
-_LONGEST_PART = 255
 
 
 def _folder(path: str) -> str:
@@ -27,6 +31,8 @@ def _folder(path: str) -> str:
         raise ValueError(_CHARACTERS)
     if any(len(one.encode()) > _LONGEST_PART for one in parts):
         raise ValueError(_LONG)
+    if parts[0] == NOTES_FOLDER:
+        raise ValueError(NOTES_KEPT)
     return path
 
 

@@ -11,11 +11,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gozen.errors import UnreadableInput
+from gozen.errors import UnreadableInput, UnsuitableName
+from gozen.resources.publish_request import NOTES_FOLDER, NOTES_KEPT
 
 Receiver = tuple[str, str]
 """Kind (``user`` or ``group``) and name."""
-_TOP, _END = ".gozen-published", ".json"
+_END = ".json"
 _VERSION = 1
 _DIGITS = 16
 
@@ -64,8 +65,16 @@ class PublishedRecord:
 
 
 def records_folder(folder: str) -> str:
-    """Return the folder with the notes of all publications in a folder."""
-    return f"{_TOP}/{_digest(folder)}"
+    """Return the folder with the notes of all publications in a folder.
+
+    Raises
+    ------
+    UnsuitableName
+        The folder is that of the notes, or in it.
+    """
+    if folder.split("/")[0] == NOTES_FOLDER:
+        raise UnsuitableName(NOTES_KEPT)
+    return f"{NOTES_FOLDER}/{_digest(folder)}"
 
 
 def record_name(of: str) -> str:
