@@ -115,6 +115,10 @@ REFUSED: list[tuple[Manifest, list[Change], str]] = [
     (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "linkDays": 3})], "add link: true"),
     (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "users": ["sora", "sora"]})], "Duplicate value"),
     (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "onDelete": "Maybe"})], "Unsupported value"),
+    *[
+        (LIGHTCURVES, [(("spec", "publish"), {"folder": folder})], "Gozen keeps its notes in .gozen-published")
+        for folder in (".gozen-published", ".gozen-published/M31")
+    ],
     (LIGHTCURVES, [(("metadata", "name"), "x" * 53)], "longer than 52"),
     (LIGHTCURVES, [(("metadata", "name"), "a.b")], "the name may contain only lower-case letters, digits and dashes"),
 ]
@@ -130,8 +134,11 @@ ACCEPTED: list[tuple[Manifest, list[Change]]] = [
     (LIGHTCURVES, [(("spec", "selection"), {"region": {"ra": 1.0, "dec": 2.0, "radiusDeg": 0.1}})]),
     (LIGHTCURVES, [(("spec", "selection"), {"exposures": ["00000007"]})]),
     (LIGHTCURVES, [(("spec", "publish"), {"folder": "été/100 % #1", "users": ["sora"], "groups": ["sky"]})]),
-    (LIGHTCURVES, [(("spec", "publish"), {"folder": "é" * 127, "link": True, "linkDays": 3, "linkPassword": True})]),
-    (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31/.hidden", "onDelete": "Remove"})]),
+    (LIGHTCURVES, [(("spec", "publish"), {"folder": "é" * 125, "link": True, "linkDays": 3, "linkPassword": True})]),
+    *[
+        (LIGHTCURVES, [(("spec", "publish"), {"folder": folder, "onDelete": "Remove"})])
+        for folder in ("M31/.hidden", "M31/.gozen-published", ".gozen-published2")
+    ],
 ]
 FIXED: list[tuple[Manifest, Change, str]] = [
     (OBSERVATION, (("spec", "operations", 2), {"exposure": "M43"}), "the steps cannot be changed"),
