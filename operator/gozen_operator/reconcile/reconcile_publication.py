@@ -6,6 +6,8 @@ spec changes; all else is, with longer and longer pauses. A deletion waits for t
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -154,11 +156,18 @@ def _failed(
     if code in _NEEDS_A_PERSON and not always_again:
         known = Known(PUBLISHED, "False", reason, f"{message}; {_AGAIN}")
         return _said(job, state, known, now, changes, seen)
-    pause_s = min(settings.retry_s * 2.0 ** min(failures - 1, 20), settings.longest_retry_s)
+    usual_s = min(settings.retry_s * 2.0 ** min(failures - 1, 20), settings.longest_retry_s)
+    pause_s = float(math.ceil(_spread(job) * usual_s))  # as exact as `retryTime`
     at = moment(now + pause_s)
     known = Known(PUBLISHED, "False", reason, f"{message}; next attempt at {at}")
     plan = _said(job, state, known, now, {**changes, "retryTime": at}, seen)
     return Plan(**{**vars(plan), "requeue_after_s": pause_s})
+
+
+def _spread(job: LightCurveJob) -> float:
+    """Return a factor from 0.75 to 1.25: those that failed together must not ask the Nextcloud together again."""
+    digest = hashlib.sha256((job.metadata.uid or "").encode()).digest()
+    return 0.75 + 0.5 * int.from_bytes(digest[:4]) / 2**32
 
 
 def _ended(state: PublishState) -> dict[str, Any]:
