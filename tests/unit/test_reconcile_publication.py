@@ -189,6 +189,12 @@ def test_a_pod_that_was_lost_is_tried_again(seen: JobSeen | None) -> None:
     assert 45 <= plan.requeue_after_s <= 75
 
 
+def test_a_pod_without_enough_memory_names_its_own_limit() -> None:
+    plan = plan_for(job(), publisher=publisher("Failed", 137))
+    assert said(plan)[1] == "WorkerLost"
+    assert "raise nextcloud.resources.limits.memory" in said(plan)[2]
+
+
 def test_what_cannot_be_published_says_why() -> None:
     plan = plan_for(job(), OperatorSettings())
     assert said(plan) == (

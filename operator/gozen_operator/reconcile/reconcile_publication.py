@@ -25,6 +25,7 @@ PUBLISHED = "Published"
 _NEEDS_A_PERSON = frozenset({ExitCode.BAD_REQUEST, ExitCode.UNREADABLE_INPUT, ExitCode.NOT_ASKED_FOR, ExitCode.BUG})
 _GOING_ON = ("Publishing", "Removing", "JobRefused", "JobNameTaken")
 _AGAIN = "when the cause is removed, increase publish.again"
+_MEMORY = "nextcloud.resources.limits.memory"
 _NO_ACCOUNT = "NextcloudNotConfigured"
 _NOT_CONFIGURED = "this Gozen has no account at a Nextcloud; ask the administrator to set nextcloud.url in the chart"
 
@@ -147,7 +148,8 @@ def _failed(
     always_again: bool,
 ) -> Plan:
     """Return the plan after an attempt that failed; the next one has a time unless the failure needs a person."""
-    reason, message = job_failure(seen) if seen is not None else ("JobLost", "its Job was removed before it was done")
+    lost = ("JobLost", "its Job was removed before it was done")
+    reason, message = job_failure(seen, _MEMORY) if seen is not None else lost
     generation = seen.generation if seen is not None else job.metadata.generation or 0
     code = seen.ends[-1].code if seen is not None and seen.ends else None
     is_new = generation != state.generation
