@@ -79,7 +79,12 @@ class PublishSettings(BaseModel):
         gt=0,
         description="Seconds until the second attempt if Nextcloud cannot be reached; then twice as long each",
     )
-    longest_retry_s: float = Field(3600.0, gt=0, description="Longest time between two attempts, seconds")
+    longest_retry_s: float = Field(
+        3600.0,
+        gt=0,
+        description="Longest time between two attempts, seconds. All these times are up to a quarter longer or "
+        "shorter, different for each LightCurveJob",
+    )
     remove_patience_s: float = Field(
         3600.0,
         gt=0,

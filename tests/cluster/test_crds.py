@@ -115,6 +115,10 @@ REFUSED: list[tuple[Manifest, list[Change], str]] = [
     (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "linkDays": 3})], "add link: true"),
     (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "users": ["sora", "sora"]})], "Duplicate value"),
     (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "onDelete": "Maybe"})], "Unsupported value"),
+    *[
+        (LIGHTCURVES, [(("spec", "publish"), {"folder": folder})], "Gozen keeps its notes in .gozen-published")
+        for folder in (".gozen-published", ".gozen-published/M31")
+    ],
     (LIGHTCURVES, [(("metadata", "name"), "x" * 53)], "longer than 52"),
     (LIGHTCURVES, [(("metadata", "name"), "a.b")], "the name may contain only lower-case letters, digits and dashes"),
 ]
@@ -130,8 +134,11 @@ ACCEPTED: list[tuple[Manifest, list[Change]]] = [
     (LIGHTCURVES, [(("spec", "selection"), {"region": {"ra": 1.0, "dec": 2.0, "radiusDeg": 0.1}})]),
     (LIGHTCURVES, [(("spec", "selection"), {"exposures": ["00000007"]})]),
     (LIGHTCURVES, [(("spec", "publish"), {"folder": "été/100 % #1", "users": ["sora"], "groups": ["sky"]})]),
-    (LIGHTCURVES, [(("spec", "publish"), {"folder": "é" * 127, "link": True, "linkDays": 3, "linkPassword": True})]),
-    (LIGHTCURVES, [(("spec", "publish"), {"folder": "M31/.hidden", "onDelete": "Remove"})]),
+    (LIGHTCURVES, [(("spec", "publish"), {"folder": "é" * 125, "link": True, "linkDays": 3, "linkPassword": True})]),
+    *[
+        (LIGHTCURVES, [(("spec", "publish"), {"folder": folder, "onDelete": "Remove"})])
+        for folder in ("M31/.hidden", "M31/.gozen-published", ".gozen-published2")
+    ],
 ]
 FIXED: list[tuple[Manifest, Change, str]] = [
     (OBSERVATION, (("spec", "operations", 2), {"exposure": "M43"}), "the steps cannot be changed"),
@@ -152,6 +159,7 @@ FIXED: list[tuple[Manifest, Change, str]] = [
     (LIGHTCURVES, (("spec", "targetCatalog"), "other"), "targetCatalog cannot be changed"),
 ]  # fmt: skip
 FIXED_FOLDER = "publish.folder cannot be changed"
+BEGUN = "publish cannot be removed after the first attempt to publish"
 CHANGEABLE: list[tuple[Manifest, Change]] = [
     (OBSERVATION, (("spec", "suspend"), True)),
     (OBSERVATION, (("spec", "priority"), 0.9)),
@@ -237,6 +245,23 @@ def test_a_folder_stays_while_its_readers_change(applied: ApiServer) -> None:
     assert FIXED_FOLDER in done.stderr
 
 
+def test_what_is_published_is_not_forgotten(applied: ApiServer) -> None:
+    """Without `publish` nobody would know the folder, its link would stay, and another folder would be accepted."""
+    published = changed(LIGHTCURVES, [(("spec", "publish"), {"folder": "M31", "link": True})])
+    applied.kubectl("apply", "-f", "-", stdin=published, check=True)
+    remove = ("patch", "lightcurvejob", "good", "--type=merge", "--patch", '{"spec": {"publish": null}}')
+    applied.kubectl(*remove, "--dry-run=server", check=True)  # nothing is published yet
+    status = '{"status": {"published": {"attempts": 1}}}'
+    applied.kubectl(
+        "patch", "lightcurvejob", "good", "--subresource=status", "--type=merge", "--patch", status, check=True
+    )
+    done = applied.kubectl(*remove)
+    assert done.returncode != 0
+    assert BEGUN in done.stderr
+    fewer = '{"spec": {"publish": {"link": false}}}'
+    applied.kubectl("patch", "lightcurvejob", "good", "--type=merge", "--patch", fewer, check=True)
+
+
 def test_what_an_earlier_version_stored_gets_a_status_after_one_command(server: ApiServer) -> None:
     """`publish` was a boolean with a default, so each stored LightCurveJob has it; docs/operations/upgrade.md."""
     (kind,) = [one for one in KINDS if one.plural == "lightcurvejobs"]
@@ -262,13 +287,16 @@ def test_what_an_earlier_version_stored_gets_a_status_after_one_command(server: 
     stored = api.get(key)
     assert stored is not None
     assert stored["spec"]["publish"] is False
-    command = ("patch", "lightcurvejob", key.name, "--type=merge", "--patch", '{"spec": {"publish": null}}')
-    server.kubectl(*command, check=True)
+    command = ("patch", "lightcurvejob", key.name, "--type=merge", "--patch")
+    named = (*command, '{"spec": {"publish": {"folder": "M31"}}}')
+    assert server.kubectl(*named).returncode != 0  # the rule about the folder cannot read the old field
+    server.kubectl(*command, '{"spec": {"publish": null}}', check=True)
     stored = api.get(key)
     assert stored is not None
     written = api.write_status(key, stored["metadata"]["resourceVersion"], {"conditions": [condition]})
     assert written is not None
     assert parsed(written).spec.publish is None  # type: ignore[attr-defined]
+    server.kubectl(*named, check=True)
     server.kubectl("delete", "lightcurvejob", key.name, check=True)
 
 
@@ -279,7 +307,7 @@ def test_a_misspelt_field_is_refused(server: ApiServer) -> None:
 
 
 def test_every_rule_has_a_manifest_that_is_refused() -> None:
-    said = [message for *_, message in (*REFUSED, *FIXED)] + [FIXED_FOLDER]
+    said = [message for *_, message in (*REFUSED, *FIXED)] + [FIXED_FOLDER, BEGUN]
 
     def rules(node: Manifest) -> Iterator[str]:
         yield from (rule["message"] for rule in node.get("x-kubernetes-validations", []))

@@ -198,15 +198,20 @@ def test_the_page_says_what_happens(operator: Running, tmp_path: Path) -> None:
 
 
 def test_without_an_account_it_says_so(operator: Running, server: ApiServer, tmp_path: Any) -> None:
-    """Another operator takes over, of a release without a Nextcloud."""
-    appended(operator, "nowhere")
+    """Another operator takes over, of a release without a Nextcloud; what is published already stays so."""
+    appended(operator, "kept")
+    ends(operator, "kept-pub-1", 0, PUBLISHED)
+    operator.until("lcj/kept", "Published", "Published")
     operator.process.terminate()
     operator.process.wait(30)
     other = begin(server, tmp_path)
     try:
+        wait_until(lambda: "gozen_leader 1.0" in get(other, "metrics")[1], "the other operator", 60)
+        appended(other, "nowhere")
         message = other.until("lcj/nowhere", "Published", "NextcloudNotConfigured")
         assert message.endswith("ask the administrator to set nextcloud.url in the chart")
         assert other.condition("lcj/nowhere", "Succeeded")[0] == "True"
+        assert other.condition("lcj/kept", "Published")[1] == "Published"
     finally:
         other.process.terminate()
         other.process.wait(30)

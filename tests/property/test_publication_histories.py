@@ -1,4 +1,4 @@
-"""Random histories of a LightCurveJob that is published: pods end in any way, people change and delete it, time passes.
+"""Random histories of a LightCurveJob that is published: pods end, people change and delete it, the account goes away.
 
 In each history there is one Job at a time, a deletion comes to its end in time, what was published is removed before
 its finalizer goes, and what is left alone with a healthy Nextcloud is published and comes to rest. Not covered: index
@@ -41,8 +41,12 @@ class World:
     ----------
     files
         Whether there are files of it in Nextcloud.
+    sent
+        Generation of the spec whose files they are.
     gone
         Whether it is deleted.
+    configured
+        Whether the operator has an account at the Nextcloud.
     """
 
     publish: dict[str, Any]
@@ -53,7 +57,9 @@ class World:
     status: dict[str, Any] = field(default_factory=lambda: {"conditions": DONE})
     jobs: dict[str, JobSeen] = field(default_factory=dict)
     files: bool = False
+    sent: int = 0
     gone: bool = False
+    configured: bool = True
 
     @property
     def resource(self) -> LightCurveJob:
@@ -63,6 +69,15 @@ class World:
         spec = {"selection": {"night": "20260115"}, "publish": self.publish}
         whole = {"apiVersion": "gozen.astro/v1alpha1", "metadata": meta, "spec": spec, "status": self.status}
         return LightCurveJob.model_validate(whole)
+
+    @property
+    def _settings(self) -> OperatorSettings:
+        return SETTINGS if self.configured else OperatorSettings()
+
+    @property
+    def published(self) -> dict[str, Any]:
+        """The condition Published."""
+        return next(one for one in self.status["conditions"] if one["type"] == "Published")
 
     def running(self) -> list[str]:
         return [name for name, one in self.jobs.items() if one.finished is None]
@@ -76,7 +91,7 @@ class World:
             facts = PublishFacts(
                 self.jobs.get(publisher_name(one)), self.jobs.get(remover_name(one)), PublishResult("M31", "", 5)
             )
-            plan = reconcile_lightcurvejob(one, LightCurveFacts((7,), publish=facts), SETTINGS, self.now)
+            plan = reconcile_lightcurvejob(one, LightCurveFacts((7,), publish=facts), self._settings, self.now)
             if plan.create is not None:
                 assert is_publishing(plan.create)
                 assert self.running() == [], "a second Job"
@@ -85,6 +100,8 @@ class World:
                 self.jobs[name] = JobSeen(name, f"j{name}", generation=generation)
                 continue
             self.status = dict(plan.status) if plan.status is not None else self.status
+            if plan.status is not None and self.published["status"] == "True":
+                assert self.published["observedGeneration"] == self.sent, "another spec was published"
             if plan.finalizer == "add":
                 assert self.deleted is None
                 self.finalizers = [FINALIZER]
@@ -99,18 +116,20 @@ class World:
         if self.deleted is not None:
             self.gone = True
             is_late = self.now >= self.deleted + PATIENCE_S
-            assert is_late or not self.files, "the finalizer went before the files"
+            assert is_late or not self.files or not self.configured, "the finalizer went before the files"
 
     def end(self, name: str, code: int | None) -> None:
         """Let the pod of a Job end; it may have sent files whatever its code."""
         ends = [PodEnd(0, code, "Error", "")] if code else []
         self.jobs[name] = replace(self.jobs[name], finished="Failed" if ends or code is None else "Complete", ends=ends)
         self.files = "-pub-" in name or (self.files and code != 0)
+        if code == 0:
+            self.sent = self.jobs[name].generation
 
     def step(self, dice: random.Random) -> None:
         """Let something happen."""
         running = self.running()
-        match dice.randrange(7):
+        match dice.randrange(8):
             case 0 | 1 if running:
                 self.end(running[0], dice.choice(CODES))
             case 2 if running and self.deleted is None:
@@ -123,6 +142,8 @@ class World:
                 self.deleted = self.now
                 self.generation += 1
                 self.gone = not self.finalizers
+            case 5:
+                self.configured = not self.configured
             case _:
                 self.now += dice.choice([1, 60, 600, 4000])
 
@@ -136,6 +157,7 @@ def test_in_every_history_it_is_published_or_removed_in_the_end(on_delete: str) 
         for _ in range(STEPS):
             world.step(dice)
             world.reconcile()
+        world.configured = True
         for _ in range(20):  # from now on Nextcloud is healthy, and somebody publishes once more
             for name in world.running():
                 world.end(name, 0)
@@ -144,14 +166,14 @@ def test_in_every_history_it_is_published_or_removed_in_the_end(on_delete: str) 
             assert world.gone
             removed += not world.files
             continue
+        assert world.published["reason"] != "NextcloudNotConfigured"
         world.publish = {**world.publish, "again": 99}
         world.generation += 1
         for _ in range(4):
             world.reconcile()
             for name in world.running():
                 world.end(name, 0)
-        said = {one["type"]: one["reason"] for one in world.status["conditions"]}
-        assert said["Published"] == "Published"
+        assert world.published["reason"] == "Published"
         assert is_over(entry_of(world.resource))
         assert (FINALIZER in world.finalizers) == (on_delete == "Remove")
         published += 1

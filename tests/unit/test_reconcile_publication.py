@@ -107,28 +107,50 @@ def test_a_change_of_the_spec_publishes_again() -> None:
     assert plan.create["metadata"]["labels"]["gozen.astro/generation"] == "2"
 
 
-def test_a_job_of_the_spec_before_does_not_count_for_the_new_one() -> None:
-    plan = plan_for(job(generation=2), publisher=publisher("Complete"), result=PublishResult("Survey/M31", "", 5))
-    assert plan_for(after(job(generation=2), plan)).create is not None
+@pytest.mark.parametrize("seen", [publisher(), publisher("Complete"), publisher("Failed", 75), publisher("Failed", 64)])
+def test_a_job_of_the_spec_before_does_not_count_for_the_new_one(seen: JobSeen) -> None:
+    plan = plan_for(job(generation=2), publisher=seen, result=PublishResult("Survey/M31", "", 5))
+    assert plan.status is not None
+    assert plan.status["conditions"][-1]["observedGeneration"] == 1  # so `kubectl wait` goes on
+    told = after(job(generation=2), plan)
+    assert not is_over(entry_of(told))
+    assert seen.finished is None or plan_for(told).create is not None
 
 
 def test_nextcloud_that_is_down_is_tried_again_with_longer_pauses() -> None:
-    one, times = job(), []
+    one, times = job(), list[float]()
     for attempt in range(1, 9):
         down = JobSeen(f"tonight-pub-{attempt}", "j", "Failed", ends=[PodEnd(0, 75, "Error", DOWN)], generation=1)
         plan = plan_for(one, publisher=down)
         status, reason, message = said(plan)
         assert (status, reason) == ("False", "CloudUnavailable")
         assert message.startswith("cannot upload x: the server says 503; next attempt at 2027-01-15T")
+        assert plan.requeue_after_s is not None
         times.append(plan.requeue_after_s)
         one = after(one, plan)
         waiting = plan_for(one)
         assert (waiting.create, waiting.requeue_after_s) == (None, times[-1])
         assert not is_over(entry_of(one))
-        again = plan_for(one, now=NOW + (times[-1] or 0))
+        again = plan_for(one, now=NOW + times[-1])
         assert again.create is not None
         assert again.create["metadata"]["name"] == f"tonight-pub-{attempt + 1}"
-    assert times == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    factor = times[0] / 60
+    assert 0.75 <= factor <= 1.25
+    assert times == pytest.approx([factor * one for one in (60, 120, 240, 480, 960, 1920, 3600, 3600)], rel=0.02)
+
+
+def test_many_that_fail_together_do_not_all_try_again_together() -> None:
+    pauses = set()
+    for number in range(200):
+        data = job().wire()
+        one = LightCurveJob.model_validate({**data, "metadata": {**data["metadata"], "uid": f"u{number}"}})
+        plan = plan_for(one, publisher=publisher("Failed", 75, DOWN))
+        assert plan == plan_for(one, publisher=publisher("Failed", 75, DOWN))
+        pauses.add(plan.requeue_after_s)
+    found = sorted(one for one in pauses if one is not None)
+    assert len(found) > 25
+    assert 45 <= found[0] < 48
+    assert 72 < found[-1] <= 75
 
 
 DOWN = "gozen: CloudUnavailable: cannot upload x: the server says 503"
@@ -163,7 +185,14 @@ def test_a_pod_that_was_lost_is_tried_again(seen: JobSeen | None) -> None:
     running = after(job(), plan_for(job(), publisher=publisher()))
     plan = plan_for(running, publisher=seen)
     assert said(plan)[0] == "False"
-    assert plan.requeue_after_s == 60
+    assert plan.requeue_after_s is not None
+    assert 45 <= plan.requeue_after_s <= 75
+
+
+def test_a_pod_without_enough_memory_names_its_own_limit() -> None:
+    plan = plan_for(job(), publisher=publisher("Failed", 137))
+    assert said(plan)[1] == "WorkerLost"
+    assert "raise nextcloud.resources.limits.memory" in said(plan)[2]
 
 
 def test_what_cannot_be_published_says_why() -> None:
@@ -177,6 +206,33 @@ def test_what_cannot_be_published_says_why() -> None:
     plan = plan_for(job(conditions=failed))
     assert plan.status is not None
     assert plan.status["conditions"][-1]["reason"] == "NotAppended"
+
+
+def test_a_nextcloud_that_is_not_configured_for_a_while_changes_nothing_that_is_published() -> None:
+    published = after(job(), plan_for(job(), publisher=publisher("Complete"), result=PublishResult("M31", "", 5)))
+    assert plan_for(published, OperatorSettings()) == Plan()
+    running = after(job(), plan_for(job(), publisher=publisher()))
+    assert plan_for(running, OperatorSettings(), publisher=publisher()) == Plan()
+    down = after(job(), plan_for(job(), publisher=publisher("Failed", 75, DOWN)))
+    assert plan_for(down, OperatorSettings()).status is None
+    due = plan_for(down, OperatorSettings(), now=NOW + 3600)
+    assert said(due)[1] == "NextcloudNotConfigured"
+    assert plan_for(after(down, due), now=NOW + 3600).create is not None
+
+
+def test_an_earlier_operator_said_that_a_published_one_is_not_configured() -> None:
+    published = after(job(), plan_for(job(), publisher=publisher("Complete"), result=PublishResult("M31", "", 5)))
+    stuck = plan_for(job(), OperatorSettings()).status
+    assert stuck is not None
+    assert published.status is not None
+    state = published.status.model_dump(mode="json", exclude_none=True)["published"]
+    one = job(conditions=stuck["conditions"], published=state)
+    assert plan_for(one).create is not None
+
+
+def test_without_a_nextcloud_no_finalizer_is_added() -> None:
+    plan = plan_for(job(REMOVE), OperatorSettings())
+    assert (plan.finalizer, said(plan)[1]) == (None, "NextcloudNotConfigured")
 
 
 def test_a_refused_job_leaves_the_rows_as_they_are() -> None:
@@ -281,6 +337,8 @@ def test_the_pod_has_only_what_it_needs() -> None:
     assert {name for name, one in mounts.items() if not one.get("readOnly")} == {"scratch"}
     secrets = sorted(one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one)
     assert secrets == ["gozen-nextcloud", "gozen-s3-read"]
+    (account,) = [one["secret"] for one in pod["volumes"] if one["name"] == "nextcloud"]
+    assert account["optional"]  # without the Secret the pod says so, instead of waiting for it
     assert {one["name"]: one["value"] for one in container["env"]} | {"GOZEN_WORKERS": "1", "HOME": "/tmp"} == {
         "GOZEN_SHARING__URL": "https://cloud.example.org", "GOZEN_SHARING__USER": "observatory",
         "GOZEN_SHARING__PASSWORD_FILE": "/etc/gozen/nextcloud/password",

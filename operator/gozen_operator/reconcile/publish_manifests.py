@@ -144,7 +144,8 @@ def _pod(args: Sequence[str], settings: OperatorSettings, *, reads_archive: bool
     ]
     # As a file: environment variables are printed by crashes and people.
     container["volumeMounts"].append({"name": "nextcloud", "mountPath": NEXTCLOUD_MOUNT, "readOnly": True})
-    secret = {"secretName": publish.secret, "defaultMode": _READ_BY_GROUP}
+    # A pod would wait for a missing Secret until its deadline; without the file it ends, and says which one it needs.
+    secret = {"secretName": publish.secret, "defaultMode": _READ_BY_GROUP, "optional": True}
     spec["volumes"].append({"name": "nextcloud", "secret": secret})
     if publish.ca_map:
         container["env"].append({"name": "GOZEN_SHARING__CA_FILE", "value": f"{CA_MOUNT}/ca.pem"})

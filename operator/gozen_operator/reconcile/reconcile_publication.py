@@ -6,6 +6,8 @@ spec changes; all else is, with longer and longer pauses. A deletion waits for t
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +15,7 @@ from gozen.errors import ExitCode
 from gozen.resources.lightcurvejob import LightCurveJob
 from gozen.resources.publish_request import PublishState
 from gozen_operator.operator_settings import OperatorSettings, PublishSettings
-from gozen_operator.reconcile.conditions import Known, conditions, moment, status_of, stored_conditions
+from gozen_operator.reconcile.conditions import Known, conditions, moment, reason_of, status_of, stored_conditions
 from gozen_operator.reconcile.facts import JobSeen, PublishFacts, PublishResult
 from gozen_operator.reconcile.publish_manifests import publish_job, remover_name, unpublish_job
 from gozen_operator.reconcile.reconcile_plan import FINALIZER, Event, Plan
@@ -23,6 +25,8 @@ PUBLISHED = "Published"
 _NEEDS_A_PERSON = frozenset({ExitCode.BAD_REQUEST, ExitCode.UNREADABLE_INPUT, ExitCode.NOT_ASKED_FOR, ExitCode.BUG})
 _GOING_ON = ("Publishing", "Removing", "JobRefused", "JobNameTaken")
 _AGAIN = "when the cause is removed, increase publish.again"
+_MEMORY = "nextcloud.resources.limits.memory"
+_NO_ACCOUNT = "NextcloudNotConfigured"
 _NOT_CONFIGURED = "this Gozen has no account at a Nextcloud; ask the administrator to set nextcloud.url in the chart"
 
 
@@ -46,15 +50,11 @@ def publication_plan(job: LightCurveJob, facts: PublishFacts, settings: Operator
         return Plan(finalizer="remove" if has_finalizer else None)
     if status_of(stored_conditions(job), "Succeeded") != "True":
         return _said(job, state, Known(PUBLISHED, "False", "NotAppended", "no rows were appended"), now)
-    if not settings.publish.is_configured:
-        return _said(job, state, Known(PUBLISHED, "False", "NextcloudNotConfigured", _NOT_CONFIGURED), now)
-    if (request.on_delete == "Remove") != has_finalizer:
+    wants_finalizer = request.on_delete == "Remove"
+    if wants_finalizer != has_finalizer and (has_finalizer or settings.publish.is_configured):
         return Plan(finalizer="remove" if has_finalizer else "add", requeue_after_s=0.0)
     if seen is None and state.job is None:
-        wait_s = _wait_s(job, state, now)
-        if wait_s is None:
-            return Plan()
-        return Plan(requeue_after_s=wait_s) if wait_s else _create(publish_job(job, settings), settings)
+        return _next_attempt(job, state, settings, now)
     if seen is None or seen.finished == "Failed":
         return _failed(job, state, seen, settings.publish, now, always_again=False)
     if seen.finished is None:
@@ -99,9 +99,21 @@ def _removal(
     return Plan(requeue_after_s=wait_s) if wait_s else _create(unpublish_job(job, settings), settings)
 
 
+def _next_attempt(job: LightCurveJob, state: PublishState, settings: OperatorSettings, now: float) -> Plan:
+    wait_s = _wait_s(job, state, now)
+    if wait_s is None:
+        return Plan()
+    if wait_s:
+        return Plan(requeue_after_s=wait_s)
+    if not settings.publish.is_configured:
+        return _said(job, state, Known(PUBLISHED, "False", _NO_ACCOUNT, _NOT_CONFIGURED), now)
+    return _create(publish_job(job, settings), settings)
+
+
 def _wait_s(job: LightCurveJob, state: PublishState, now: float) -> float | None:
     """Return the seconds until the next attempt; None if there is none."""
-    if state.generation != job.metadata.generation:
+    # Earlier operators also gave this reason to what was published, so it says nothing about the last attempt.
+    if state.generation != job.metadata.generation or reason_of(stored_conditions(job), PUBLISHED) == _NO_ACCOUNT:
         return 0.0
     return None if state.retry_time is None else max(0.0, state.retry_time.timestamp() - now)
 
@@ -112,7 +124,7 @@ def _create(manifest: dict[str, Any], settings: OperatorSettings) -> Plan:
 
 def _going_on(job: LightCurveJob, state: PublishState, seen: JobSeen, known: Known, now: float) -> Plan:
     launched = {"name": seen.name, "uid": seen.uid}
-    return _said(job, state, known, now, {"job": launched, "retryTime": None})
+    return _said(job, state, known, now, {"job": launched, "retryTime": None}, seen)
 
 
 def _succeeded(
@@ -136,7 +148,8 @@ def _failed(
     always_again: bool,
 ) -> Plan:
     """Return the plan after an attempt that failed; the next one has a time unless the failure needs a person."""
-    reason, message = job_failure(seen) if seen is not None else ("JobLost", "its Job was removed before it was done")
+    lost = ("JobLost", "its Job was removed before it was done")
+    reason, message = job_failure(seen, _MEMORY) if seen is not None else lost
     generation = seen.generation if seen is not None else job.metadata.generation or 0
     code = seen.ends[-1].code if seen is not None and seen.ends else None
     is_new = generation != state.generation
@@ -145,11 +158,18 @@ def _failed(
     if code in _NEEDS_A_PERSON and not always_again:
         known = Known(PUBLISHED, "False", reason, f"{message}; {_AGAIN}")
         return _said(job, state, known, now, changes, seen)
-    pause_s = min(settings.retry_s * 2.0 ** min(failures - 1, 20), settings.longest_retry_s)
+    usual_s = min(settings.retry_s * 2.0 ** min(failures - 1, 20), settings.longest_retry_s)
+    pause_s = float(math.ceil(_spread(job) * usual_s))  # as exact as `retryTime`
     at = moment(now + pause_s)
     known = Known(PUBLISHED, "False", reason, f"{message}; next attempt at {at}")
     plan = _said(job, state, known, now, {**changes, "retryTime": at}, seen)
     return Plan(**{**vars(plan), "requeue_after_s": pause_s})
+
+
+def _spread(job: LightCurveJob) -> float:
+    """Return a factor from 0.75 to 1.25: those that failed together must not ask the Nextcloud together again."""
+    digest = hashlib.sha256((job.metadata.uid or "").encode()).digest()
+    return 0.75 + 0.5 * int.from_bytes(digest[:4]) / 2**32
 
 
 def _ended(state: PublishState) -> dict[str, Any]:
@@ -171,7 +191,7 @@ def _said(
     known: Known,
     now: float,
     changes: Mapping[str, Any] | None = None,
-    ended: JobSeen | None = None,
+    seen: JobSeen | None = None,
 ) -> Plan:
     """Return the plan that writes the condition and the state; it is empty if nothing has changed.
 
@@ -179,12 +199,13 @@ def _said(
     ----------
     changes
         Fields of the state that change; None removes one.
-    ended
-        The Job whose outcome is recorded.
+    seen
+        The Job that they are about; the condition describes the spec that it carries out.
     """
     old = job.status.model_dump(mode="json", exclude_none=True) if job.status else {}
     before = old.get("conditions", [])
-    generation = job.metadata.generation or 0
+    generation = seen.generation if seen is not None else job.metadata.generation or 0
+    ended = seen if seen is not None and seen.finished is not None else None
     # The other conditions stay as they are: they describe the rows, which a change of `publish` does not concern.
     kept = [one for one in before if one["type"] != PUBLISHED]
     fresh: dict[str, Any] = {**old, "conditions": [*kept, *conditions([known], before, generation, now)]}

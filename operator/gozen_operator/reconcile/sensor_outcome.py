@@ -14,6 +14,7 @@ from gozen_operator.reconcile.facts import ExposureFacts, JobSeen, PodEnd
 
 MOST_OUTCOMES = 512
 _LONGEST_MESSAGE = 512
+_MEMORY = "pods.limits.memory"
 _NAMES = {
     ExitCode.BAD_REQUEST: "BadRequest",
     ExitCode.UNREADABLE_INPUT: "UnreadableInput",
@@ -119,11 +120,17 @@ def outcome_of(sensors_per_pod: int, wanted: Sequence[str], facts: ExposureFacts
     return ExposureOutcome(len(wanted), reduced, ends, again)
 
 
-def job_failure(job: JobSeen | None) -> tuple[str, str]:
-    """Return reason and message of a Job with one pod that failed or was deleted."""
+def job_failure(job: JobSeen | None, memory: str = _MEMORY) -> tuple[str, str]:
+    """Return reason and message of a Job with one pod that failed or was deleted.
+
+    Parameters
+    ----------
+    memory
+        Value of the chart that limits the memory of this pod.
+    """
     if job is None:
         return "JobLost", "its Job was removed before it was done; delete the resource and apply it again"
-    return end_of(job.ends[-1]) if job.ends else _job_end(job)
+    return end_of(job.ends[-1], memory) if job.ends else _job_end(job)
 
 
 def _why(sensor: str, index: int, facts: ExposureFacts) -> tuple[str, str]:
@@ -136,14 +143,14 @@ def _why(sensor: str, index: int, facts: ExposureFacts) -> tuple[str, str]:
     return end_of(last) if last is not None else _job_end(facts.job)
 
 
-def end_of(end: PodEnd) -> tuple[str, str]:
+def end_of(end: PodEnd, memory: str = _MEMORY) -> tuple[str, str]:
     """Return reason and message of a failed pod: from the error line of the pod, else the meaning of its exit code."""
     said = _SAID.findall(end.message)
     if said:
         name, text = said[-1]
         return name, shortened(text, _LONGEST_MESSAGE)
     if end.reason == "OOMKilled" or end.code == 137:
-        return "WorkerLost", "the pod was killed, probably because its memory was used up; raise pods.limits.memory"
+        return "WorkerLost", f"the pod was killed, probably because its memory was used up; raise {memory}"
     known: Mapping[int, str] = {int(code): name for code, name in _NAMES.items()}
     return known.get(end.code or -1, end.reason or "WorkerLost"), shortened(end.message, _LONGEST_MESSAGE)
 

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gozen.resources.exposure import LaunchedJob
 from gozen.resources.metadata import (
+    NAME_RULES,
     Conditions,
     Declination,
     Moment,
@@ -141,6 +142,17 @@ class LightCurveJobStatus(WireModel):
 
 class LightCurveJob(Resource):
     """A request to append reduced exposures to a light-curve table."""
+
+    # The rule is here and not in the spec: earlier versions stored `publish: false` there, which CEL cannot read as an
+    # object, and what was not yet published may go.
+    model_config = rules(
+        *NAME_RULES,
+        (
+            "!has(oldSelf.spec.publish) || has(self.spec.publish) || !has(oldSelf.status) || "
+            "!has(oldSelf.status.published)",
+            "publish cannot be removed after the first attempt to publish; delete the LightCurveJob instead",
+        ),
+    )
 
     kind: Literal["LightCurveJob"] = "LightCurveJob"
     """Kind of the resource: LightCurveJob."""

@@ -170,13 +170,17 @@ def _keyed_by(word: str) -> dict[str, JsonValue]:
 Conditions = Annotated[list[Condition], Field(max_length=16, json_schema_extra=_keyed_by("type"))]
 
 
+NAME_RULES = (
+    (f"self.metadata.name.size() <= {NAME_LENGTH}", f"the name is longer than {NAME_LENGTH} characters"),
+    ("!self.metadata.name.contains('.')", "the name may contain only lower-case letters, digits and dashes"),
+)
+"""Rules of all resources that do not need a shorter name."""
+
+
 class Resource(WireModel):
     """Base class of Observation, Exposure and LightCurveJob."""
 
-    model_config = rules(
-        (f"self.metadata.name.size() <= {NAME_LENGTH}", f"the name is longer than {NAME_LENGTH} characters"),
-        ("!self.metadata.name.contains('.')", "the name may contain only lower-case letters, digits and dashes"),
-    )
+    model_config = rules(*NAME_RULES)
     longest_name: ClassVar[int] = NAME_LENGTH
 
     api_version: Literal["gozen.astro/v1alpha1"] = "gozen.astro/v1alpha1"

@@ -57,6 +57,7 @@ class PublishRequest(WireModel):
         ("self.folder.split('/').all(part, part != '' && !part.endsWith('.') && !part.endsWith(' '))", _PARTS),
         (r"!self.folder.matches('[\\\\\\x00-\\x1f\\x7f-\\x9f]')", _CHARACTERS),
         (f"self.folder.split('/').all(part, size(bytes(part)) <= {_LONGEST_PART})", _LONG),
+        (f"self.folder.split('/')[0] != '{NOTES_FOLDER}'", NOTES_KEPT),
         ("self.link || (!has(self.linkDays) && !self.linkPassword)", _LINK),
         ("self.folder == oldSelf.folder", _FIXED),
     )
