@@ -205,6 +205,25 @@ def test_a_share_of_the_folder_is_seen_at_its_files(lab: Lab, cloud: SharingServ
 
 
 @pytest.mark.usefixtures("account")
+def test_of_a_folder_only_what_the_file_browser_shows_is_sent(
+    lab: Lab, cloud: SharingServer, root: Path, plot: str, tmp_path: Path
+) -> None:
+    folder = root / plot.partition("/")[0]
+    (tmp_path / "id_ed25519").write_text("a key")
+    for name in (".env", ".git/config", "sub/.ipynb_checkpoints/a.ipynb", "sub/a.ipynb"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("content")
+    for name, target in (("out", tmp_path / "id_ed25519"), ("to-hidden", folder / ".env"), ("inside", folder / "sub")):
+        (folder / name).symlink_to(target)
+    (folder / "same").symlink_to(folder / "sub" / "a.ipynb")
+    assert lab.sent(folder.name)["state"] == "done"
+    sent = cloud.state.file("hoshi", f"Gozen/{folder.name}")
+    files = {one.relative_to(sent).as_posix() for one in sent.rglob("*") if one.is_file()}
+    assert files == {"plot.png", "sub/a.ipynb", "same"}
+    assert not (sent / ".git").exists()
+
+
+@pytest.mark.usefixtures("account")
 def test_a_file_that_changed_in_nextcloud_is_replaced_only_if_the_user_says_so(
     lab: Lab, cloud: SharingServer, root: Path, plot: str
 ) -> None:

@@ -29,6 +29,7 @@ from gozen.sharing.transfers.put_tree import PutTree
 from gozen.sharing.transfers.sending import UploadOptions
 from gozen.sharing.transfers.transfer_notes import TransferNotes
 from gozen.sharing.transfers.tree_transfer import TransferOptions
+from gozen.sharing.transfers.visible_files import VisibleFiles
 
 _ATTEMPTS_OF_A_LOG_IN = 3
 
@@ -144,6 +145,7 @@ class Cloud:
         progress: Progress | None = None,
         check: bool = True,
         stop: threading.Event | None = None,
+        visible: VisibleFiles | None = None,
     ) -> Transfers:
         """Send files and folders into a folder in Nextcloud.
 
@@ -161,6 +163,8 @@ class Cloud:
             Whether a file that cannot be sent raises an error. If not, only its outcome contains the error.
         stop
             If another thread sets it, the transfer ends with `gozen.sharing.pauses.Stopped`.
+        visible
+            Which files are sent of those that a folder contains; default: all.
 
         Raises
         ------
@@ -169,7 +173,7 @@ class Cloud:
         """
         options = dataclasses.replace(self._options, overwrite=overwrite)
         many = [paths] if isinstance(paths, str | Path) else paths
-        tree = PutTree(self._remote, self._notes, options, progress or Progress(), stop)
+        tree = PutTree(self._remote, self._notes, options, progress or Progress(), stop, visible=visible)
         done = tree.put([Path(one) for one in many], to)
         return done.check() if check else done
 

@@ -12,6 +12,7 @@ from gozen.sharing.lab.lab_places import LabPlace
 from gozen.sharing.pauses import Stopped
 from gozen.sharing.transfers.outcomes import FileOutcome
 from gozen.sharing.transfers.progress import Progress
+from gozen.sharing.transfers.visible_files import VisibleFiles
 
 
 class LabUpload(Progress):
@@ -23,12 +24,21 @@ class LabUpload(Progress):
         Opens the files of the account.
     places
         The files.
+    visible
+        Which files are sent of those that a folder contains.
     overwrite
         Whether files that have changed in Nextcloud are replaced.
     """
 
-    def __init__(self, opened: Callable[[], Cloud], places: Sequence[LabPlace], *, overwrite: bool = False) -> None:
-        self._opened, self._places, self._overwrite = opened, places, overwrite
+    def __init__(
+        self,
+        opened: Callable[[], Cloud],
+        places: Sequence[LabPlace],
+        visible: VisibleFiles,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        self._opened, self._places, self._visible, self._overwrite = opened, places, visible, overwrite
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._state: dict[str, Any] = {"state": "running"}
         self._found = self._moved = self._files = 0
@@ -69,7 +79,9 @@ class LabUpload(Progress):
             with self._opened() as cloud:
                 for folder, places in _by_folder(self._places).items():
                     files = [one.file for one in places]
-                    cloud.put(files, folder, overwrite=self._overwrite, progress=self, stop=self._stop)
+                    cloud.put(
+                        files, folder, overwrite=self._overwrite, progress=self, stop=self._stop, visible=self._visible
+                    )
             ended = {"state": "done"}
         except Stopped:
             ended = {"state": "stopped"}

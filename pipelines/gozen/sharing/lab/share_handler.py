@@ -54,11 +54,16 @@ class ShareHandler(APIHandler):  # type: ignore[misc]  # jupyter_server is not c
 
     def places(self, paths: tuple[str, ...]) -> list[LabPlace]:
         """Return where files of the file browser are."""
+        return self.file_browser.of(paths)
+
+    @property
+    def file_browser(self) -> LabPlaces:
+        """The places of all files of the file browser."""
         root = getattr(self.contents_manager, "root_dir", None)
         if not root:
             raise BadRequest("the file browser does not show files of this machine, so they cannot be shared here")
         settings, hidden = self.sharing, bool(self.contents_manager.allow_hidden)
-        return LabPlaces(Path(root), home_folder(settings), settings.lab_folder, hidden).of(paths)
+        return LabPlaces(Path(root), home_folder(settings), settings.lab_folder, hidden)
 
     @property
     def running(self) -> dict[str, Any]:

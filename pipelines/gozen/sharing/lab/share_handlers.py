@@ -108,7 +108,9 @@ class UploadsHandler(ShareHandler):
         from gozen.sharing.lab.lab_upload import LabUpload
 
         wish = asked(LabUploadRequest, self.get_json_body())
-        upload = LabUpload(lambda: connect(settings=self.sharing), self.places(wish.paths), overwrite=wish.overwrite)
+        browser, settings = self.file_browser, self.sharing
+        places = browser.of(wish.paths)
+        upload = LabUpload(lambda: connect(settings=settings), places, browser.visible, overwrite=wish.overwrite)
         uploads = self.running["uploads"]
         name = secrets.token_hex(8)
         uploads[name] = upload
