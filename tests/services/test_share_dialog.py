@@ -192,6 +192,19 @@ def test_several_files_by_the_button_and_the_palette(page: Page, cloud: SharingS
     close(page)
 
 
+def test_log_in_again_after_the_app_password_was_revoked_in_nextcloud(page: Page, cloud: SharingServer) -> None:
+    dialog = open_dialog(page, "a.csv")
+    logged_in(page, cloud, dialog)
+    close(page)
+    cloud.person("hoshi").app_passwords.clear()
+    dialog = open_dialog(page, "a.csv")
+    expect(dialog.get_by_role("alert")).to_contain_text("it is wrong or was revoked")
+    expect(dialog.get_by_label("Address")).to_have_value(cloud.url)
+    logged_in(page, cloud, dialog)
+    expect(dialog.get_by_label("Names")).to_be_enabled()
+    close(page)
+
+
 def test_a_japanese_lab_speaks_japanese(address: str, home: Path, browser: Browser) -> None:
     set_up(home, language="ja_JP")
     page = browser.new_page()

@@ -155,6 +155,22 @@ def test_log_in_with_the_browser_and_log_out(lab: Lab, cloud: SharingServer, plo
     assert len(cloud.person("hoshi").app_passwords) == 1
 
 
+def test_log_in_again_after_the_app_password_was_revoked_in_nextcloud(
+    lab: Lab, cloud: SharingServer, plot: str
+) -> None:
+    def logged_in() -> None:
+        page = lab.ask("POST", "login", {"url": cloud.url})["page"]
+        assert cloud.login.agree(page, "hoshi", "of-hoshi", cloud.url)
+        wait_until(lambda: lab.ask("GET", "login")["state"] == "done")
+
+    logged_in()
+    cloud.person("hoshi").app_passwords.clear()
+    assert "LogInRefused" in lab.refused("GET", "shares", path=plot)
+    logged_in()
+    assert lab.seen(plot)[0]["shares"] == []
+    lab.ask("DELETE", "account")
+
+
 def test_a_log_in_that_is_given_up_makes_no_app_password(lab: Lab, cloud: SharingServer) -> None:
     page = lab.ask("POST", "login", {"url": cloud.url})["page"]
     lab.ask("DELETE", "login")

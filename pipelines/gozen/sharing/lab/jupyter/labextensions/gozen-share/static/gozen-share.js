@@ -208,7 +208,7 @@
         lab.apputils.Notification.error(error.message);
       } else if (error.name === "LogInRefused") {
         this.show("error", make("p", {}, error.message));
-        this.showLogIn("");
+        this.showLogIn(this.url);
       } else {
         const again = error.name === "CloudConflict" && this.repeat;
         const replace = again ? [button(say("Replace it in Nextcloud"), () => this.attempt(() => again()))] : [];
@@ -220,8 +220,9 @@
 
     async showAccount() {
       const { account, url } = await ask("GET", "account");
+      this.url = account?.url ?? url;
       if (!account) {
-        this.showLogIn(url);
+        this.showLogIn(this.url);
         return;
       }
       const end = button(say("Log out"), () => this.attempt(() => this.logOut()), "gozen-small");
