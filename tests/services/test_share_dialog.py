@@ -192,6 +192,25 @@ def test_several_files_by_the_button_and_the_palette(page: Page, cloud: SharingS
     close(page)
 
 
+def test_all_files_that_would_be_replaced_are_named(page: Page, cloud: SharingServer, home: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        cloud.put("hoshi", f"Gozen/results/{name}", b"of somebody else")
+    first = page.locator(".jp-DirListing-item", has_text="a.csv")
+    first.click()
+    page.locator(".jp-DirListing-item", has_text="b.csv").click(modifiers=["Shift"])
+    page.locator(".jp-FileBrowser-toolbar [data-command='gozen-share:open']").click()
+    dialog = page.locator(".jp-Dialog-content")
+    logged_in(page, cloud, dialog)
+    dialog.get_by_role("button", name="Make link").click()
+    alert = dialog.get_by_role("alert")
+    expect(alert.locator("li")).to_have_text(["results/a.csv", "results/b.csv"])
+    dialog.get_by_role("button", name="Replace 2 files in Nextcloud").click()
+    expect(dialog.locator(".gozen-new-link")).to_have_count(2)
+    expect(alert).to_be_hidden()
+    assert cloud.state.file("hoshi", "Gozen/results/b.csv").read_bytes() == b"content"
+    close(page)
+
+
 def test_log_in_again_after_the_app_password_was_revoked_in_nextcloud(page: Page, cloud: SharingServer) -> None:
     dialog = open_dialog(page, "a.csv")
     logged_in(page, cloud, dialog)

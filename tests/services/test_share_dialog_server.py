@@ -192,7 +192,7 @@ def test_a_log_in_that_is_given_up_makes_no_app_password(lab: Lab, cloud: Sharin
 def test_send_share_link_and_withdraw(lab: Lab, cloud: SharingServer, plot: str) -> None:
     (seen,) = lab.seen(plot)
     assert (seen["cloud"], seen["known"], seen["shown"], seen["shares"]) == (f"Gozen/{plot}", False, False, [])
-    assert lab.sent(plot) == {"state": "done", "found": 9, "moved": 9, "files": 1}
+    assert lab.sent(plot) == {"state": "done", "found": 9, "moved": 9, "files": 1, "conflicts": []}
     assert cloud.state.file("hoshi", f"Gozen/{plot}").read_bytes() == b"a picture"
     lab.ask("POST", "shares", {"paths": [plot], "users": ["sora"], "groups": ["sky"], "write": True})
     (seen,) = lab.seen(plot)
@@ -252,6 +252,20 @@ def test_a_file_that_changed_in_nextcloud_is_replaced_only_if_the_user_says_so(
 
 
 @pytest.mark.usefixtures("account")
+def test_all_files_that_would_be_replaced_are_named(lab: Lab, cloud: SharingServer, root: Path, plot: str) -> None:
+    folder = plot.partition("/")[0]
+    (root / folder / "sub").mkdir()
+    for name in ("sub/a.csv", "b.csv", "draft."):
+        (root / folder / name).write_text("here")
+    for name in ("sub/a.csv", "b.csv"):
+        cloud.put("hoshi", f"Gozen/{folder}/{name}", b"there")
+    state = lab.sent(folder)
+    assert (state["state"], state["conflicts"]) == ("failed", [f"{folder}/b.csv", f"{folder}/sub/a.csv"])
+    assert lab.sent(f"{folder}/b.csv", f"{folder}/sub/a.csv")["conflicts"] == state["conflicts"]
+    assert lab.sent(folder, overwrite=True)["conflicts"] == []
+
+
+@pytest.mark.usefixtures("account")
 def test_the_users_of_a_lab_get_the_words_of_the_server(lab: Lab, cloud: SharingServer, plot: str) -> None:
     lab.sent(plot)
     said = lab.refused("POST", "shares", {"paths": [plot], "users": ["soar"]})
@@ -294,7 +308,7 @@ def test_a_home_that_nextcloud_shows_is_shared_without_a_transfer(
     (seen,) = lab.seen(plot)
     assert (seen["cloud"], seen["shown"], seen["known"]) == (f"Lab/{plot}", True, False)
     assert "does not know this file of your home yet" in seen["message"]
-    assert lab.sent(plot) == {"state": "done", "found": 0, "moved": 0, "files": 0}
+    assert lab.sent(plot) == {"state": "done", "found": 0, "moved": 0, "files": 0, "conflicts": []}
     storage.scan()
     lab.ask("POST", "shares", {"paths": [plot], "users": ["sora"]})
     (seen,) = lab.seen(plot)

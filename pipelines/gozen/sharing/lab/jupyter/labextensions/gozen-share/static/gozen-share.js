@@ -12,6 +12,7 @@
   const HERE = document.currentScript.src;
   const PAUSE_MS = 400;
   const MOST = 100;
+  const SHOWN = 10;
   const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="16"><path class="jp-icon3"
     fill="#616161" d="M15 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zm-9-2V7H4v3H1v2h3v3h2v-3h3v-2H6zm9 4c-2.7 0-8 1.3-8
     4v2h16v-2c0-2.7-5.3-4-8-4z"/></svg>`;
@@ -59,9 +60,10 @@
   // ---- The lab's server ----
 
   class Refusal extends Error {
-    constructor(name, message) {
+    constructor(name, message, conflicts = []) {
       super(message);
       this.name = name;
+      this.conflicts = conflicts;
     }
   }
 
@@ -181,6 +183,7 @@
     async attempt(act) {
       const focused = document.activeElement;
       this.show("error");
+      this.repeat = null;
       this.enable(false);
       try {
         await act();
@@ -210,10 +213,22 @@
         this.show("error", make("p", {}, error.message));
         this.showLogIn(this.url);
       } else {
-        const again = error.name === "CloudConflict" && this.repeat;
-        const replace = again ? [button(say("Replace it in Nextcloud"), () => this.attempt(() => again()))] : [];
-        this.show("error", make("p", {}, error.message), ...replace);
+        this.show("error", make("p", {}, error.message), ...this.replacement(error.conflicts ?? []));
       }
+    }
+
+    /** The files that have changed in Nextcloud, and the button that replaces all of them. */
+    replacement(conflicts) {
+      const again = this.repeat;
+      if (!again || !conflicts.length) {
+        return [];
+      }
+      const more = conflicts.length - SHOWN;
+      const items = [...conflicts.slice(0, SHOWN), ...(more > 0 ? [say("and {} more", more)] : [])];
+      const text = conflicts.length === 1
+        ? say("Replace it in Nextcloud")
+        : say("Replace {} files in Nextcloud", conflicts.length);
+      return [make("ul", {}, ...items.map((one) => make("li", {}, one))), button(text, () => this.attempt(again))];
     }
 
     // -- Log-in --
@@ -426,7 +441,7 @@
         throw new Refusal("", say("You have cancelled the transfer. Nothing is shared. Share again to continue it."));
       }
       if (state.state === "failed") {
-        throw new Refusal(state.error, state.message);
+        throw new Refusal(state.error, state.message, state.conflicts);
       }
     }
   }
