@@ -41,7 +41,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharingServer]:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("home")
     (found / "work" / "results").mkdir(parents=True)
-    for name in ("lc.png", HOSTILE, "big.bin", "results/a.csv", "results/b.csv"):
+    for name in ("lc.png", HOSTILE, "big.bin", "results/a.csv", "results/b.csv", "results/long.bin"):
         (found / "work" / name).write_bytes(b"content")
     set_up(found, theme="JupyterLab Dark")
     return found
@@ -89,6 +89,19 @@ def logged_in(page: Page, cloud: SharingServer, dialog: Locator) -> None:
         assert target.startswith(f"{cloud.url}/login/v2/flow/")
         opened.value.close()
     dialog.get_by_role("button", name="Log out").wait_for()
+
+
+def held_transfers(cloud: SharingServer) -> threading.Event:
+    """Let transfers of large files wait before their end, until the event is set."""
+    held, real = threading.Event(), cloud._answer_dav
+
+    def slow(environ: Any, start: Any) -> Any:
+        if environ["REQUEST_METHOD"] == "MOVE":
+            held.wait(60)
+        return real(environ, start)
+
+    cloud.routes.insert(0, ("/remote.php/dav/uploads", slow))
+    return held
 
 
 def test_log_in_share_link_and_withdraw(page: Page, cloud: SharingServer) -> None:
@@ -148,14 +161,7 @@ def test_a_transfer_shows_its_progress_and_a_conflict_is_the_users_to_decide(
     cloud.put("hoshi", "Gozen/big.bin", b"of somebody else")
     with (home / "work" / "big.bin").open("wb") as file:
         file.truncate(40_000_000)
-    held, real = threading.Event(), cloud._answer_dav
-
-    def slow(environ: Any, start: Any) -> Any:
-        if environ["REQUEST_METHOD"] == "MOVE":
-            held.wait(60)
-        return real(environ, start)
-
-    cloud.routes.insert(0, ("/remote.php/dav/uploads", slow))
+    held = held_transfers(cloud)
     dialog = open_dialog(page, "big.bin")
     logged_in(page, cloud, dialog)
     dialog.get_by_label("Names").fill("sora")
@@ -209,6 +215,27 @@ def test_all_files_that_would_be_replaced_are_named(page: Page, cloud: SharingSe
     expect(alert).to_be_hidden()
     assert cloud.state.file("hoshi", "Gozen/results/b.csv").read_bytes() == b"content"
     close(page)
+
+
+def test_a_transfer_outlives_its_dialog_and_makes_no_link_that_nobody_sees(
+    page: Page, cloud: SharingServer, home: Path
+) -> None:
+    with (home / "work" / "results" / "long.bin").open("wb") as file:
+        file.truncate(20_000_000)
+    held, broken = held_transfers(cloud), threading.Semaphore(3)
+    dialog = open_dialog(page, "long.bin")
+    logged_in(page, cloud, dialog)
+    polls = "**/gozen/share/uploads/*"
+    page.route(polls, lambda route: route.abort() if broken.acquire(blocking=False) else route.continue_())
+    dialog.get_by_role("button", name="Make link").click()
+    expect(dialog.locator(".gozen-progress")).to_contain_text("20.0 MB of 20.0 MB sent")
+    page.unroute(polls)
+    expect(dialog.get_by_role("button", name="Log out")).to_be_disabled()
+    close(page)
+    held.set()
+    expect(page.locator(".jp-toastContainer, .Toastify")).to_contain_text("so no link was made")
+    assert cloud.state.file("hoshi", "Gozen/results/long.bin").stat().st_size == 20_000_000
+    assert [one for one in cloud.book.items if one.path.endswith("long.bin")] == []
 
 
 def test_log_in_again_after_the_app_password_was_revoked_in_nextcloud(page: Page, cloud: SharingServer) -> None:

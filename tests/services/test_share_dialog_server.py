@@ -291,8 +291,14 @@ def test_a_transfer_is_ended_by_the_user(lab: Lab, cloud: SharingServer, root: P
 
     cloud.routes.insert(0, ("/remote.php/dav/uploads", slow))
     name = lab.ask("POST", "uploads", {"paths": [plot]})["id"]
+    assert lab.ask("POST", "uploads", {"paths": [plot]})["id"] == name  # from a second dialog, or a reloaded page
     wait_until(lambda: lab.ask("GET", f"uploads/{name}")["found"] == 200_000_000)
     lab.ask("DELETE", f"uploads/{name}")
+    after = lab.ask("POST", "uploads", {"paths": [plot], "overwrite": True})["id"]
+    again = lab.ask("POST", "uploads", {"paths": [plot]})["id"]
+    assert len({name, after, again}) == 3
+    for one in (after, again):
+        lab.ask("DELETE", f"uploads/{one}")
     held.set()
     wait_until(lambda: lab.ask("GET", f"uploads/{name}")["state"] == "stopped")
     assert not cloud.state.file("hoshi", f"Gozen/{plot}").exists()

@@ -53,6 +53,11 @@ class LabUpload(Progress):
         """End it soon; chunks that have arrived are kept, and a later transfer continues."""
         self._stop.set()
 
+    def is_sending(self, places: Sequence[LabPlace], *, overwrite: bool) -> bool:
+        """Return whether it is running, and sends exactly these files in this way."""
+        running = self._state["state"] == "running" and not self._stop.is_set()
+        return running and (list(places), overwrite) == (list(self._places), self._overwrite)
+
     def seen(self) -> dict[str, Any]:
         """Return the state: ``running``, ``done``, ``stopped``, or ``failed`` with the name of the error and a message.
 

@@ -100,7 +100,7 @@ class UploadsHandler(ShareHandler):
     @authenticated
     @authorized
     async def post(self) -> None:
-        """Begin one, and return its name."""
+        """Begin one, and return its name; or that of the same one, which is running already."""
         await self.answer(self._begin)
 
     def _begin(self) -> dict[str, Any]:
@@ -110,8 +110,11 @@ class UploadsHandler(ShareHandler):
         wish = asked(LabUploadRequest, self.get_json_body())
         browser, settings = self.file_browser, self.sharing
         places = browser.of(wish.paths)
-        upload = LabUpload(lambda: connect(settings=settings), places, browser.visible, overwrite=wish.overwrite)
         uploads = self.running["uploads"]
+        for name, one in [*uploads.items()]:
+            if one.is_sending(places, overwrite=wish.overwrite):
+                return {"id": name}
+        upload = LabUpload(lambda: connect(settings=settings), places, browser.visible, overwrite=wish.overwrite)
         name = secrets.token_hex(8)
         uploads[name] = upload
         for old in [*uploads][:-_KEPT_UPLOADS]:

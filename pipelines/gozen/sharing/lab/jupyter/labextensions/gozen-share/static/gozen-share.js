@@ -11,8 +11,10 @@
   const COMMAND = "gozen-share:open";
   const HERE = document.currentScript.src;
   const PAUSE_MS = 400;
+  const PATIENCE_MS = 30_000;
   const MOST = 100;
   const SHOWN = 10;
+  const ASKING = "form :is(button, input, select), td button, .gozen-account button";
   const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="16"><path class="jp-icon3"
     fill="#616161" d="M15 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zm-9-2V7H4v3H1v2h3v3h2v-3h3v-2H6zm9 4c-2.7 0-8 1.3-8
     4v2h16v-2c0-2.7-5.3-4-8-4z"/></svg>`;
@@ -80,6 +82,22 @@
   }
 
   const pause = () => new Promise((done) => setTimeout(done, PAUSE_MS));
+
+  /** Ask for the state of a transfer, which goes on if the lab does not answer for a moment. */
+  async function askPatiently(path) {
+    const end = Date.now() + PATIENCE_MS;
+    for (;;) {
+      try {
+        return await ask("GET", path);
+      } catch (error) {
+        // A refusal with a name is an answer of Gozen.
+        if ((error instanceof Refusal && error.name) || Date.now() > end) {
+          throw error;
+        }
+        await pause();
+      }
+    }
+  }
 
   // ---- Elements ----
 
@@ -201,7 +219,7 @@
 
     enable(yes) {
       this.body.node.setAttribute("aria-busy", String(!yes));
-      for (const one of this.body.node.querySelectorAll("form :is(button, input, select), td button")) {
+      for (const one of this.body.node.querySelectorAll(ASKING)) {
         one.disabled = !yes;
       }
     }
@@ -399,21 +417,33 @@
 
     async makeLink(wish, overwrite = false) {
       this.repeat = () => this.makeLink(wish, true);
-      const { links } = await this.sendAndAsk("links", wish, overwrite);
+      await this.sendAndAsk("links", wish, overwrite, ({ links }) => this.showLinks(links));
+    }
+
+    showLinks(links) {
       this.show("link", ...links.map((one) => newLink(one)));
+      if (this.closed) {
+        // Nobody would see the passwords any more.
+        const texts = links.map((one) => [one.url, one.password].filter((part) => part).join(" "));
+        texts.forEach((text) => lab.apputils.Notification.success(text, { autoClose: false }));
+      }
     }
 
     /** Send the files, then ask for something; show who sees them afterwards, which an error may have changed too. */
-    async sendAndAsk(path, wish, overwrite) {
+    async sendAndAsk(path, wish, overwrite, show = () => {}) {
       await this.transfer(overwrite);
+      if (this.closed && path === "links") {
+        throw new Refusal("", say("The dialog was closed, so no link was made. The files are sent: make it again."));
+      }
       try {
-        const answer = await ask("POST", path, { paths: this.paths, ...wish });
+        show(await ask("POST", path, { paths: this.paths, ...wish }));
         if (this.closed) {
           lab.apputils.Notification.success(say("{} is shared", this.paths.join(", ")));
         }
-        return answer;
       } finally {
-        this.showFiles(await this.askFiles());
+        if (!this.closed) {
+          this.showFiles(await this.askFiles());
+        }
       }
     }
 
@@ -429,12 +459,12 @@
       const text = make("span", {}, "");
       const cancel = button(say("Cancel"), () => ask("DELETE", `uploads/${id}`), "gozen-small");
       this.show("progress", bar, text, cancel);
-      let state = await ask("GET", `uploads/${id}`);
+      let state = await askPatiently(`uploads/${id}`);
       while (state.state === "running") {
         bar.value = state.found ? state.moved / state.found : 0;
         text.textContent = say("{} of {} sent", sizeText(state.moved), sizeText(state.found));
         await pause();
-        state = await ask("GET", `uploads/${id}`);
+        state = await askPatiently(`uploads/${id}`);
       }
       this.show("progress");
       if (state.state === "stopped") {
