@@ -238,6 +238,19 @@ def test_a_transfer_outlives_its_dialog_and_makes_no_link_that_nobody_sees(
     assert [one for one in cloud.book.items if one.path.endswith("long.bin")] == []
 
 
+def test_links_that_were_made_are_shown_if_a_later_one_fails(page: Page, cloud: SharingServer) -> None:
+    link = {"path": "a.csv", "url": f"{cloud.url}/s/x", "password": "of-the-link", "qr": "data:image/svg+xml,"}
+    answer = {"links": [link], "message": "the server refuses (1 of 2 links was not made)"}
+    page.route("**/gozen/share/links?*", lambda route: route.fulfill(json=answer))
+    dialog = open_dialog(page, "a.csv")
+    logged_in(page, cloud, dialog)
+    dialog.get_by_role("button", name="Make link").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("1 of 2 links was not made")
+    expect(dialog.locator(".gozen-new-link code")).to_have_text("of-the-link")
+    page.unroute("**/gozen/share/links?*")
+    close(page)
+
+
 def test_log_in_again_after_the_app_password_was_revoked_in_nextcloud(page: Page, cloud: SharingServer) -> None:
     dialog = open_dialog(page, "a.csv")
     logged_in(page, cloud, dialog)

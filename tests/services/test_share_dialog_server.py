@@ -278,6 +278,20 @@ def test_the_users_of_a_lab_get_the_words_of_the_server(lab: Lab, cloud: Sharing
 
 
 @pytest.mark.usefixtures("account")
+def test_links_that_were_made_are_shown_if_a_later_one_fails(
+    lab: Lab, cloud: SharingServer, root: Path, plot: str
+) -> None:
+    (root / plot).with_name("second.png").write_bytes(b"a picture that is not sent")
+    lab.sent(plot)
+    second = plot.replace("plot.png", "second.png")
+    found = lab.ask("POST", "links", {"paths": [second, plot], "password": True})
+    assert [(one["path"], len(one["password"])) for one in found["links"]] == [(f"Gozen/{plot}", 20)]
+    assert found["message"].startswith(f"cannot share Gozen/{second}")
+    assert found["message"].endswith("(1 of 2 links was not made)")
+    assert "CloudPathNotFound" in lab.refused("POST", "links", {"paths": [second]})
+
+
+@pytest.mark.usefixtures("account")
 def test_a_transfer_is_ended_by_the_user(lab: Lab, cloud: SharingServer, root: Path, plot: str) -> None:
     with (root / plot).open("wb") as file:
         file.truncate(200_000_000)

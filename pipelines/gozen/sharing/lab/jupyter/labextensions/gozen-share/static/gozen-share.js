@@ -417,7 +417,12 @@
 
     async makeLink(wish, overwrite = false) {
       this.repeat = () => this.makeLink(wish, true);
-      await this.sendAndAsk("links", wish, overwrite, ({ links }) => this.showLinks(links));
+      await this.sendAndAsk("links", wish, overwrite, ({ links, message }) => {
+        this.showLinks(links);
+        if (message) {
+          throw new Refusal("", message);
+        }
+      });
     }
 
     showLinks(links) {
