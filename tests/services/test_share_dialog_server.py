@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ class _InAThread(ServerApp):
 class Lab:
     """A client of the lab's server."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self.url = f"{url}/gozen/share/"
         self._client = httpx.Client(headers={"Authorization": f"token {TOKEN}"}, timeout=60)
 
@@ -54,6 +55,10 @@ class Lab:
         assert answer.status_code == 400, answer.text
         return f"{answer.json()['error']}: {answer.json()['message']}"
 
+    def in_a_thread(self, act: Callable[[], str]) -> str:
+        """Return what a function returns that another part of the lab's server runs in a thread."""
+        return asyncio.run_coroutine_threadsafe(asyncio.to_thread(act), self._loop).result(5)
+
     def seen(self, *paths: str) -> Files:
         """Return who sees files."""
         files: Files = self.ask("GET", "shares", path=list(paths))["files"]
@@ -67,8 +72,8 @@ class Lab:
 
 
 @contextmanager
-def running(root: Path) -> Iterator[str]:
-    """Run the lab's server with a folder, and yield its address."""
+def running(root: Path) -> Iterator[Lab]:
+    """Run the lab's server with a folder, and yield a client."""
     port, ready, over = free_port(), threading.Event(), []
 
     async def serve() -> None:
@@ -88,8 +93,8 @@ def running(root: Path) -> Iterator[str]:
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     assert ready.wait(60)
-    yield f"http://127.0.0.1:{port}"
     loop, end = over[0]
+    yield Lab(f"http://127.0.0.1:{port}", loop)
     loop.call_soon_threadsafe(end.set)
     thread.join()
 
@@ -104,8 +109,8 @@ def lab(root: Path) -> Iterator[Lab]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
             patch.setenv(name, str(root / ".jupyter"))
-        with running(root) as url:
-            yield Lab(url)
+        with running(root) as found:
+            yield found
 
 
 @pytest.fixture
@@ -289,6 +294,36 @@ def test_links_that_were_made_are_shown_if_a_later_one_fails(
     assert found["message"].startswith(f"cannot share Gozen/{second}")
     assert found["message"].endswith("(1 of 2 links was not made)")
     assert "CloudPathNotFound" in lab.refused("POST", "links", {"paths": [second]})
+
+
+@pytest.mark.usefixtures("account")
+def test_a_nextcloud_that_is_silent_holds_up_no_other_request_of_the_lab(
+    lab: Lab, cloud: SharingServer, plot: str
+) -> None:
+    name = lab.ask("POST", "uploads", {"paths": [plot]})["id"]
+    held, arrived = threading.Event(), threading.Semaphore(0)
+    real = next(app for prefix, app in cloud.routes if prefix == "/ocs/")
+
+    def silent(environ: Any, start: Any) -> Any:
+        arrived.release()
+        held.wait(10)
+        return real(environ, start)
+
+    cloud.routes.insert(0, ("/ocs/", silent))
+    asking = [threading.Thread(target=lab.seen, args=(plot,)) for _ in range(10)]
+    for one in asking:
+        one.start()
+    try:
+        for _ in range(4):
+            assert arrived.acquire(timeout=10)
+        assert lab.in_a_thread(lambda: "done") == "done"
+        assert lab.ask("GET", f"uploads/{name}")["files"] <= 1
+        assert "state" in lab.ask("GET", "login")
+        assert not held.is_set()
+    finally:
+        held.set()
+        for one in asking:
+            one.join()
 
 
 @pytest.mark.usefixtures("account")

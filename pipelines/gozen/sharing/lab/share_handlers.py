@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.utils import url_path_join
@@ -20,6 +20,10 @@ from gozen.sharing.lab.lab_requests import (
     asked,
 )
 from gozen.sharing.lab.share_handler import ShareHandler
+
+if TYPE_CHECKING:
+    from gozen.sharing.account import Account
+    from gozen.sharing.cloud_connection import Connection
 
 _KEPT_UPLOADS = 20
 
@@ -50,11 +54,15 @@ class AccountHandler(ShareHandler):
         return {"account": {"url": account.url, "user": account.id}, "url": settings.url or ""}
 
     def _log_out(self) -> dict[str, Any]:
-        from gozen.sharing.cloud import connection_for
+        from gozen.sharing.cloud import ATTEMPTS_BY_HAND, connection_for
         from gozen.sharing.login.log_in import log_out
 
         settings = self.sharing
-        log_out(connecting=lambda account, *, log_in=True: connection_for(account, settings, log_in=log_in))
+
+        def connecting(account: Account, *, log_in: bool = True) -> Connection:
+            return connection_for(account, settings, ATTEMPTS_BY_HAND, log_in=log_in)
+
+        log_out(connecting=connecting)
         return {}
 
 
@@ -72,13 +80,13 @@ class LogInHandler(ShareHandler):
     async def get(self) -> None:
         """Say whether the user has agreed."""
         current = self.running.get("log-in")
-        await self.answer(lambda: current.seen() if current else {"state": "stopped"})
+        self.answer_now(lambda: current.seen() if current else {"state": "stopped"})
 
     @authenticated
     @authorized
     async def delete(self) -> None:
         """Do not wait any longer."""
-        await self.answer(self._end)
+        self.answer_now(self._end)
 
     def _begin(self) -> dict[str, Any]:
         from gozen.sharing.lab.lab_log_in import LabLogIn
@@ -130,13 +138,13 @@ class UploadHandler(ShareHandler):
     @authorized
     async def get(self, name: str) -> None:
         """Say how far it is."""
-        await self.answer(lambda: self._found(name).seen())
+        self.answer_now(lambda: self._found(name).seen())
 
     @authenticated
     @authorized
     async def delete(self, name: str) -> None:
         """End it."""
-        await self.answer(lambda: self._found(name).stop() or {})
+        self.answer_now(lambda: self._found(name).stop() or {})
 
     def _found(self, name: str) -> Any:
         try:

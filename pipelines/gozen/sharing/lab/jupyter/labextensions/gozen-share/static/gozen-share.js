@@ -12,6 +12,7 @@
   const HERE = document.currentScript.src;
   const PAUSE_MS = 400;
   const PATIENCE_MS = 30_000;
+  const SLOW_MS = 2_000;
   const MOST = 100;
   const SHOWN = 10;
   const ASKING = "form :is(button, input, select), td button, .gozen-account button";
@@ -203,11 +204,14 @@
       this.show("error");
       this.repeat = null;
       this.enable(false);
+      const waiting = make("p", { className: "gozen-quiet" }, say("Waiting for Nextcloud…"));
+      const slow = setTimeout(() => this.parts.progress.hidden && this.show("progress", waiting), SLOW_MS);
       try {
         await act();
       } catch (error) {
         this.fail(error);
       } finally {
+        clearTimeout(slow);
         this.enable(true);
         this.show("progress");
         // A field that was disabled, or is gone, has lost the focus, and with it the dialog its keys.
