@@ -154,14 +154,7 @@ class UploadHandler(ShareHandler):
 
 
 class SharesHandler(ShareHandler):
-    """Who sees files."""
-
-    @authenticated
-    @authorized
-    async def get(self) -> None:
-        """List who sees the files of the arguments ``path``."""
-        wish = {"paths": self.get_arguments("path", strip=False)}
-        await self.answer(lambda: self.shares().seen(self.places(asked(LabSelection, wish).paths)))
+    """Shares with users and groups, and their end."""
 
     @authenticated
     @authorized
@@ -180,6 +173,22 @@ class SharesHandler(ShareHandler):
     async def delete(self) -> None:
         """Withdraw a share."""
         await self.answer(lambda: self.shares().withdraw(asked(Withdrawal, self.get_json_body()).id))
+
+
+class SeenHandler(ShareHandler):
+    """Who sees files."""
+
+    @authenticated
+    @authorized
+    async def post(self) -> None:
+        """List who sees files; their paths would be too long for an address."""
+
+        def seen() -> dict[str, Any]:
+            wish = asked(LabSelection, self.get_json_body())
+            found: dict[str, Any] = self.shares().seen(self.places(wish.paths))
+            return found
+
+        await self.answer(seen)
 
 
 class LinksHandler(ShareHandler):
@@ -208,6 +217,7 @@ def add_handlers(app: Application) -> None:
         "uploads": UploadsHandler,
         r"uploads/([0-9a-f]{16})": UploadHandler,
         "shares": SharesHandler,
+        "shares/seen": SeenHandler,
         "links": LinksHandler,
     }
     app.add_handlers(".*$", [(url_path_join(base, "gozen/share", path), one) for path, one in handlers.items()])

@@ -320,8 +320,7 @@
     // -- Files and who sees them --
 
     async askFiles() {
-      const query = new URLSearchParams(this.paths.map((path) => ["path", path]));
-      return (await ask("GET", `shares?${query}`)).files;
+      return (await ask("POST", "shares/seen", { paths: this.paths })).files;
     }
 
     showFiles(files) {
