@@ -335,6 +335,7 @@ def test_a_nextcloud_that_is_silent_holds_up_no_other_request_of_the_lab(
         held.set()
         for one in asking:
             one.join()
+    wait_until(lambda: lab.ask("GET", f"uploads/{name}")["state"] == "done")
 
 
 @pytest.mark.usefixtures("account")
@@ -360,7 +361,8 @@ def test_a_transfer_is_ended_by_the_user(lab: Lab, cloud: SharingServer, root: P
     for one in (after, again):
         lab.ask("DELETE", f"uploads/{one}")
     held.set()
-    wait_until(lambda: lab.ask("GET", f"uploads/{name}")["state"] == "stopped")
+    names = (name, after, again)
+    wait_until(lambda: {lab.ask("GET", f"uploads/{one}")["state"] for one in names} == {"stopped"})
     assert not cloud.state.file("hoshi", f"Gozen/{plot}").exists()
     assert "does not know the transfer" in lab.refused("GET", f"uploads/{'0' * 16}")
 
