@@ -165,6 +165,7 @@
       this.parts.seen.setAttribute("aria-live", "polite");
       this.parts.seen.tabIndex = -1;
       this.body = new lab.widgets.Widget({ node: make("div", { className: "gozen-Share" }) });
+      this.body.node.tabIndex = -1;
       const { account, places, seen, link, progress, error, forms } = this.parts;
       this.body.node.append(account, places, seen, link, progress, error, forms);
     }
@@ -205,6 +206,9 @@
       this.repeat = null;
       this.enable(false);
       const waiting = make("p", { className: "gozen-quiet" }, say("Waiting for Nextcloud…"));
+      if (focused?.disabled || !this.hasFocus()) {
+        this.body.node.focus(); // without the focus the dialog does not get its keys, such as Escape
+      }
       const slow = setTimeout(() => this.parts.progress.hidden && this.show("progress", waiting), SLOW_MS);
       try {
         await act();
@@ -214,11 +218,14 @@
         clearTimeout(slow);
         this.enable(true);
         this.show("progress");
-        // A field that was disabled, or is gone, has lost the focus, and with it the dialog its keys.
-        if (!this.body.node.closest(".jp-Dialog")?.contains(document.activeElement)) {
+        if (document.activeElement === this.body.node || !this.hasFocus()) {
           (this.body.node.contains(focused) ? focused : this.parts.seen).focus();
         }
       }
+    }
+
+    hasFocus() {
+      return Boolean(this.body.node.closest(".jp-Dialog")?.contains(document.activeElement));
     }
 
     enable(yes) {
