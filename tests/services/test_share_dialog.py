@@ -1,12 +1,14 @@
 """The dialog "Share through Nextcloud" in a real JupyterLab, with a browser and the Nextcloud of the tests.
 
 Covered: the button, the menu entry and the palette; log-in, share, link, end, in English and dark, with the keyboard;
-names that look like HTML; the progress of a transfer, a conflict, Japanese. Not here: what the lab's server refuses
+names that look like HTML; the progress of a transfer, conflicts, Japanese; an app password that was revoked, a dialog
+that is closed too early, a link that fails. Not here: what the lab's server refuses
 (services/test_share_dialog_server.py).
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +43,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharingServer]:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("home")
     (found / "work" / "results").mkdir(parents=True)
-    for name in ("lc.png", HOSTILE, "big.bin", "results/a.csv", "results/b.csv"):
+    for name in ("lc.png", HOSTILE, "big.bin", "results/a.csv", "results/b.csv", "results/long.bin"):
         (found / "work" / name).write_bytes(b"content")
     set_up(found, theme="JupyterLab Dark")
     return found
@@ -89,6 +91,19 @@ def logged_in(page: Page, cloud: SharingServer, dialog: Locator) -> None:
         assert target.startswith(f"{cloud.url}/login/v2/flow/")
         opened.value.close()
     dialog.get_by_role("button", name="Log out").wait_for()
+
+
+def held_transfers(cloud: SharingServer) -> threading.Event:
+    """Let transfers of large files wait before their end, until the event is set."""
+    held, real = threading.Event(), cloud._answer_dav
+
+    def slow(environ: Any, start: Any) -> Any:
+        if environ["REQUEST_METHOD"] == "MOVE":
+            held.wait(60)
+        return real(environ, start)
+
+    cloud.routes.insert(0, ("/remote.php/dav/uploads", slow))
+    return held
 
 
 def test_log_in_share_link_and_withdraw(page: Page, cloud: SharingServer) -> None:
@@ -148,14 +163,7 @@ def test_a_transfer_shows_its_progress_and_a_conflict_is_the_users_to_decide(
     cloud.put("hoshi", "Gozen/big.bin", b"of somebody else")
     with (home / "work" / "big.bin").open("wb") as file:
         file.truncate(40_000_000)
-    held, real = threading.Event(), cloud._answer_dav
-
-    def slow(environ: Any, start: Any) -> Any:
-        if environ["REQUEST_METHOD"] == "MOVE":
-            held.wait(60)
-        return real(environ, start)
-
-    cloud.routes.insert(0, ("/remote.php/dav/uploads", slow))
+    held = held_transfers(cloud)
     dialog = open_dialog(page, "big.bin")
     logged_in(page, cloud, dialog)
     dialog.get_by_label("Names").fill("sora")
@@ -189,6 +197,73 @@ def test_several_files_by_the_button_and_the_palette(page: Page, cloud: SharingS
     page.locator(".lm-CommandPalette-input").fill("Share through Nextcloud")
     page.keyboard.press("Enter")
     expect(page.locator(".jp-Dialog-header")).to_contain_text("Share a.csv")
+    close(page)
+
+
+def test_all_files_that_would_be_replaced_are_named(page: Page, cloud: SharingServer, home: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        cloud.put("hoshi", f"Gozen/results/{name}", b"of somebody else")
+    first = page.locator(".jp-DirListing-item", has_text="a.csv")
+    first.click()
+    page.locator(".jp-DirListing-item", has_text="b.csv").click(modifiers=["Shift"])
+    page.locator(".jp-FileBrowser-toolbar [data-command='gozen-share:open']").click()
+    dialog = page.locator(".jp-Dialog-content")
+    logged_in(page, cloud, dialog)
+    dialog.get_by_role("button", name="Make link").click()
+    alert = dialog.get_by_role("alert")
+    expect(alert.locator("li")).to_have_text(["results/a.csv", "results/b.csv"])
+    dialog.get_by_role("button", name="Replace 2 files in Nextcloud").click()
+    expect(dialog.locator(".gozen-new-link")).to_have_count(2)
+    expect(alert).to_be_hidden()
+    assert cloud.state.file("hoshi", "Gozen/results/b.csv").read_bytes() == b"content"
+    close(page)
+
+
+def test_a_transfer_outlives_its_dialog_and_makes_no_link_that_nobody_sees(
+    page: Page, cloud: SharingServer, home: Path
+) -> None:
+    with (home / "work" / "results" / "long.bin").open("wb") as file:
+        file.truncate(20_000_000)
+    held, broken = held_transfers(cloud), threading.Semaphore(3)
+    dialog = open_dialog(page, "long.bin")
+    logged_in(page, cloud, dialog)
+    polls = re.compile("/gozen/share/uploads/")
+    page.route(polls, lambda route: route.abort() if broken.acquire(blocking=False) else route.continue_())
+    dialog.get_by_role("button", name="Make link").click()
+    expect(dialog.locator(".gozen-progress")).to_contain_text("20.0 MB of 20.0 MB sent")
+    page.unroute(polls)
+    expect(dialog.get_by_role("button", name="Log out")).to_be_disabled()
+    close(page)
+    held.set()
+    expect(page.get_by_text("so no link was made").first).to_be_visible()
+    assert cloud.state.file("hoshi", "Gozen/results/long.bin").stat().st_size == 20_000_000
+    assert [one for one in cloud.book.items if one.path.endswith("long.bin")] == []
+
+
+def test_links_that_were_made_are_shown_if_a_later_one_fails(page: Page, cloud: SharingServer) -> None:
+    link = {"path": "a.csv", "url": f"{cloud.url}/s/x", "password": "of-the-link", "qr": "data:image/svg+xml,"}
+    answer = {"links": [link], "message": "the server refuses (1 of 2 links was not made)"}
+    links = re.compile("/gozen/share/links")
+    page.route(links, lambda route: route.fulfill(json=answer))
+    dialog = open_dialog(page, "a.csv")
+    logged_in(page, cloud, dialog)
+    dialog.get_by_role("button", name="Make link").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("1 of 2 links was not made")
+    expect(dialog.locator(".gozen-new-link code")).to_have_text("of-the-link")
+    page.unroute(links)
+    close(page)
+
+
+def test_log_in_again_after_the_app_password_was_revoked_in_nextcloud(page: Page, cloud: SharingServer) -> None:
+    dialog = open_dialog(page, "a.csv")
+    logged_in(page, cloud, dialog)
+    close(page)
+    cloud.person("hoshi").app_passwords.clear()
+    dialog = open_dialog(page, "a.csv")
+    expect(dialog.get_by_role("alert")).to_contain_text("it is wrong or was revoked")
+    expect(dialog.get_by_label("Address")).to_have_value(cloud.url)
+    logged_in(page, cloud, dialog)
+    expect(dialog.get_by_label("Names")).to_be_enabled()
     close(page)
 
 

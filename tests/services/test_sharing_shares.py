@@ -486,6 +486,27 @@ def test_a_second_log_in_does_not_forget_the_first_app_password(server: SharingS
     assert len(server.login.flows) == 0
 
 
+def test_a_log_in_replaces_an_app_password_that_was_revoked_in_nextcloud(
+    server: SharingServer, kept: FileAccount
+) -> None:
+    revoked = log_in(server.url, agree, kept=kept)
+    del server.person("hoshi").app_passwords[revoked.password]
+    with pytest.raises(LogInRefused, match="nobody agreed"):
+        log_in(server.url, lambda _: None, kept=kept, patience_s=0.06)
+    assert kept.read() == revoked  # so the next attempt still knows the server
+    account = log_in(server.url, agree, kept=kept)
+    assert account.password in server.person("hoshi").app_passwords
+    assert kept.read() == account
+
+
+def test_an_app_password_that_cannot_be_checked_is_not_replaced(server: SharingServer, kept: FileAccount) -> None:
+    account = log_in(server.url, agree, kept=kept)
+    server.routes.insert(0, ("/ocs/v2.php/cloud/user", app_that(403, {})))
+    with pytest.raises(BadRequest, match="gozen share logout"):
+        log_in(server.url, agree, kept=kept)
+    assert kept.read() == account
+
+
 def test_a_log_in_that_cannot_be_kept_revokes_its_app_password(server: SharingServer, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     before = dict(server.person("hoshi").app_passwords)

@@ -17,6 +17,7 @@ from gozen.errors import BadRequest, UnsuitableName
 from gozen.sharing.home_folder import HomeFolder
 from gozen.sharing.lab import JUPYTER
 from gozen.sharing.lab.lab_places import LabPlaces, file_below
+from gozen.sharing.transfers.visible_files import VisibleFiles
 from gozen_hub.start_lab import jupyter_paths
 
 ROOT = Path(__file__).parents[2]
@@ -52,18 +53,22 @@ def test_a_file_of_a_home_that_nextcloud_shows_is_not_sent(home: Path) -> None:
 
 def test_hidden_files_are_shared_if_the_file_browser_shows_them(home: Path) -> None:
     with pytest.raises(BadRequest, match="is hidden"):
-        file_below(home, ".profile")
-    assert file_below(home, ".profile", hidden=True) == home / ".profile"
+        file_below(VisibleFiles(home), ".profile")
+    assert file_below(VisibleFiles(home, hidden=True), ".profile") == home / ".profile"
+    (home / "profile").symlink_to(home / ".profile")
+    with pytest.raises(BadRequest, match="is a link to a hidden file"):
+        file_below(VisibleFiles(home), "profile")
+    assert file_below(VisibleFiles(home, hidden=True), "profile") == home / "profile"
 
 
 def test_links_are_followed_within_the_folder_only(home: Path, tmp_path: Path) -> None:
     (tmp_path / "homes").mkdir()
     (home / "inside").symlink_to(home / "results")
     (home / "outside").symlink_to(tmp_path / "homes")
-    assert file_below(home, "inside/lc.csv") == home / "inside" / "lc.csv"
+    assert file_below(VisibleFiles(home), "inside/lc.csv") == home / "inside" / "lc.csv"
     for path in ("outside", "a\\b", "a\0b", ".."):
         with pytest.raises(BadRequest):
-            file_below(home, path, hidden=True)
+            file_below(VisibleFiles(home, hidden=True), path)
 
 
 def test_names_that_nextcloud_does_not_keep_are_refused(home: Path) -> None:

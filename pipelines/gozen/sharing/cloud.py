@@ -29,11 +29,18 @@ from gozen.sharing.transfers.put_tree import PutTree
 from gozen.sharing.transfers.sending import UploadOptions
 from gozen.sharing.transfers.transfer_notes import TransferNotes
 from gozen.sharing.transfers.tree_transfer import TransferOptions
+from gozen.sharing.transfers.visible_files import VisibleFiles
 
-_ATTEMPTS_OF_A_LOG_IN = 3
+ATTEMPTS_BY_HAND = 3
+"""Attempts at one request while a user waits for its answer, and can try again."""
 
 
-def connect(account: Account | None = None, settings: SharingSettings | None = None) -> Cloud:
+def connect(
+    account: Account | None = None,
+    settings: SharingSettings | None = None,
+    *,
+    attempts: int = ConnectionLimits.attempts,
+) -> Cloud:
     """Return the files of an account; no request is sent yet.
 
     Parameters
@@ -42,6 +49,8 @@ def connect(account: Account | None = None, settings: SharingSettings | None = N
         Default: that of the settings.
     settings
         Default: those of the settings file and the environment.
+    attempts
+        Attempts at one request.
 
     Raises
     ------
@@ -52,17 +61,19 @@ def connect(account: Account | None = None, settings: SharingSettings | None = N
     account = account or current_account(chosen)
     options = TransferOptions(upload=UploadOptions(chunk_bytes=int(chosen.chunk_mb * 10**6)))
     notes = TransferNotes(chosen.state.expanduser(), account)
-    return Cloud(connection_for(account, chosen), notes, options, home_folder(chosen))
+    return Cloud(connection_for(account, chosen, attempts), notes, options, home_folder(chosen))
 
 
-def connection_for(account: Account, settings: SharingSettings, *, log_in: bool = True) -> Connection:
+def connection_for(
+    account: Account, settings: SharingSettings, attempts: int = ConnectionLimits.attempts, *, log_in: bool = True
+) -> Connection:
     """Return a connection with the settings; without log-in its requests are anonymous."""
     limits = ConnectionLimits(
         settings.connections,
         settings.connect_timeout_s,
         settings.read_timeout_s,
         # Who logs in is at the keyboard, and may have written a wrong address.
-        attempts=ConnectionLimits.attempts if log_in else _ATTEMPTS_OF_A_LOG_IN,
+        attempts=attempts if log_in else ATTEMPTS_BY_HAND,
         patience_s=settings.patience_s,
     )
     ca_file = str(settings.ca_file.expanduser()) if settings.ca_file else None
@@ -144,6 +155,7 @@ class Cloud:
         progress: Progress | None = None,
         check: bool = True,
         stop: threading.Event | None = None,
+        visible: VisibleFiles | None = None,
     ) -> Transfers:
         """Send files and folders into a folder in Nextcloud.
 
@@ -161,6 +173,8 @@ class Cloud:
             Whether a file that cannot be sent raises an error. If not, only its outcome contains the error.
         stop
             If another thread sets it, the transfer ends with `gozen.sharing.pauses.Stopped`.
+        visible
+            Which files are sent of those that a folder contains; default: all.
 
         Raises
         ------
@@ -169,7 +183,7 @@ class Cloud:
         """
         options = dataclasses.replace(self._options, overwrite=overwrite)
         many = [paths] if isinstance(paths, str | Path) else paths
-        tree = PutTree(self._remote, self._notes, options, progress or Progress(), stop)
+        tree = PutTree(self._remote, self._notes, options, progress or Progress(), stop, visible=visible)
         done = tree.put([Path(one) for one in many], to)
         return done.check() if check else done
 

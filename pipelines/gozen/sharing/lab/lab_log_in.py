@@ -8,7 +8,7 @@ from typing import Any
 from gozen.errors import GozenError
 from gozen.settings import SharingSettings
 from gozen.sharing.account import Account
-from gozen.sharing.cloud import connection_for
+from gozen.sharing.cloud import ATTEMPTS_BY_HAND, connection_for
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.login.log_in import Connecting, log_in
 from gozen.sharing.pauses import Stopped
@@ -64,7 +64,7 @@ class LabLogIn:
 
     def _connecting(self) -> Connecting:
         def connect(account: Account, *, log_in: bool = True) -> Connection:
-            connection = connection_for(account, self._settings, log_in=log_in)
+            connection = connection_for(account, self._settings, ATTEMPTS_BY_HAND, log_in=log_in)
             # The app password that was just made must be kept or revoked, so this part is not stopped.
             return connection if log_in else connection.stoppable(self._stop)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from gozen.errors import BadRequest
 from gozen.sharing.home_folder import HomeFolder
 from gozen.sharing.remote_names import check_path, joined
+from gozen.sharing.transfers.visible_files import VisibleFiles
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,23 @@ class LabPlaces:
     folder: str
     hidden: bool = False
 
+    @property
+    def visible(self) -> VisibleFiles:
+        """The files that the file browser shows."""
+        return VisibleFiles(self.root.resolve(), self.hidden)
+
     def of(self, paths: Sequence[str]) -> list[LabPlace]:
         """Return the places of paths; raises as `file_below`."""
         return [self._of(path) for path in paths]
 
     def _of(self, path: str) -> LabPlace:
-        file = file_below(self.root, path, hidden=self.hidden)
+        file = file_below(self.visible, path)
         shown = self.home.cloud_path(file)
         cloud = shown or joined(check_path(self.folder), check_path(path))
         return LabPlace(path.strip("/"), file, cloud, shown is not None)
 
 
-def file_below(root: Path, path: str, *, hidden: bool = False) -> Path:
+def file_below(visible: VisibleFiles, path: str) -> Path:
     """Return the file that a path of the file browser names.
 
     Raises
@@ -79,14 +85,9 @@ def file_below(root: Path, path: str, *, hidden: bool = False) -> Path:
         raise BadRequest("the top folder of the file browser cannot be shared: select a file or folder in it")
     if ".." in parts or "\0" in path or "\\" in path:
         raise BadRequest(f"{path!r} is not a path of the file browser: select the file there")
-    if not hidden and any(part.startswith(".") for part in parts):
-        raise BadRequest(f"{path} is hidden, so it is not shared: use `gozen share put` for it")
-    top = root.resolve()
-    file = top.joinpath(*parts)
-    if not file.resolve().is_relative_to(top):
-        raise BadRequest(
-            f"{path} is a link that leads out of the folder of the file browser: use `gozen share put` for it"
-        )
+    file = visible.root.joinpath(*parts)
+    if why_not := visible.why_not(file):
+        raise BadRequest(f"{path} is {why_not}, so it is not shared: use `gozen share put` for it")
     if not os.access(file, os.R_OK):
         raise BadRequest(f"{path} does not exist, or cannot be read: select it again in the file browser")
     return file

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gozen.errors import CloudPathNotFound
+from gozen.errors import CloudPathNotFound, CloudUnavailable, GozenError, LogInRefused
 from gozen.sharing.cloud import Cloud
 from gozen.sharing.lab.lab_places import LabPlace
 from gozen.sharing.lab.lab_requests import LinkTo, SharingWith
@@ -43,16 +43,37 @@ class LabShares:
         return {}
 
     def link(self, places: Sequence[LabPlace], asked: LinkTo) -> dict[str, Any]:
-        """Make a public link to each of the files; return them, with their passwords."""
+        """Make a public link to each of the files; return them, with their passwords, and why others were not made.
+
+        Nextcloud does not show the passwords again, so an error is raised only if there is no link at all.
+        """
         wish: dict[str, Any] = {"password": asked.password, "expires": asked.expires or None, "label": asked.label}
+        made: list[dict[str, str]] = []
+        errors: list[GozenError] = []
         with self._opened() as cloud:
-            return {"links": [_link(cloud.shares.link(one.cloud, **wish)) for one in places]}
+            for one in places:
+                try:
+                    made.append(_link(cloud.shares.link(one.cloud, **wish)))
+                except GozenError as error:
+                    errors.append(error)
+                    if isinstance(error, CloudUnavailable | LogInRefused):
+                        break
+        if errors and not made:
+            raise errors[0]
+        return {"links": made, "message": _not_made(errors, len(places), len(made))}
 
     def withdraw(self, number: str) -> dict[str, Any]:
         """Withdraw a share."""
         with self._opened() as cloud:
             cloud.shares.withdraw([number])
         return {}
+
+
+def _not_made(errors: Sequence[GozenError], asked: int, made: int) -> str:
+    if not errors:
+        return ""
+    missing = asked - made
+    return f"{errors[0]} ({missing} of {asked} links {'was' if missing == 1 else 'were'} not made)"
 
 
 def _seen(cloud: Cloud, place: LabPlace) -> dict[str, Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from gozen.errors import GozenError
+from gozen.errors import CloudConflict, GozenError
 from gozen.sharing.cloud import Cloud
 from gozen.sharing.lab.lab_places import LabPlace
 from gozen.sharing.pauses import Stopped
-from gozen.sharing.transfers.outcomes import FileOutcome
+from gozen.sharing.transfers.outcomes import FileOutcome, Transfers
 from gozen.sharing.transfers.progress import Progress
+from gozen.sharing.transfers.visible_files import VisibleFiles
 
 
 class LabUpload(Progress):
@@ -23,15 +25,25 @@ class LabUpload(Progress):
         Opens the files of the account.
     places
         The files.
+    visible
+        Which files are sent of those that a folder contains.
     overwrite
         Whether files that have changed in Nextcloud are replaced.
     """
 
-    def __init__(self, opened: Callable[[], Cloud], places: Sequence[LabPlace], *, overwrite: bool = False) -> None:
-        self._opened, self._places, self._overwrite = opened, places, overwrite
+    def __init__(
+        self,
+        opened: Callable[[], Cloud],
+        places: Sequence[LabPlace],
+        visible: VisibleFiles,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        self._opened, self._places, self._visible, self._overwrite = opened, places, visible, overwrite
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._state: dict[str, Any] = {"state": "running"}
         self._found = self._moved = self._files = 0
+        self._conflicts: list[str] = []
 
     def start(self) -> None:
         """Begin."""
@@ -41,13 +53,20 @@ class LabUpload(Progress):
         """End it soon; chunks that have arrived are kept, and a later transfer continues."""
         self._stop.set()
 
+    def is_sending(self, places: Sequence[LabPlace], *, overwrite: bool) -> bool:
+        """Return whether it is running, and sends exactly these files in this way."""
+        running = self._state["state"] == "running" and not self._stop.is_set()
+        return running and (list(places), overwrite) == (list(self._places), self._overwrite)
+
     def seen(self) -> dict[str, Any]:
         """Return the state: ``running``, ``done``, ``stopped``, or ``failed`` with the name of the error and a message.
 
-        The numbers are bytes found and sent so far, and files that have ended.
+        The numbers are bytes found and sent so far, and files that have ended. ``conflicts`` are the files that were
+        not sent because they have changed in Nextcloud.
         """
         with self._lock:
-            return {**self._state, "found": self._found, "moved": self._moved, "files": self._files}
+            numbers = {"found": self._found, "moved": self._moved, "files": self._files}
+            return {**self._state, **numbers, "conflicts": sorted(self._conflicts)}
 
     def found(self, size: int) -> None:
         """Count what is to be sent."""
@@ -63,13 +82,32 @@ class LabUpload(Progress):
         """Count a file."""
         with self._lock:
             self._files += 1
+            if isinstance(outcome.error, CloudConflict):
+                self._conflicts.append(Path(outcome.path).relative_to(self._visible.root).as_posix())
+
+    def _send(self, cloud: Cloud) -> None:
+        """Send all files, then raise if some were not sent: the user decides about all conflicts at once."""
+        done: list[Transfers] = []
+        for folder, places in _by_folder(self._places).items():
+            sent = cloud.put(
+                [one.file for one in places],
+                folder,
+                overwrite=self._overwrite,
+                progress=self,
+                check=False,
+                stop=self._stop,
+                visible=self._visible,
+            )
+            done.append(sent)
+            if sent.fatal is not None:
+                break
+        for one in reversed(done):
+            one.check()
 
     def _run(self) -> None:
         try:
             with self._opened() as cloud:
-                for folder, places in _by_folder(self._places).items():
-                    files = [one.file for one in places]
-                    cloud.put(files, folder, overwrite=self._overwrite, progress=self, stop=self._stop)
+                self._send(cloud)
             ended = {"state": "done"}
         except Stopped:
             ended = {"state": "stopped"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from gozen.sharing.home_folder import home_folder
 from gozen.sharing.installed import check_installed
 from gozen.sharing.lab.lab_places import LabPlace, LabPlaces
 
+_THREADS = ThreadPoolExecutor(4, thread_name_prefix="gozen-share")
+"""Own threads: while Nextcloud is silent, those of the lab's server stay free for its other parts."""
+
 
 class ShareHandler(APIHandler):  # type: ignore[misc]  # jupyter_server is not checked, see pyproject.toml
     """A handler of the lab's server that answers in JSON."""
@@ -27,18 +31,27 @@ class ShareHandler(APIHandler):  # type: ignore[misc]  # jupyter_server is not c
     auth_resource = "contents"
 
     async def answer(self, act: Callable[[], dict[str, Any]]) -> None:
-        """Answer with what a function returns; it runs in a thread."""
+        """Answer with what a function returns; it runs in a thread, because it may wait for Nextcloud."""
+        run = asyncio.get_running_loop().run_in_executor
+        self._finish(await run(_THREADS, self._outcome, act))
+
+    def answer_now(self, act: Callable[[], dict[str, Any]]) -> None:
+        """Answer with what a function returns that does not wait."""
+        self._finish(self._outcome(act))
+
+    def _outcome(self, act: Callable[[], dict[str, Any]]) -> dict[str, Any] | GozenError:
         try:
-            found = await asyncio.to_thread(self._checked, act)
+            check_installed("the sharing of files")
+            return act()
         except GozenError as error:
+            return error
+
+    def _finish(self, found: dict[str, Any] | GozenError) -> None:
+        if isinstance(found, GozenError):
             self.set_status(400)
-            found = {"error": error.name, "message": str(error)}
+            found = {"error": found.name, "message": str(found)}
         self.set_header("Cache-Control", "no-store")  # links and passwords
         self.finish(json.dumps(found))
-
-    def _checked(self, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        check_installed("the sharing of files")
-        return act()
 
     @property
     def sharing(self) -> SharingSettings:
@@ -47,18 +60,24 @@ class ShareHandler(APIHandler):  # type: ignore[misc]  # jupyter_server is not c
 
     def shares(self) -> Any:
         """Return the shares of the account."""
-        from gozen.sharing.cloud import connect
+        from gozen.sharing.cloud import ATTEMPTS_BY_HAND, connect
         from gozen.sharing.lab.lab_shares import LabShares
 
-        return LabShares(lambda: connect(settings=self.sharing))
+        settings = self.sharing
+        return LabShares(lambda: connect(settings=settings, attempts=ATTEMPTS_BY_HAND))
 
     def places(self, paths: tuple[str, ...]) -> list[LabPlace]:
         """Return where files of the file browser are."""
+        return self.file_browser.of(paths)
+
+    @property
+    def file_browser(self) -> LabPlaces:
+        """The places of all files of the file browser."""
         root = getattr(self.contents_manager, "root_dir", None)
         if not root:
             raise BadRequest("the file browser does not show files of this machine, so they cannot be shared here")
         settings, hidden = self.sharing, bool(self.contents_manager.allow_hidden)
-        return LabPlaces(Path(root), home_folder(settings), settings.lab_folder, hidden).of(paths)
+        return LabPlaces(Path(root), home_folder(settings), settings.lab_folder, hidden)
 
     @property
     def running(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.utils import url_path_join
@@ -20,6 +20,10 @@ from gozen.sharing.lab.lab_requests import (
     asked,
 )
 from gozen.sharing.lab.share_handler import ShareHandler
+
+if TYPE_CHECKING:
+    from gozen.sharing.account import Account
+    from gozen.sharing.cloud_connection import Connection
 
 _KEPT_UPLOADS = 20
 
@@ -50,11 +54,15 @@ class AccountHandler(ShareHandler):
         return {"account": {"url": account.url, "user": account.id}, "url": settings.url or ""}
 
     def _log_out(self) -> dict[str, Any]:
-        from gozen.sharing.cloud import connection_for
+        from gozen.sharing.cloud import ATTEMPTS_BY_HAND, connection_for
         from gozen.sharing.login.log_in import log_out
 
         settings = self.sharing
-        log_out(connecting=lambda account, *, log_in=True: connection_for(account, settings, log_in=log_in))
+
+        def connecting(account: Account, *, log_in: bool = True) -> Connection:
+            return connection_for(account, settings, ATTEMPTS_BY_HAND, log_in=log_in)
+
+        log_out(connecting=connecting)
         return {}
 
 
@@ -72,13 +80,13 @@ class LogInHandler(ShareHandler):
     async def get(self) -> None:
         """Say whether the user has agreed."""
         current = self.running.get("log-in")
-        await self.answer(lambda: current.seen() if current else {"state": "stopped"})
+        self.answer_now(lambda: current.seen() if current else {"state": "stopped"})
 
     @authenticated
     @authorized
     async def delete(self) -> None:
         """Do not wait any longer."""
-        await self.answer(self._end)
+        self.answer_now(self._end)
 
     def _begin(self) -> dict[str, Any]:
         from gozen.sharing.lab.lab_log_in import LabLogIn
@@ -100,7 +108,7 @@ class UploadsHandler(ShareHandler):
     @authenticated
     @authorized
     async def post(self) -> None:
-        """Begin one, and return its name."""
+        """Begin one, and return its name; or that of the same one, which is running already."""
         await self.answer(self._begin)
 
     def _begin(self) -> dict[str, Any]:
@@ -108,8 +116,13 @@ class UploadsHandler(ShareHandler):
         from gozen.sharing.lab.lab_upload import LabUpload
 
         wish = asked(LabUploadRequest, self.get_json_body())
-        upload = LabUpload(lambda: connect(settings=self.sharing), self.places(wish.paths), overwrite=wish.overwrite)
+        browser, settings = self.file_browser, self.sharing
+        places = browser.of(wish.paths)
         uploads = self.running["uploads"]
+        for name, one in [*uploads.items()]:
+            if one.is_sending(places, overwrite=wish.overwrite):
+                return {"id": name}
+        upload = LabUpload(lambda: connect(settings=settings), places, browser.visible, overwrite=wish.overwrite)
         name = secrets.token_hex(8)
         uploads[name] = upload
         for old in [*uploads][:-_KEPT_UPLOADS]:
@@ -125,13 +138,13 @@ class UploadHandler(ShareHandler):
     @authorized
     async def get(self, name: str) -> None:
         """Say how far it is."""
-        await self.answer(lambda: self._found(name).seen())
+        self.answer_now(lambda: self._found(name).seen())
 
     @authenticated
     @authorized
     async def delete(self, name: str) -> None:
         """End it."""
-        await self.answer(lambda: self._found(name).stop() or {})
+        self.answer_now(lambda: self._found(name).stop() or {})
 
     def _found(self, name: str) -> Any:
         try:
@@ -141,14 +154,7 @@ class UploadHandler(ShareHandler):
 
 
 class SharesHandler(ShareHandler):
-    """Who sees files."""
-
-    @authenticated
-    @authorized
-    async def get(self) -> None:
-        """List who sees the files of the arguments ``path``."""
-        wish = {"paths": self.get_arguments("path", strip=False)}
-        await self.answer(lambda: self.shares().seen(self.places(asked(LabSelection, wish).paths)))
+    """Shares with users and groups, and their end."""
 
     @authenticated
     @authorized
@@ -167,6 +173,22 @@ class SharesHandler(ShareHandler):
     async def delete(self) -> None:
         """Withdraw a share."""
         await self.answer(lambda: self.shares().withdraw(asked(Withdrawal, self.get_json_body()).id))
+
+
+class SeenHandler(ShareHandler):
+    """Who sees files."""
+
+    @authenticated
+    @authorized
+    async def post(self) -> None:
+        """List who sees files; their paths would be too long for an address."""
+
+        def seen() -> dict[str, Any]:
+            wish = asked(LabSelection, self.get_json_body())
+            found: dict[str, Any] = self.shares().seen(self.places(wish.paths))
+            return found
+
+        await self.answer(seen)
 
 
 class LinksHandler(ShareHandler):
@@ -195,6 +217,7 @@ def add_handlers(app: Application) -> None:
         "uploads": UploadsHandler,
         r"uploads/([0-9a-f]{16})": UploadHandler,
         "shares": SharesHandler,
+        "shares/seen": SeenHandler,
         "links": LinksHandler,
     }
     app.add_handlers(".*$", [(url_path_join(base, "gozen/share", path), one) for path, one in handlers.items()])

@@ -41,7 +41,7 @@ def log_in(
     patience_s: float = LIFETIME_S,
     insecure: bool = False,
 ) -> Account:
-    """Log in at a server, and keep the app password.
+    """Log in at a server, and keep the app password; it replaces one that was revoked in Nextcloud.
 
     Parameters
     ----------
@@ -59,13 +59,13 @@ def log_in(
     Raises
     ------
     BadRequest
-        There is an account already.
+        There is an account already, and its app password is not known to be revoked.
     SharingError
         The server cannot be reached, is not a Nextcloud, or the user did not agree in time.
     """
     kept = kept or kept_account()
     before = kept.read()
-    if before is not None:
+    if before is not None and not _is_revoked(before, connecting):
         raise BadRequest(
             f"you are logged in at {before.url} as {before.user}; run `gozen share logout` first, which revokes that "
             "app password"
@@ -84,6 +84,18 @@ def log_in(
             revoke(connection)
             raise
     return account
+
+
+def _is_revoked(account: Account, connecting: Connecting) -> bool:
+    """Return whether the server says that it does not accept the app password; without an answer nobody knows."""
+    try:
+        with connecting(account) as connection:
+            with_user_id(account, connection)
+    except LogInRefused:
+        return True
+    except SharingError:
+        return False
+    return False
 
 
 def log_out(*, kept: KeptAccount | None = None, connecting: Connecting = Connection) -> Account | None:

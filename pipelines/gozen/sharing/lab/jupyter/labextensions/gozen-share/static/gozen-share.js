@@ -11,7 +11,11 @@
   const COMMAND = "gozen-share:open";
   const HERE = document.currentScript.src;
   const PAUSE_MS = 400;
+  const PATIENCE_MS = 30_000;
+  const SLOW_MS = 2_000;
   const MOST = 100;
+  const SHOWN = 10;
+  const ASKING = "form :is(button, input, select), td button, .gozen-account button";
   const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="16"><path class="jp-icon3"
     fill="#616161" d="M15 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zm-9-2V7H4v3H1v2h3v3h2v-3h3v-2H6zm9 4c-2.7 0-8 1.3-8
     4v2h16v-2c0-2.7-5.3-4-8-4z"/></svg>`;
@@ -59,9 +63,10 @@
   // ---- The lab's server ----
 
   class Refusal extends Error {
-    constructor(name, message) {
+    constructor(name, message, conflicts = []) {
       super(message);
       this.name = name;
+      this.conflicts = conflicts;
     }
   }
 
@@ -78,6 +83,22 @@
   }
 
   const pause = () => new Promise((done) => setTimeout(done, PAUSE_MS));
+
+  /** Ask for the state of a transfer, which goes on if the lab does not answer for a moment. */
+  async function askPatiently(path) {
+    const end = Date.now() + PATIENCE_MS;
+    for (;;) {
+      try {
+        return await ask("GET", path);
+      } catch (error) {
+        // A refusal with a name is an answer of Gozen.
+        if ((error instanceof Refusal && error.name) || Date.now() > end) {
+          throw error;
+        }
+        await pause();
+      }
+    }
+  }
 
   // ---- Elements ----
 
@@ -144,6 +165,7 @@
       this.parts.seen.setAttribute("aria-live", "polite");
       this.parts.seen.tabIndex = -1;
       this.body = new lab.widgets.Widget({ node: make("div", { className: "gozen-Share" }) });
+      this.body.node.tabIndex = -1;
       const { account, places, seen, link, progress, error, forms } = this.parts;
       this.body.node.append(account, places, seen, link, progress, error, forms);
     }
@@ -181,24 +203,34 @@
     async attempt(act) {
       const focused = document.activeElement;
       this.show("error");
+      this.repeat = null;
       this.enable(false);
+      const waiting = make("p", { className: "gozen-quiet" }, say("Waiting for Nextcloud…"));
+      if (focused?.disabled || !this.hasFocus()) {
+        this.body.node.focus(); // without the focus the dialog does not get its keys, such as Escape
+      }
+      const slow = setTimeout(() => this.parts.progress.hidden && this.show("progress", waiting), SLOW_MS);
       try {
         await act();
       } catch (error) {
         this.fail(error);
       } finally {
+        clearTimeout(slow);
         this.enable(true);
         this.show("progress");
-        // A field that was disabled, or is gone, has lost the focus, and with it the dialog its keys.
-        if (!this.body.node.closest(".jp-Dialog")?.contains(document.activeElement)) {
+        if (document.activeElement === this.body.node || !this.hasFocus()) {
           (this.body.node.contains(focused) ? focused : this.parts.seen).focus();
         }
       }
     }
 
+    hasFocus() {
+      return Boolean(this.body.node.closest(".jp-Dialog")?.contains(document.activeElement));
+    }
+
     enable(yes) {
       this.body.node.setAttribute("aria-busy", String(!yes));
-      for (const one of this.body.node.querySelectorAll("form :is(button, input, select), td button")) {
+      for (const one of this.body.node.querySelectorAll(ASKING)) {
         one.disabled = !yes;
       }
     }
@@ -208,20 +240,33 @@
         lab.apputils.Notification.error(error.message);
       } else if (error.name === "LogInRefused") {
         this.show("error", make("p", {}, error.message));
-        this.showLogIn("");
+        this.showLogIn(this.url);
       } else {
-        const again = error.name === "CloudConflict" && this.repeat;
-        const replace = again ? [button(say("Replace it in Nextcloud"), () => this.attempt(() => again()))] : [];
-        this.show("error", make("p", {}, error.message), ...replace);
+        this.show("error", make("p", {}, error.message), ...this.replacement(error.conflicts ?? []));
       }
+    }
+
+    /** The files that have changed in Nextcloud, and the button that replaces all of them. */
+    replacement(conflicts) {
+      const again = this.repeat;
+      if (!again || !conflicts.length) {
+        return [];
+      }
+      const more = conflicts.length - SHOWN;
+      const items = [...conflicts.slice(0, SHOWN), ...(more > 0 ? [say("and {} more", more)] : [])];
+      const text = conflicts.length === 1
+        ? say("Replace it in Nextcloud")
+        : say("Replace {} files in Nextcloud", conflicts.length);
+      return [make("ul", {}, ...items.map((one) => make("li", {}, one))), button(text, () => this.attempt(again))];
     }
 
     // -- Log-in --
 
     async showAccount() {
       const { account, url } = await ask("GET", "account");
+      this.url = account?.url ?? url;
       if (!account) {
-        this.showLogIn(url);
+        this.showLogIn(this.url);
         return;
       }
       const end = button(say("Log out"), () => this.attempt(() => this.logOut()), "gozen-small");
@@ -282,8 +327,7 @@
     // -- Files and who sees them --
 
     async askFiles() {
-      const query = new URLSearchParams(this.paths.map((path) => ["path", path]));
-      return (await ask("GET", `shares?${query}`)).files;
+      return (await ask("POST", "shares/seen", { paths: this.paths })).files;
     }
 
     showFiles(files) {
@@ -383,21 +427,38 @@
 
     async makeLink(wish, overwrite = false) {
       this.repeat = () => this.makeLink(wish, true);
-      const { links } = await this.sendAndAsk("links", wish, overwrite);
+      await this.sendAndAsk("links", wish, overwrite, ({ links, message }) => {
+        this.showLinks(links);
+        if (message) {
+          throw new Refusal("", message);
+        }
+      });
+    }
+
+    showLinks(links) {
       this.show("link", ...links.map((one) => newLink(one)));
+      if (this.closed) {
+        // Nobody would see the passwords any more.
+        const texts = links.map((one) => [one.url, one.password].filter((part) => part).join(" "));
+        texts.forEach((text) => lab.apputils.Notification.success(text, { autoClose: false }));
+      }
     }
 
     /** Send the files, then ask for something; show who sees them afterwards, which an error may have changed too. */
-    async sendAndAsk(path, wish, overwrite) {
+    async sendAndAsk(path, wish, overwrite, show = () => {}) {
       await this.transfer(overwrite);
+      if (this.closed && path === "links") {
+        throw new Refusal("", say("The dialog was closed, so no link was made. The files are sent: make it again."));
+      }
       try {
-        const answer = await ask("POST", path, { paths: this.paths, ...wish });
+        show(await ask("POST", path, { paths: this.paths, ...wish }));
         if (this.closed) {
           lab.apputils.Notification.success(say("{} is shared", this.paths.join(", ")));
         }
-        return answer;
       } finally {
-        this.showFiles(await this.askFiles());
+        if (!this.closed) {
+          this.showFiles(await this.askFiles());
+        }
       }
     }
 
@@ -413,19 +474,19 @@
       const text = make("span", {}, "");
       const cancel = button(say("Cancel"), () => ask("DELETE", `uploads/${id}`), "gozen-small");
       this.show("progress", bar, text, cancel);
-      let state = await ask("GET", `uploads/${id}`);
+      let state = await askPatiently(`uploads/${id}`);
       while (state.state === "running") {
         bar.value = state.found ? state.moved / state.found : 0;
         text.textContent = say("{} of {} sent", sizeText(state.moved), sizeText(state.found));
         await pause();
-        state = await ask("GET", `uploads/${id}`);
+        state = await askPatiently(`uploads/${id}`);
       }
       this.show("progress");
       if (state.state === "stopped") {
         throw new Refusal("", say("You have cancelled the transfer. Nothing is shared. Share again to continue it."));
       }
       if (state.state === "failed") {
-        throw new Refusal(state.error, state.message);
+        throw new Refusal(state.error, state.message, state.conflicts);
       }
     }
   }
