@@ -71,7 +71,7 @@ class PublishedFolder:
         BadRequest
             A user is the account itself; everything else is done.
         SharingError
-            Nextcloud cannot be reached, refuses a file or share, or a share was withdrawn by somebody else meanwhile.
+            Nextcloud cannot be reached, refuses a file or share, or another client has withdrawn a share meanwhile.
         """
         self._files.make()
         done = self.outcome = PublishOutcome(self._folder)
