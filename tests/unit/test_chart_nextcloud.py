@@ -141,7 +141,6 @@ OCC = {
     "files_external:create": r"/\w+ local null::null -c datadir='/[^']+'",
     "files_external:option": r"\d+ (filesystem_check_changes [01]|enable_sharing (true|false))",
     "files_external:applicable": r"--add-user",
-    "files_external:scan": r"\d+",
     "files:scan": r"--path='/\w+/files/\w+'",
 }
 """Commands of Nextcloud's manual for administrators, each with the arguments that the page may give."""

@@ -132,7 +132,10 @@ class Tenure:
         return self.api.write_lease(self.namespace, held(lease, self.namespace, self.identity, wall))
 
     def left_s(self, now: float) -> float:
-        """Return how long this process may act without a renewal: it ends one renewal before others may begin."""
+        """Return for how many seconds this process may still act without a renewal.
+
+        This time ends one renewal interval before another process may take the Lease.
+        """
         return self._held_at + DURATION_S - RENEW_S - now
 
     def give_back(self, wall: float) -> None:

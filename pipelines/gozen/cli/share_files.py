@@ -35,7 +35,7 @@ def put(
     """Send files and folders to Nextcloud.
 
     Equal files are not sent. Files that have changed in Nextcloud since the last transfer are not overwritten. If the
-    command is interrupted, the same command continues.
+    command is interrupted, run it again: it continues.
     """
     with _cloud(ctx) as cloud, transfer_bar("sending") as bar:
         done = cloud.put(paths, to, overwrite=overwrite, progress=bar, check=False)
@@ -52,7 +52,7 @@ def get(
     """Fetch files and folders from Nextcloud.
 
     Equal files are not fetched. Files that have changed on this machine since the last transfer are not overwritten.
-    If the command is interrupted, the same command continues.
+    If the command is interrupted, run it again: it continues.
     """
     with _cloud(ctx) as cloud, transfer_bar("fetching") as bar:
         done = cloud.get(paths, to, overwrite=overwrite, progress=bar, check=False)

@@ -19,7 +19,8 @@ Path = Annotated[
     str,
     typer.Argument(
         metavar="PATH",
-        help="File or folder in Nextcloud, from the top of your files; or of your home, if Nextcloud shows it.",
+        help="File or folder in Nextcloud, as a path from the top of your files. If Nextcloud shows your home: also a "
+        "file or folder of your home.",
     ),
 ]
 Group = Annotated[list[str] | None, typer.Option("--group", help="A group; repeat the option for more.")]

@@ -84,7 +84,10 @@ def late_exposures(
 
 
 def _roots(bases: set[str]) -> dict[str, str]:
-    """Return for each base name the shortest one that can produce the same name: `m-67-2` is also the second `m-67`."""
+    """Return for each base name the shortest base name from which numbering can make it.
+
+    This is `m-67` for `m-67-2`, because the second exposure of `m-67` has the name `m-67-2`.
+    """
     roots = {}
     for base in bases:
         root = base

@@ -1,7 +1,7 @@
 """External storages: folders of the machine that a user sees in the cloud, and what the server knows of them.
 
 From the administrator's manual: changes from outside are noticed at a direct access, unless that check is switched off,
-and by a scan (``occ files:scan``, ``occ files_external:scan``).
+and by a scan (``occ files:scan``).
 """
 
 from __future__ import annotations

@@ -151,8 +151,9 @@ def _public_url(environment: Mapping[str, str]) -> str:
     parts = urlsplit(found)
     if not _PATH.fullmatch(parts.path) or parts.query or parts.fragment:
         raise BadRequest(
-            f"{_HUB}PUBLIC_URL = {found!r} cannot be the address of the portal: its path is in cookies, and must "
-            "consist of letters, digits and . _ ~ - without a query; rename the service of the hub, or its base_url"
+            f"{_HUB}PUBLIC_URL = {found!r} cannot be the address of the portal: its path is used in cookies, so "
+            "it may contain only letters, digits and the signs '/', '.', '_', '~' and '-', and the address must "
+            "be without a query or fragment; rename the service of the hub, or its base_url"
         )
     return f"{found.rstrip('/')}/"
 

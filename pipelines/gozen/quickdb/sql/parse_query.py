@@ -115,7 +115,10 @@ class Query:
         return limits
 
     def _table_of(self, call: exp.Anonymous, found: Mapping[int, QuerySource]) -> exp.Table | None:
-        """Return the table whose index limits the rows of a circle, or None if the circle is not on its ra and dec."""
+        """Return the table whose spatial index can select the rows inside a circle.
+
+        None if the circle of the query does not use the columns ra and dec of such a table.
+        """
         select = call.find_ancestor(exp.Select)
         mine = [node for node in self._nodes if node.find_ancestor(exp.Select) is select]
         qualifier = call.expressions[0].table.lower()

@@ -31,12 +31,12 @@ class ShareHandler(APIHandler):  # type: ignore[misc]  # jupyter_server is not c
     auth_resource = "contents"
 
     async def answer(self, act: Callable[[], dict[str, Any]]) -> None:
-        """Answer with what a function returns; it runs in a thread, because it may wait for Nextcloud."""
+        """Call a function in a thread, because it may wait for Nextcloud, and answer with its result."""
         run = asyncio.get_running_loop().run_in_executor
         self._finish(await run(_THREADS, self._outcome, act))
 
     def answer_now(self, act: Callable[[], dict[str, Any]]) -> None:
-        """Answer with what a function returns that does not wait."""
+        """Call a function that does not wait for Nextcloud, and answer with its result."""
         self._finish(self._outcome(act))
 
     def _outcome(self, act: Callable[[], dict[str, Any]]) -> dict[str, Any] | GozenError:

@@ -45,7 +45,7 @@ class PublishedFolder:
         self.outcome = PublishOutcome(self._folder)
 
     def check(self) -> None:
-        """Check with one request that reads that Nextcloud answers and accepts the app password.
+        """Send one request that only reads, to check that Nextcloud answers and accepts the app password.
 
         Raises
         ------

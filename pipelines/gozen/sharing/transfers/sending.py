@@ -30,7 +30,8 @@ class UploadOptions:
     chunks_at_once
         Chunks of one file that are sent at the same time.
     with_checksums
-        Whether the server gets checksums. Without them, a file is read once; for servers that do not keep them.
+        Whether the server gets checksums. Use False for servers that do not keep them: each file is then read once,
+        not twice.
     """
 
     chunk_bytes: int = 16 * 2**20

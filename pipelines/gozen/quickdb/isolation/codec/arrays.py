@@ -67,4 +67,4 @@ def check_text(array: np.ndarray[Any, Any]) -> None:
     if dtype.kind == "U" and array.size:
         order = dtype.str[0]
         if int(array.view(np.dtype((f"{order}u4", (dtype.itemsize // 4,)))).max()) > _LAST_CHARACTER:
-            raise Malformed("a text has characters that do not exist")
+            raise Malformed("a text has code points that Unicode does not define (above U+10FFFF)")
