@@ -181,9 +181,9 @@ class Cloud:
         SharingError
             Some files were not sent; the others were.
         """
-        options = dataclasses.replace(self._options, overwrite=overwrite)
+        options = dataclasses.replace(self._options, overwrite=overwrite, visible=visible)
         many = [paths] if isinstance(paths, str | Path) else paths
-        tree = PutTree(self._remote, self._notes, options, progress or Progress(), stop, visible=visible)
+        tree = PutTree(self._remote, self._notes, options, progress or Progress(), stop)
         done = tree.put([Path(one) for one in many], to)
         return done.check() if check else done
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,41 +11,19 @@ from unicodedata import normalize
 from gozen.archive.stores.store import named_errors
 from gozen.errors import CloudConflict, GozenError, UnsuitableName
 from gozen.sharing.file_listing import Entry
-from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.remote_names import check_distinct, check_name, check_path, joined
 from gozen.sharing.transfers.compare import Decision, LastTransfer, LocalState, There, after_comparison, decide_put
 from gozen.sharing.transfers.local_file import LocalFile
 from gozen.sharing.transfers.outcomes import FileOutcome, FileState, Transfers
 from gozen.sharing.transfers.partial_download import is_partial
-from gozen.sharing.transfers.progress import Progress
-from gozen.sharing.transfers.transfer_notes import FolderNotes, TransferNotes
-from gozen.sharing.transfers.tree_transfer import TransferOptions, TreeTransfer, not_overwritten
+from gozen.sharing.transfers.transfer_notes import FolderNotes
+from gozen.sharing.transfers.tree_transfer import TreeTransfer, not_overwritten
 from gozen.sharing.transfers.upload import send
-from gozen.sharing.transfers.visible_files import VisibleFiles
 from gozen.sharing.transfers.workers import Task
 
 
 class PutTree(TreeTransfer):
-    """Sends files and folders.
-
-    Parameters
-    ----------
-    visible
-        Which files are sent of those that a folder contains; default: all.
-    """
-
-    def __init__(
-        self,
-        remote: RemoteFiles,
-        notes: TransferNotes,
-        options: TransferOptions,
-        progress: Progress,
-        stop: threading.Event | None = None,
-        *,
-        visible: VisibleFiles | None = None,
-    ) -> None:
-        super().__init__(remote, notes, options, progress, stop)
-        self._visible = visible
+    """Sends files and folders."""
 
     def put(self, paths: Sequence[Path], folder: str) -> Transfers:
         """Send files and folders into a folder in Nextcloud, which is made if it does not exist."""
@@ -91,7 +68,8 @@ class PutTree(TreeTransfer):
     ) -> Iterator[Task]:
         for one in found:
             path, label = Path(one.path), shown / one.name
-            if self._visible is not None and (why_not := self._visible.why_not(path)):
+            visible = self.options.visible
+            if visible is not None and (why_not := visible.why_not(path)):
                 yield partial(self.record, FileOutcome(str(label), FileState.LEFT_OUT, remark=why_not))
             elif one.is_dir(follow_symlinks=False):
                 yield partial(self._folder, label, path, folder)

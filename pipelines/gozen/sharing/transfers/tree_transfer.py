@@ -23,6 +23,7 @@ from gozen.sharing.transfers.outcomes import FileOutcome, FileState, Transfers
 from gozen.sharing.transfers.progress import Progress
 from gozen.sharing.transfers.sending import UploadOptions
 from gozen.sharing.transfers.transfer_notes import TransferNotes
+from gozen.sharing.transfers.visible_files import VisibleFiles
 from gozen.sharing.transfers.workers import Crew, Task
 
 _FATAL = (CertificateRefused, CloudUnavailable, LogInRefused, RedirectRefused, UnexpectedAnswer)
@@ -43,9 +44,12 @@ class TransferOptions:
     ----------
     overwrite
         Whether a file that changed on the other side is replaced.
+    visible
+        Which files are sent of those that a folder contains; None: all.
     """
 
     overwrite: bool = False
+    visible: VisibleFiles | None = None
     upload: UploadOptions = field(default_factory=UploadOptions)
     download: DownloadOptions = field(default_factory=DownloadOptions)
 
