@@ -14,6 +14,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,9 +134,10 @@ def server(api_server: ApiServer) -> ApiServer:
     return api_server
 
 
-@pytest.fixture(scope="module")
-def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = begin(server, tmp_path_factory.mktemp("operator"), GOZEN_OPERATOR_MAX_ACTIVE_JOBS="2")
+@contextmanager
+def leading(server: ApiServer, folder: Path, **settings: str) -> Iterator[Running]:
+    """Run an operator that is the leader; print the end of its log, which is shown when a test fails."""
+    running = begin(server, folder, **settings)
     try:
         wait_until(lambda: "gozen_leader 1.0" in get(running, "metrics")[1], "the operator", 60)
         yield running
@@ -143,6 +145,12 @@ def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
         running.process.terminate()
         running.process.wait(30)
         print(running.log.read_text()[-6000:])  # noqa: T201 - shown when a test fails
+
+
+@pytest.fixture(scope="module")
+def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with leading(server, tmp_path_factory.mktemp("operator"), GOZEN_OPERATOR_MAX_ACTIVE_JOBS="2") as running:
+        yield running
 
 
 def test_a_good_observation_is_accepted_and_lists_its_exposures(operator: Running) -> None:

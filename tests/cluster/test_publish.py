@@ -21,7 +21,7 @@ from tests.services.pages import Reader
 from .api_server import ApiServer
 from .processes import wait_until
 from .test_crds import LIGHTCURVES
-from .test_operator import NAMESPACE, Running, begin, get, server
+from .test_operator import NAMESPACE, Running, begin, get, leading, server
 from .tools import tool
 
 pytestmark = pytest.mark.xdist_group("api")
@@ -43,14 +43,8 @@ def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "REMOVE_PATIENCE_S": str(PATIENCE_S),
     }  # fmt: skip
     given = {f"GOZEN_OPERATOR_PUBLISH__{name}": value for name, value in settings.items()}
-    running = begin(server, tmp_path_factory.mktemp("operator"), **given)
-    try:
-        wait_until(lambda: "gozen_leader 1.0" in get(running, "metrics")[1], "the operator", 60)
+    with leading(server, tmp_path_factory.mktemp("operator"), **given) as running:
         yield running
-    finally:
-        running.process.terminate()
-        running.process.wait(30)
-        print(running.log.read_text()[-6000:])  # noqa: T201 - shown when a test fails
 
 
 def found(operator: Running, what: str) -> dict[str, Any]:
