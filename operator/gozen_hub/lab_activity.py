@@ -87,7 +87,10 @@ class Watch:
         self._seen_at = time.monotonic()
 
     def check(self) -> None:
-        """Check once; called before each report to the hub."""
+        """Mark the lab as active if a kernel is busy or a process has computed since the last check.
+
+        This is called before each report to the hub.
+        """
         kernels = self._settings["kernel_manager"]
         states = [one.get("execution_state") for one in kernels.list_kernels()]
         seen, now = self._processes(), time.monotonic()

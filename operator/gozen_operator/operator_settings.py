@@ -199,7 +199,7 @@ def load_operator_settings(**given: Any) -> OperatorSettings:
 
 
 def unknown_variables(names: Iterable[str]) -> list[str]:
-    """Return the environment variables that begin as the operator's settings do, and set none of them.
+    """Return the environment variables that have the prefix of the operator's settings but are not settings.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ class FunctionFailed(BadRequest):
 
 
 class LimitExceeded(BadRequest):
-    """The user's function used more memory or time than allowed, or its result is too large."""
+    """A user's function or SQL query used more memory or time than allowed, or its result is too large."""
 
 
 class IsolationUnavailable(BadRequest):

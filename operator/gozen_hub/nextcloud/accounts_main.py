@@ -19,5 +19,8 @@ def _serve(settings: HubSettings) -> None:
 
     namespace, _, name = settings.nextcloud.secret.partition("/")
     if not name:
-        raise BadRequest("nextcloud.secret is empty: give the Secret of the accounts as namespace/name")
+        raise BadRequest(
+            "nextcloud.secret is empty: set hub.nextcloud.enabled in the values of the chart; without the chart, write "
+            "the Secret with the accounts as namespace/name"
+        )
     listen(accounts_app(AccountsSecret(connect(), namespace, name), settings.hub_url))

@@ -96,7 +96,7 @@ class KubernetesCluster:
         return found
 
     def observation(self, name: str) -> Observation | None:
-        """Return one Observation, or None if neither a request for it nor a list has it."""
+        """Return one Observation; None if the API server finds it neither by its name nor in a list."""
         what = f"get Observation {name}"
         try:
             with understood(what):

@@ -29,7 +29,8 @@ def read_attempt(store: Store, recipe: Recipe, step: int, most: int) -> Attempt:
     Parameters
     ----------
     most
-        Largest number of attempts; the last attempt is returned even if its data were lost.
+        Largest number of attempts. Attempt number `most` is returned even if its data were lost, because no other
+        follows.
     """
     number = 0
     while True:

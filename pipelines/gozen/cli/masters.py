@@ -31,7 +31,9 @@ def masters(
             help="FITS files or folders; they are first copied into the archive. Default: raw data in the archive."
         ),
     ] = None,
-    night: Annotated[str | None, typer.Option(help="Night YYYYMMDD, if you name no files.")] = None,
+    night: Annotated[
+        str | None, typer.Option(help="Night YYYYMMDD; default: that of the files, or the only one.")
+    ] = None,
     exposure: Annotated[
         list[str] | None, typer.Option(help="Only this exposure, such as 00000003; may be repeated.")
     ] = None,

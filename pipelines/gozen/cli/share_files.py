@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _NAMED = 10
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Overwrite files that have changed on the other side, too.")
+    bool, typer.Option("--overwrite", help="Also overwrite files that have changed at the destination.")
 ]
 
 

@@ -19,7 +19,10 @@ def objects(
     count: Annotated[int, typer.Option("--objects", min=1, help="Number of objects in each table.")] = 2_000_000,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers of the simulated sky.")] = 1,
 ) -> None:
-    """Write the object tables `forced` and `meas` of a simulated survey. If interrupted, run it again to continue."""
+    """Write the tables of a simulated survey: `meas` (shapes of objects), `forced` (fluxes at known positions).
+
+    After an interruption, run the command again to continue.
+    """
     from gozen.simulator.objects.survey_release import simulate_objects, steps
 
     store = invocation(ctx).store(may_be_new=True)

@@ -1,4 +1,4 @@
-"""Detect sources on one frame that are not on the stack: box sums of the difference, grouped and measured. Compiled."""
+"""Detect sources on one frame that are not on the stack: sum the difference in boxes, group and measure. Compiled."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def _line(members: Indices, points: Points, times: Floats, significance: float) 
 def _grow(
     frame: Any, x: Any, y: Any, error: Any, start: Any, times: Any, density: Any, fastest: float, gap: int, least: int
 ) -> Any:  # pragma: no cover (compiled)
-    """Grow a line from each pair; return the members of the long ones, their expected chance members, and the pairs."""
+    """Grow a line from each pair; return the members of long lines, their expected chance members, and the pairs."""
     frames = len(times)
     room = 256
     members = np.full((room, frames), -1, np.int64)

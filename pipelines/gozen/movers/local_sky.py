@@ -1,4 +1,4 @@
-"""Measure the sky level and noise near a position of a difference image, if they are higher than those of the frame.
+"""Measure the sky level and noise near positions of a difference image; they replace those of the frame if higher.
 
 Near borders the sky changes within a few pixels (vignetting, stray light), so pixels there are sampled along the
 border.

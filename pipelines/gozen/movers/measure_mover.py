@@ -146,8 +146,8 @@ def aperture_growth(frame: PlacedFrame, sources: Sources, wide_px: float, narrow
 def follow(line: Line, linked: set[int], times: Floats, good: list[int], scene: Scene) -> Track:
     """Measure an object on every good frame that its line crosses.
 
-    The sky under the object is measured on the other frames. The object's light on those frames is subtracted first,
-    with the positions and the flux of the path that fits all frames.
+    The sky under the object is measured on the frames on which the object is at another place. Before that, a model of
+    the object (one straight path and one flux, fitted to all frames) is subtracted from these frames.
 
     Parameters
     ----------

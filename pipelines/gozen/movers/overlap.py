@@ -33,7 +33,7 @@ class Overlap:
         Length by which a correction along the motion is divided, to be comparable with a relative change of the flux,
         pixels.
     brighter
-        Factor for a correction of the flux alone.
+        Factor that converts a correction of the flux alone in the same way.
     """
 
     place: Floats

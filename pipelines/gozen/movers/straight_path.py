@@ -68,9 +68,11 @@ class Fits:
 def settle(path: StraightPath, stamps: Stamps, optics: Optics, half: int) -> tuple[StraightPath, Overlap]:
     """Fit the path and the flux of an object to all frames, together with the sky behind it.
 
-    For each frame, a step measures the sky on the other frames, after subtracting the object by its current path and
-    flux. Part of the object remains in this sky, so the correction of a step would be too small. It is therefore
-    multiplied by a known factor (see `gozen.movers.overlap`).
+    The fit is iterative. For each frame, an iteration measures the sky on the other frames, after subtracting the
+    object
+    with its current path and flux. Part of the object remains in this sky, so the correction of an iteration would be
+    too
+    small. It is therefore multiplied by a known factor (see `gozen.movers.overlap`).
 
     Parameters
     ----------

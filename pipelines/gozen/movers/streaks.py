@@ -157,7 +157,7 @@ def _joins(chain: list[Streak], streak: Streak, times: Floats, exposure: float) 
 
 
 def _lies_on(complete: list[Streak], cut: Streak, times: Floats) -> bool:
-    """Tell whether a cut trail is part of the trail that the complete ones predict on its frame."""
+    """Tell whether a trail without known ends is part of the trail that the complete trails predict for its frame."""
     first, last = complete[0], complete[-1]
     speed = np.subtract(last.middle, first.middle) / (times[last.frame] - times[first.frame])
     near = min(complete, key=lambda one: abs(times[one.frame] - times[cut.frame]))

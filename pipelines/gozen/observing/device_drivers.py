@@ -26,13 +26,13 @@ class Device(Protocol):
     """A device that moves. A method raises `DeviceFailed` if the device refuses; methods are idempotent."""
 
     def busy(self) -> bool:
-        """Return whether it is still moving; raise `DeviceFailed` if the movement has failed."""
+        """Return whether the device is still moving; raise `DeviceFailed` if the movement has failed."""
 
     def stop(self) -> None:
         """Stop moving, as soon as that is safe."""
 
     def conditions(self) -> Mapping[str, bool]:
-        """Return its states by the names that ``assert`` and ``wait`` use, such as ``domeslit_open``."""
+        """Return whether each condition is true, by the names that recipes use, such as ``domeslit_open``."""
 
 
 class Telescope(Device, Protocol):
@@ -140,7 +140,7 @@ class Camera(Protocol):
         """Open the shutter and return at once; the exposure continues in the background."""
 
     def state(self) -> CameraState:
-        """Return the camera's state; a camera outside the observer's process keeps it when the observer restarts."""
+        """Return the camera's state; in a separate process of the camera it survives a restart of the observer."""
 
     def abort(self) -> None:
         """Stop a running exposure without a record; do nothing if none is running."""
@@ -161,7 +161,7 @@ class Observatory:
         return self.telescope, self.dome, self.focuser
 
     def conditions(self) -> dict[str, bool]:
-        """Return all states that ``assert`` and ``wait`` may name: ``pointing``, and those that the devices report.
+        """Return whether each condition of recipes is true: ``pointing``, and those that the devices report.
 
         ``pointing`` is true if the telescope has a pointing and does not move. Drivers need not report it.
         """

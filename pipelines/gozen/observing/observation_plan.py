@@ -43,7 +43,7 @@ class PlannedExposure:
 
 @dataclass(frozen=True)
 class _State:
-    """The setup after the steps so far."""
+    """The setup of telescope and camera after the steps so far."""
 
     pipelines: Sequence[PipelineName]
     gain: str

@@ -68,8 +68,10 @@ def assign_raw_to_steps(
 ) -> tuple[list[Answered], list[RawExposure]]:
     """Match raw exposures to planned ones by kind of data, target and pointing, in order of time.
 
-    Steps that ask for the same get one exposure each, in order. If exposures have no numbers, the remaining ones are
-    assigned to the last of these steps: later parts, other filters, and further fields of a mosaic.
+    Steps that request the same target and pointing get one exposure each, in order. If the camera writes no exposure
+    numbers, there may be more exposures than steps, because of a pause, another filter or a mosaic. The remaining ones
+    are
+    assigned to the last of these steps.
 
     Parameters
     ----------
@@ -118,7 +120,7 @@ def step_of(
 def _give(
     raw: RawExposure, steps: Sequence[PlannedExposure], found: dict[int, list[RawExposure]], reach: PointingReach
 ) -> bool:
-    """Assign an exposure to a step; return False if none asks for it."""
+    """Assign an exposure to a step; return False if no step requests it."""
     apart = {number: _apart(steps[number], raw) for number in _of_target(raw, steps)}
     near = {number: angle for number, angle in apart.items() if angle <= reach.field}
     if not near:

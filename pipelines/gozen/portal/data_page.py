@@ -133,7 +133,7 @@ class DataPage:
 
 
 def _of_notebooks(found: list[Notebook], contents: Contents | None, level: Level) -> dict[str, Any]:
-    """Return the notebooks that run for a level, and the one to begin with; None if none runs."""
+    """Return the notebooks that users with this access can run, and the one to begin with (None if there is none)."""
     if sections(level).tables:
         first = next((one for one in found if one.name == FIRST), found[0] if found else Notebook(FIRST, "light-curve"))
         return {"notebooks": found, "first": first, "reads_light_curves": first.name == FIRST}

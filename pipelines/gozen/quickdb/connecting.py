@@ -93,7 +93,7 @@ def _engine(wanted: Any, given: int | None, settings: Settings) -> Engine:
 
 
 def _own_workers(given: int | None, settings: Settings) -> Engine:
-    """Return the engine of a lab; no request is sent before the first job."""
+    """Return the engine that uses the workers of the lab's user; no request is sent before the first job."""
     from gozen.quickdb.engines.lab_workers import LabWorkers
     from gozen.quickdb.engines.workers_service import URL, WorkersService
 

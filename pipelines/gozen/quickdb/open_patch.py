@@ -1,4 +1,4 @@
-"""Open a patch in the user's own process, as a worker passes it to a function."""
+"""Open a patch in the user's own process, in the same form in which a function gets it from a worker."""
 
 from __future__ import annotations
 

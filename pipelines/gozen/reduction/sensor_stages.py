@@ -258,4 +258,4 @@ class Searched(Stage):
 
 @dataclass(frozen=True)
 class Stored(Stage):
-    """Stage at which a product is stored; nothing else is new."""
+    """Stage at which a product is stored; it adds no value to those of the stage before."""

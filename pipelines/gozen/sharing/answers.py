@@ -42,7 +42,7 @@ _TRANSFERS = frozenset({"upload", "download", "resume the upload of"})
 _NAME_REFUSED = "Exception\\InvalidPath"
 _IN_MAINTENANCE = "maintenance mode"
 _SURELY_RECEIVED = 227
-"""Bytes of a name. Servers before Nextcloud 32 add up to 28 bytes to it while they receive the file."""
+"""Bytes of the longest file name that all servers accept; before Nextcloud 32, they add 28 bytes in uploads."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Answer:
 
     @property
     def is_good(self) -> bool:
-        """Whether the server has done what was asked."""
+        """Whether the server has carried out the request."""
         return 200 <= self.status < 300
 
 
@@ -125,7 +125,7 @@ def ocs_data(answer: Answer, subject: str, doing: str, user: str = "") -> Any:
 
 
 def _of_name(answer: Answer, path: str) -> _Meaning | None:
-    """Return what an answer means that is about the name of a file; None for all others."""
+    """Return the meaning of an answer that refuses the name of a file; None for other answers."""
     if answer.status == 400 and _sabre_text(answer.body, "exception").endswith(_NAME_REFUSED):
         return UnsuitableName, "the server does not accept this name", "rename it and run again"
     if answer.status == 500 and len(path.rpartition("/")[2].encode()) > _SURELY_RECEIVED:

@@ -1,4 +1,4 @@
-"""Name the error of a request without an answer, with advice; tell whether the server may have received it."""
+"""Name the error of a request that got no answer, with advice; tell whether the server may have received it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 def failure_of(error: httpx.HTTPError) -> FailedAttempt:
-    """Return how the request failed."""
+    """Return the failed attempt for an error of the HTTP client."""
     return FailedAttempt(sent=not isinstance(error, _NOT_SENT))
 
 
 def named_error(error: httpx.HTTPError, url: str, subject: str, doing: str) -> SharingError:
-    """Return the error of Gozen.
+    """Return the error of Gozen for an error of the HTTP client.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ _KNOWN: dict[str, Callable[[], Digest]] = {
     "MD5": _md5,
     "ADLER32": _Adler32,
 }
-"""All algorithms that Nextcloud names, the most reliable first: its other clients choose others than Gozen."""
+"""All algorithms of Nextcloud's clients, the most reliable first; Gozen itself sends only `OURS`."""
 
 
 def best_of(texts: Iterable[str]) -> str:

@@ -32,7 +32,7 @@ from gozen.sharing.transfers.tree_transfer import TransferOptions
 from gozen.sharing.transfers.visible_files import VisibleFiles
 
 ATTEMPTS_BY_HAND = 3
-"""Attempts at one request while a user waits for its answer, and can try again."""
+"""Number of attempts at one request if a user waits for the answer and can repeat the action."""
 
 
 def connect(

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _LONG_S = 3.0
 Piece = TypeVar("Piece", bound=bytes | memoryview)
 LARGEST = 64 * 2**20
-"""Bytes of an answer that is kept in memory; a listing of 100,000 files has 50 MB."""
+"""Size in bytes of the largest answer that is read into memory; a listing of 100,000 files has 50 MB."""
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "DELETE"})
 
 
@@ -89,7 +89,7 @@ class Connection:
 
     @property
     def stop(self) -> threading.Event:
-        """Is set when the user has interrupted the work."""
+        """The event that is set when the user has interrupted the work."""
         return self._stop
 
     def check_running(self) -> None:
@@ -173,7 +173,7 @@ class Connection:
         self.wait(seconds)
 
     def _heed(self, failure: FailedAttempt) -> None:
-        """Let all threads wait if the server is overloaded and asks for a pause that is not too long."""
+        """Make all threads wait if the server is overloaded and asks for a pause that is not too long."""
         if failure.retry_after_s is not None and failure.retry_after_s <= self.limits.patience_s:
             self._gate.shut(failure.retry_after_s)
 

@@ -1,4 +1,4 @@
-"""The home that Nextcloud shows as an external storage: which path in Nextcloud a file of this machine has there."""
+"""The user's home if Nextcloud shows it as an external storage: find the path in Nextcloud of a file of the home."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 _LEFT = 'style="text-align:left"'
-"""Notebooks write cells to the right, as if all were numbers."""
+"""Style of cells with text; notebooks align all cells to the right by default."""
 
 
 @dataclass

@@ -17,7 +17,7 @@ from gozen.sharing.retrying import ConnectionLimits
 
 
 class _NoCookies(CookieJar):
-    """Keeps no cookies, and does not look for them: that takes a tenth of the processor time of a small file."""
+    """Keeps no cookies, and saves the search for them: a tenth of the processor time of a small file."""
 
     def extract_cookies(self, response: object, request: object) -> None:
         """Keep nothing."""
@@ -41,13 +41,13 @@ def new_client(account: Account, limits: ConnectionLimits, ca_file: str | None, 
 
 
 def timeouts(limits: ConnectionLimits, read_s: float | None = None) -> httpx.Timeout:
-    """Return the timeouts of a request, maybe with another time for which the server may be silent."""
+    """Return the timeouts of a request; `read_s` replaces the time for which the server may be silent."""
     read = read_s or limits.read_timeout_s
     return httpx.Timeout(connect=limits.connect_timeout_s, read=read, write=limits.read_timeout_s, pool=None)
 
 
 def _trusted(ca_file: str | None) -> ssl.SSLContext:
-    """Return the authorities of this system and those of Mozilla, or only those of a file."""
+    """Return a TLS context that trusts the authorities of this system and of Mozilla, or only those in a file."""
     if ca_file is not None:
         try:
             return ssl.create_default_context(cafile=ca_file)

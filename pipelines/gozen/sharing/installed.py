@@ -9,7 +9,7 @@ from gozen.errors import BadRequest
 
 TRANSFERS = ("httpx", "defusedxml")
 PERSONAL = ("keyring", "segno")
-"""What only a person needs: a place for the app password, and QR codes."""
+"""Libraries that only people need and programs do not: a keyring for the app password, and QR codes."""
 
 
 def check_installed(what: str, libraries: Sequence[str] = (*TRANSFERS, *PERSONAL)) -> None:

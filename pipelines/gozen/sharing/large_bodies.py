@@ -1,7 +1,7 @@
 """Read the large body of an answer from its socket into one buffer, which takes less processor time.
 
-`httpx` copies each byte several times, in blocks of at most 64 kB. A connection that is read here is not used again, so
-this is for bodies that take much longer than a new connection.
+`httpx` copies each byte several times, in blocks of at most 64 kB. A connection that is read here cannot be used
+again. So only bodies that take much longer than a new connection are read here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import httpx
 
 LARGE = 16 * 2**20
-"""Bytes of a body from which on this is worth a new connection."""
+"""Size in bytes of the smallest body for which this saves more time than the new connection costs."""
 _BLOCK = 2**18
 
 
@@ -37,13 +37,13 @@ def pieces_of(response: httpx.Response) -> Iterator[bytes | memoryview]:
 
 
 def _length_of(response: httpx.Response) -> int:
-    """Return the number of bytes on the line; 0 if it is not known, or if these are more than those of the body."""
+    """Return the number of bytes of the body; 0 if the server did not send it, or sends the body in chunks."""
     length = response.headers.get("content-length", "")
     return int(length) if length.isdecimal() and "transfer-encoding" not in response.headers else 0
 
 
 def _socket_of(response: httpx.Response) -> socket.socket | None:
-    """Return what the body can be read from; None if the socket has the ciphertext: TLS through a proxy with TLS."""
+    """Return the socket to read the body from; None if its bytes are encrypted (TLS through a proxy with TLS)."""
     stream = response.extensions.get("network_stream")
     if stream is None or isinstance(stream.get_extra_info("ssl_object"), ssl.SSLObject):
         return None

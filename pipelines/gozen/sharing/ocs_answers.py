@@ -34,7 +34,7 @@ class OcsRefusal:
 
     @property
     def is_missing(self) -> bool:
-        """Whether the server does not know the thing, or the person, that was named."""
+        """Whether the server does not know the file, share, user or group of the request."""
         return self.code in _MISSING
 
     @property
@@ -49,7 +49,7 @@ class OcsRefusal:
 
 
 def refusal_of(answer: Answer) -> OcsRefusal | None:
-    """Return the refusal in an answer of OCS; None if it was carried out, or if OCS has not answered.
+    """Return the refusal in an answer of OCS; None if the request was carried out, or the answer is not one of OCS.
 
     The code in `meta` counts, because the first version of OCS answers with HTTP 200 even if it refuses.
     """

@@ -27,7 +27,7 @@ class Gate:
         self._clock, self._lock, self._opens = clock, threading.Lock(), 0.0
 
     def shut(self, seconds: float) -> None:
-        """Let nothing through for some time."""
+        """Delay all requests for some time."""
         with self._lock:
             self._opens = max(self._opens, self._clock.now() + seconds)
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 FIRST_S, LONGEST_S = 0.5, 30.0
 _NOT_DONE = frozenset({429, 503})
-"""The server did not begin the request, so every request can be repeated."""
+"""HTTP statuses of a server that did not begin the request, so every request can be repeated."""
 _UNCERTAIN = frozenset({408, 500, 502, 504})
-"""The server, or a proxy in front of it, may have carried out the request."""
+"""HTTP statuses after which the server may have carried out the request."""
 _LOCKED = 423
 LOCKED_ATTEMPTS = 5
-"""Nextcloud locks a file for the time of a request, an editor for hours: more attempts would not help."""
+"""Attempts at a locked file. Nextcloud locks it for the time of a request, an editor for hours; more would not help."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class FailedAttempt:
 
     @property
     def in_words(self) -> str:
-        """What happened."""
+        """The failure, in words."""
         if self.status is not None:
             return f"the server answers with status {self.status}"
         return "the connection broke" if self.sent else "the server cannot be reached"

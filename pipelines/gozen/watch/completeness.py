@@ -54,7 +54,7 @@ class RenamesExposures(Protocol):
         """Move files of a night to other exposures, which are not reduced until `release`."""
 
     def release(self) -> None:
-        """Let the renamed exposures be reduced, because every file has its exposure."""
+        """Allow the reduction of the renamed exposures, because every file now has its exposure."""
 
     def promised(self, night: str) -> Iterable[RawExposure]:
         """Return records of a night's exposures; they include files of `Arriving` that are not in the archive yet."""
@@ -77,7 +77,7 @@ class _OfArchive:
 
 
 class Arriving:
-    """The files of one folder, as known from all scans so far; `look` returns those of complete exposures.
+    """The files of one folder, as known from all scans so far; `look` returns the files of complete exposures.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ class Arriving:
     def _read(self, entries: Iterable[FolderEntry], now: float) -> tuple[list[FileGroup], list[Refusal]]:
         """Read new files, and return the complete exposures and the files that are left out.
 
-        If storage fails, all that is not returned remains here and is returned at a later scan; see `trouble`.
+        If storage fails, files that are not returned are kept here, and a later scan returns them; see `trouble`.
         """
         refused = self._read_headers(entries, now)
         try:
@@ -226,7 +226,7 @@ class Arriving:
         return refused
 
     def _forget(self, entry: FolderEntry) -> None:
-        """Let the next scan read a file again; without this, a file that could not be read would be ignored."""
+        """Make the next scan read a file again; otherwise a file that could not be read would be ignored."""
         self._seen.pop(entry.path, None)
         self._spooled.discard(entry.path)
 

@@ -35,7 +35,7 @@ class Outbound:
     Parameters
     ----------
     quiet_s
-        Seconds without a new file after which a cube is complete; 0 if a cube is a single file.
+        Seconds without a new file after which a cube (the frames of one sensor) is complete; 0 if it is a single file.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The output of `gozen watch`: a line per exposure, the backlog at intervals, and when warnings begin and end."""
+"""The output of `gozen watch`: a line for each exposure, the backlog at intervals, the begin and end of warnings."""
 
 from __future__ import annotations
 

@@ -48,9 +48,10 @@ class Orders:
         self._of_night("20000101")  # so that an invalid recipe is refused at the start
 
     def is_express(self, raw: RawExposure) -> bool:
-        """Tell whether an exposure is reduced before others, because the recipe or the settings say so for its object.
+        """Tell whether the recipe or the settings say that exposures of this object are reduced before others.
 
-        If a damaged record hides the step of a recipe that asked for it, only the settings count; `work` reports this.
+        If a damaged record hides which step of a recipe requested the exposure, only the settings count; `work` reports
+        it.
 
         Raises
         ------

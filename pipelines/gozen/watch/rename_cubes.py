@@ -112,7 +112,7 @@ class CubeRenaming:
         ]
 
     def _ahead(self, moved: Iterable[Moved]) -> set[str]:
-        """Return the old keys of queued files that are not in the archive; a killed watch may leave a file in both."""
+        """Return old keys of queued files that are not in the archive; after a kill, a file may be in both places."""
         waiting = {placed.key for found in self._arrivals.values() for placed in found}
         return {key for one in moved if (key := one.file.key) in waiting and not self._store.exists(key)}
 

@@ -64,7 +64,7 @@ def read_arrival(path: Path, profile: Profile) -> Arrival:
 
 @dataclass(frozen=True)
 class _Move:
-    """A move into the spool that was begun: where to, and which file or link it is."""
+    """A move into the spool that was begun: the target path, and the identity of the file or link."""
 
     target: Path
     identity: tuple[int, int] | None
@@ -121,8 +121,8 @@ class Intake:
     def collect(self, arrival: Arrival) -> Arrival:
         """Move one file into the spool; return it with its present path.
 
-        After that the camera may use the name of the file again. So if a storage error follows, call this method again
-        with the returned value.
+        After that the camera may use the old name for another file. If a later step fails and you call this method
+        again, pass the file that it has returned, not the original one.
 
         Raises
         ------

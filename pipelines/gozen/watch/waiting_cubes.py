@@ -42,7 +42,7 @@ class QueuedCube:
     size
         Total size of its files, bytes.
     files
-        For each of its files that is in the archive: its local path, in the spool or in the folder, and its key.
+        Local path (in the spool or in the folder) and key of each of its files that is in the archive.
     keys
         Keys of its files in the archive.
     error

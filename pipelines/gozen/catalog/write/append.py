@@ -191,7 +191,7 @@ def _with_contents(store: Store, version: Manifest, night: int, after: Contents)
 def _stray(store: Store, base: Manifest, night: int, after: Contents) -> set[str]:
     """Return files of the night that the manifest does not name and that have rows of the next version's exposures.
 
-    They are left by a writer that was killed, or that lost a race. Programs that read all files of the folder read
+    A writer that was killed, or that lost a race, leaves such files. Programs that read all files of the folder read
     them too, and would count a row twice if a named file also contains it. Unnamed files of other exposures are
     not returned: a later append of these exposures names them.
     """
@@ -230,7 +230,7 @@ def _new_files(
 def _replaced(
     store: Store, base: Manifest, night: int, change: NightChange, schema: pa.Schema, put: Put
 ) -> tuple[list[Written], list[Written]]:
-    """Return the files with rows of replaced exposures, and the files that are written instead, without these rows."""
+    """Return the files with rows of replaced exposures, and the new files that replace them, without these rows."""
     dropped: list[Written] = []
     kept: list[Written] = []
     for file in base.files if change.replaced else ():

@@ -35,7 +35,8 @@ def conformed(table: pa.Table, night: int) -> pa.Table:
     Parameters
     ----------
     table
-        Columns of docs/reference/tables.md; absent ones become null. ``_healpix_29`` may be absent. ``source_id``,
+        Any of the columns in docs/reference/tables.md; missing columns become null. ``_healpix_29`` may be absent.
+        ``source_id``,
         ``ra`` and ``dec`` are null for a source that is not in the reference catalogue; it then needs ``ra_meas`` and
         ``dec_meas``.
     night
@@ -109,7 +110,7 @@ def contents_of(rows: pa.Table) -> dict[str, HeldRun]:
 
 
 def merge_contents(one: Contents, other: Contents) -> dict[str, HeldRun]:
-    """Return the contents of both; raise `BadRequest` if they contain two runs of one exposure."""
+    """Return the union of two contents; raise `BadRequest` if they contain two runs of one exposure."""
     both = dict(one)
     for exposure, held in other.items():
         before = both.get(exposure, HeldRun(held.run))

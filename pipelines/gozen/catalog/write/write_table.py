@@ -52,7 +52,7 @@ def write_table(
     chunks
         Its rows. A column that is absent in a chunk is null there; ``_healpix_29`` is computed if it is missing.
     options
-        Size of partitions, margin, and memory. They do not matter if the archive has the same rows already.
+        Size of partitions, margin, and memory. If the archive already has the same rows, the options are ignored.
 
     Returns
     -------

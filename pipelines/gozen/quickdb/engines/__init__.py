@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEPT_BYTES = 128 * 2**20
-"""Freed memory that a worker does not return to the system: the columns of the next patch need as much."""
+"""Bytes of freed memory that a worker keeps for the columns of the next patch, and does not return to the system."""
 
 
 class Engine(Protocol):

@@ -18,11 +18,11 @@ from gozen.worker_process import keep_freed_memory
 
 AHEAD = 2
 _SENT_BYTES = 256 * 1024
-"""Largest program of a job that is sent with each task; a larger job is scattered, and can be lost with a worker."""
+"""Bytes of the largest pickled program that is sent with each task; a larger one is sent once (Dask's `scatter`)."""
 
 _CONNECT_S = 20
 _COUNT_S = 1.0
-"""Seconds for which the number of workers is taken to be the same."""
+"""Seconds for which the number of workers is cached."""
 _ATTEMPTS = 5
 _START_S = 120
 _END_S = 3

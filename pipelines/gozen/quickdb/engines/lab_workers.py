@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHRINK_S = 60.0
-"""Seconds after a job until the number of workers goes back to the least that the hub keeps."""
+"""Seconds after a job until all workers end, except the minimum number that the hub keeps."""
 _ENGINE = "gozen.quickdb.engines.dask_engine"
 _POLL_S = 0.5
 _WATCH_S = 5.0
@@ -244,7 +244,7 @@ class LabWorkers:
         return WorkerLost(f"{error}. Your cluster says: {notes}" if notes else str(error))
 
     def shrink(self) -> None:
-        """End all but the least number of workers, unless a job runs in this or another notebook of the user."""
+        """End all workers except the minimum number, unless a job runs in this or another notebook of the user."""
         engine = self._engine
         if self._jobs or self._fixed or engine is None or isinstance(engine, LocalEngine):
             return

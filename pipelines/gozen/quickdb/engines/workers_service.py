@@ -52,7 +52,7 @@ class WorkersService:
         NoServiceError
             Nothing answers at the address.
         BadRequest
-            The hub does not allow what was asked for.
+            The hub does not allow the request.
         ClusterUnavailable
             The service, the hub or the cluster cannot answer now.
         """

@@ -26,7 +26,7 @@ _COLLECT_ABOVE = 64 << 20
 
 
 class Serving:
-    """The child's end of the connection.
+    """The child's end of the connection to the worker.
 
     Parameters
     ----------

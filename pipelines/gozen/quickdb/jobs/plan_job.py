@@ -174,7 +174,7 @@ def _patches_in(region: SkyRegion | None, family: Family) -> list[PatchExtent]:
 
 
 def _place(region: SkyRegion | None, code: UserCode, family: Family) -> str:
-    """Return text for the cache key: all that a block's result depends on, except functions and rows."""
+    """Return text for the cache key, with everything that affects a block's result except functions and rows."""
     place = "" if region is None else hashlib.sha256(region.ranges().tobytes()).hexdigest() + repr(region)
     place += repr(family.names.tables)  # derived columns depend on units, bands and the camera's position
     if "margin" in code.names:  # the result then depends on patches of other blocks

@@ -62,7 +62,7 @@ def results(plan: JobPlan, engine: Engine, cache: Cache, progress: bool | None) 
 
 
 class _Keeping:
-    """Stops caching a job's results, and deletes those cached, once its functions change state that outlives a call.
+    """Stops caching a job's results, and deletes the cached ones, if a function changes state that outlives a call.
 
     Parameters
     ----------

@@ -108,7 +108,7 @@ def same_cuts(one: pa.Table, other: pa.Table) -> bool:
 
 
 def runs_of(patches: Sequence[PatchExtent]) -> list[tuple[int, int]]:
-    """Return [first, last) of each run of at most 16 consecutive patches of one partition.
+    """Return the runs of patches: indices [first, last) of at most 16 consecutive patches of one partition.
 
     A run never spans two partitions: rows appended to one partition do not change the runs of others.
     """

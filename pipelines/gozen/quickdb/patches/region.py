@@ -23,7 +23,7 @@ _WIDEST = 58.7
 """Upper limit of the distance (degrees) from a base pixel's centre to its corners; it halves with each order."""
 
 _NARROWEST = 2.5
-"""Upper limit of a pixel's mean over its least width: a ring of pixels wider than a margin by this covers it."""
+"""Upper limit of a pixel's mean width divided by its smallest width, to choose pixels that are as wide as a margin."""
 
 _CELLS = 13
 """Largest difference in order between a pixel and the cells around it: 8192 cells then cover an edge."""
@@ -273,7 +273,7 @@ def _order_for(size: float) -> int:
 
 
 def around(start: int, stop: int, arcsec: float) -> Ranges:
-    """Return ranges of ``_healpix_29`` that cover the surroundings of a range up to a distance, and slightly more.
+    """Return ranges of ``_healpix_29`` for all pixels within a distance of a range, and for some slightly farther.
 
     The cost is bounded: around a large range, a small distance is replaced by a larger one.
 

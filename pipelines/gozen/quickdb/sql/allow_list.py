@@ -86,7 +86,7 @@ _AGGREGATES = """
 _OTHERS = "alias constant_or_null error get_bit set_bit bit_position bitstring typeof within grouping grouping_id"
 
 FUNCTIONS = frozenset(" ".join((_OPERATORS, _NUMBERS, _TEXTS, _TIMES, _LISTS, _JSON, _AGGREGATES, _OTHERS)).split())
-"""In lower case. Excluded: functions that make a long text or list from a number, which no limit of DuckDB counts."""
+"""Names in lower case, without functions that make a long text or list from a number: DuckDB does not limit those."""
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree"})
 """Functions that may be called in FROM."""
 _KINDS = frozenset(

@@ -32,7 +32,7 @@ class Spelling:
 
     @classmethod
     def of(cls, tables: Iterable[Sequence[str]]) -> Spelling:
-        """Find such names among the columns; a name with two spellings in one table is replaced in all tables."""
+        """Find column names that differ only in case; if one table has both, the name is replaced in all tables."""
         tables = list(tables)
         doubled = {
             small for columns in tables for small, times in Counter(map(str.lower, set(columns))).items() if times > 1
@@ -41,7 +41,7 @@ class Spelling:
         return cls({name: f"{name} {name.encode().hex()}" for name in spelt})
 
     def spell(self, tree: exp.Expr) -> None:
-        """Replace these names by DuckDB's in a query.
+        """Replace the names of columns in a query by those that they have in DuckDB.
 
         Raises
         ------

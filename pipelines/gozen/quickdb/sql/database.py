@@ -167,7 +167,7 @@ class Database:
             raise self._named(error, spelling.read(str(error))) from error
 
     def _named(self, error: Exception, said: str) -> GozenError:
-        """Return the Gozen error for an error of DuckDB, by the kind in its text: its class may be too general."""
+        """Return the Gozen error for an error of DuckDB, by the type in its message: the class may be too general."""
         found = _KIND.match(said)
         kind = found[1] if found else ""
         if kind == "Out of Memory" or isinstance(error, duckdb.OutOfMemoryException):

@@ -156,7 +156,7 @@ def _written(tree: exp.Expr) -> str:
 
 
 def _put(node: exp.Table, rows: str) -> None:
-    """Replace a table's name by rows, and keep its alias, sample and joins."""
+    """Replace a table's name by the SQL for its rows, and keep its alias, sample and joins."""
     inner = sqlglot.parse_one(f"SELECT * FROM {rows}", read="duckdb")  # noqa: S608 the connection limits what can be read
     subquery = exp.Subquery(this=inner, alias=node.args.get("alias") or exp.TableAlias(this=node.this.copy()))
     for part in ("joins", "laterals", "sample", "pivots"):
@@ -166,7 +166,10 @@ def _put(node: exp.Table, rows: str) -> None:
 
 
 def _is_of_the_query(node: exp.Table) -> bool:
-    """Return whether a name is defined by a WITH; inside that definition, unless recursive, it means the table."""
+    """Return whether WITH defines a name, so that it is not a table.
+
+    Inside its own definition, unless that is recursive, the name means the table.
+    """
     above: Any = node
     inside: list[Any] = []
     while above is not None:

@@ -9,13 +9,13 @@ _BEFORE_CALL = dis.opmap.get("PRECALL")
 """Python 3.11 splits the stack effect of a call into two instructions; the first one moves nothing itself."""
 
 Steps = Sequence[dis.Instruction]
-"""Instructions of a function, without those that do not change the stack."""
+"""The bytecode instructions of a function, without those that do not change the stack."""
 
 
 def consumer(steps: Steps, at: int) -> tuple[int, int] | None:
-    """Return the step that takes the value which step `at` leaves on the stack, and the number of values above it.
+    """Return the index of the instruction that takes a value from the stack, and the number of values above it.
 
-    None if a jump comes first: jumps are not followed.
+    Instruction number `at` has put the value on the stack. None if a jump comes first: jumps are not followed.
     """
     above = 0
     for after in range(at + 1, len(steps)):
@@ -54,7 +54,7 @@ def begins_call(step: dis.Instruction) -> bool:
 
 
 def calls(steps: Steps) -> dict[int, str]:
-    """Return the names of the global functions that are called, by the number of the step that calls them."""
+    """Return the names of the global functions that the code calls, by the index of the calling instruction."""
     loads = [(at, str(one.argval)) for at, one in enumerate(steps) if one.opname == "LOAD_GLOBAL" and begins_call(one)]
     ends = [(consumer(steps, at), name) for at, name in loads]
     return {end[0]: name for end, name in ends if end is not None and is_call(steps[end[0]])}

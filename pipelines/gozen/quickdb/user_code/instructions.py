@@ -82,7 +82,7 @@ def read(code: types.CodeType, outer: Mapping[str, bool], sets: Collection[str],
 
 @dataclass(frozen=True)
 class _Sets:
-    """Names of variables with sets, of functions that ignore the order of a set, and of functions that make no set."""
+    """Names of variables with sets, of functions that ignore a set's order, and of functions that return no set."""
 
     names: Collection[str]
     orderless: Collection[str]
@@ -155,7 +155,7 @@ def is_of_numbers(values: Collection[object]) -> bool:
 
 
 def _is_orderless(steps: Steps, made: int, ends: Mapping[int, str], sets: _Sets, *, stored: bool = False) -> bool:
-    """Return whether a set, which step `made` leaves on the stack, is used in a way that ignores its order."""
+    """Return whether the set that instruction number `made` leaves on the stack is used without regard to its order."""
     found = consumer(steps, made)
     if found is None:
         return False
@@ -184,7 +184,7 @@ def _is_filled_and_asked(steps: Steps, name: str, ends: Mapping[int, str], sets:
 
 
 def _is_plain_view(steps: Steps, at: int, ends: Mapping[int, str], sets: _Sets) -> bool:
-    """Return whether a view of a dict is iterated over, or is the first argument of a function that makes no set."""
+    """Return whether a view of a dict is iterated over, or is the first argument of a function that returns no set."""
     if at + 1 == len(steps) or not is_call(steps[at + 1]):
         return False
     found = consumer(steps, at + 1)

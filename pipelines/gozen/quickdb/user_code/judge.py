@@ -77,7 +77,7 @@ class _Judge:
         handle(self, value)
 
     def function(self, value: types.FunctionType, outer: tuple[str, ...] = ()) -> None:
-        """Check a function; `outer` names those of its arguments that outlive a call."""
+        """Check a function; `outer` has the names of its arguments that outlive a call."""
         self._seen[id(value)] = value
         if is_generated(value) or (id(value), outer) in self._read:
             return

@@ -1,6 +1,6 @@
 """Encode the result of a block for the cache, once, in the worker.
 
-It is compressed because many results, such as histograms, take longer to send and to write than to compress.
+Results are compressed: many, such as histograms, take longer to send and to write than to compress.
 """
 
 from __future__ import annotations

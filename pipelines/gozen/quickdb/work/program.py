@@ -37,7 +37,7 @@ class Program:
     shared
         The second argument of `map`, if it is not None.
     names
-        The columns to which names refer.
+        Finds a column of the tables by its name.
     region
         Region on the sky to which rows are restricted; None for all rows.
     expected
@@ -70,7 +70,7 @@ class Program:
         mode
             ``map`` returns the value of each patch, ``reduce`` the reduced value, and ``both`` returns both.
         runs
-            The patches of the block, by runs.
+            The patches of the block, in groups that are reduced from left to right.
         source
             Source of the columns.
         check

@@ -23,7 +23,7 @@ FAR_PATCHES = 32
 """Minimum number of patches of a task if each task first waits for columns from remote storage or for its worker."""
 
 _CUTS = 4
-"""Number of blocks per task at which the task may end: with 4, tasks differ by at most a quarter of one."""
+"""Least number of places at which a task of average size may end; with 4, tasks differ in size by at most a quarter."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Block:
     number
         Number of the block in its job, from 0.
     runs
-        Patches of the block by runs; each patch has its number in the job.
+        Patches of the block, grouped by `patch_extents.runs_of`; each patch has its number in the job.
     """
 
     number: int
@@ -126,17 +126,17 @@ class Block:
 
     @property
     def patches(self) -> list[tuple[int, PatchExtent]]:
-        """All patches of the task, each with the number that the patch has in the job."""
+        """All patches of the block, each with its number in the job."""
         return [one for run in self.runs for one in run]
 
     @property
     def rows(self) -> int:
-        """Approximate number of rows of all patches of the task."""
+        """Approximate number of rows of all patches of the block."""
         return sum(patch.rows for _, patch in self.patches)
 
 
 def blocks_of(patches: Sequence[PatchExtent]) -> list[Block]:
-    """Group patches into blocks, each of one or more runs of one partition; a large table has more runs in a block.
+    """Group patches into blocks: one or more runs (`patch_extents.runs_of`) of one partition, more in a large table.
 
     The grouping depends only on the table, not on engine or workers; so every sum is the same on all engines.
     """
@@ -161,7 +161,7 @@ def blocks_of(patches: Sequence[PatchExtent]) -> list[Block]:
 def tasks_of(blocks: Sequence[Block], workers: int, least: int = 1) -> list[list[Block]]:
     """Group blocks into tasks of similar numbers of rows: many small patches do not become many small tasks.
 
-    Tasks begin at blocks where they form few nodes of the tree, so that few values are sent back.
+    Tasks begin at blocks for which the worker can combine most values (`tree_reduce`), so that it sends few back.
 
     Parameters
     ----------

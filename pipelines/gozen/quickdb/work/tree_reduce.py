@@ -1,4 +1,4 @@
-"""The order of `reduce`: along runs of patches, then as a tree, the same on every engine."""
+"""The order of `reduce`: from left to right in groups of patches, then in pairs as a tree; the same on every engine."""
 
 from __future__ import annotations
 

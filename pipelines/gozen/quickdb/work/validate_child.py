@@ -67,7 +67,7 @@ def _no_request(request: Any) -> BadRequest:
 
 
 def _are_columns(table: Any, names: Any, columns: Columns) -> bool:
-    """Tell whether these are columns of a table, each once."""
+    """Tell whether `names` are columns of the table, each once."""
     if type(table) is not str or type(names) is not list or any(type(name) is not str for name in names):
         return False
     known = columns.get(table, ())

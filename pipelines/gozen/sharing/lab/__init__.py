@@ -1,7 +1,8 @@
 """JupyterLab's dialog that shares files through Nextcloud: the part of the server, and the script of the page.
 
-``share_handlers`` are the addresses that the script (``jupyter/labextensions/gozen-share/static``) asks. ``lab_places``
-decides where a file is in Nextcloud, ``lab_shares`` answers, ``lab_upload`` and ``lab_log_in`` work in threads.
+``share_handlers`` has the addresses to which the script (``jupyter/labextensions/gozen-share/static``) sends requests.
+``lab_places`` finds the path of a file in Nextcloud, ``lab_shares`` lists and changes shares, ``lab_upload`` and
+``lab_log_in`` work in threads.
 """
 
 from __future__ import annotations

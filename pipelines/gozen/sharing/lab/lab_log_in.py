@@ -14,7 +14,7 @@ from gozen.sharing.login.log_in import Connecting, log_in
 from gozen.sharing.pauses import Stopped
 
 _PAGE_S = 60.0
-"""Seconds to wait for the server's page; a server that is silent becomes an error before."""
+"""Seconds to wait for the address of the log-in page; if the server is silent, an error comes earlier."""
 
 
 class LabLogIn:

@@ -62,7 +62,7 @@ class LabPlaces:
         return VisibleFiles(self.root.resolve(), self.hidden)
 
     def of(self, paths: Sequence[str]) -> list[LabPlace]:
-        """Return the places of paths; raises as `file_below`."""
+        """Return the places of some paths; raises the errors of `file_below`."""
         return [self._of(path) for path in paths]
 
     def _of(self, path: str) -> LabPlace:

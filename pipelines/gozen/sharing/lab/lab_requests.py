@@ -1,4 +1,4 @@
-"""What the dialog asks of the lab's server, as typed records. No I/O."""
+"""The requests of the dialog to the lab's server, as typed records. No I/O."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class LogInAt(LabRequest):
 
 
 def asked(kind: type[Asked], body: object) -> Asked:
-    """Return a request in the content of an HTTP request.
+    """Return the content of an HTTP request as a record of the given class.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the dialog shows and changes: who sees the selected files, new shares and links, and their end."""
+"""List, make and withdraw the shares of files that the user has selected in the dialog."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class LabShares:
         return {}
 
     def link(self, places: Sequence[LabPlace], asked: LinkTo) -> dict[str, Any]:
-        """Make a public link to each of the files; return them, with their passwords, and why others were not made.
+        """Make a public link to each file; return the links with their passwords, and why others were not made.
 
         Nextcloud does not show the passwords again, so an error is raised only if there is no link at all.
         """

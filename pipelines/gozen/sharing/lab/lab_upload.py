@@ -17,7 +17,7 @@ from gozen.sharing.transfers.visible_files import VisibleFiles
 
 
 class LabUpload(Progress):
-    """Sends files in a thread; other threads may ask how far it is.
+    """Sends files in a thread; other threads may read its progress.
 
     Parameters
     ----------
@@ -50,11 +50,11 @@ class LabUpload(Progress):
         threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self) -> None:
-        """End it soon; chunks that have arrived are kept, and a later transfer continues."""
+        """Ask the transfer to end; chunks that have arrived are kept, and a later transfer continues."""
         self._stop.set()
 
     def is_sending(self, places: Sequence[LabPlace], *, overwrite: bool) -> bool:
-        """Return whether it is running, and sends exactly these files in this way."""
+        """Return whether the transfer is running, and sends exactly these files with the same option `overwrite`."""
         running = self._state["state"] == "running" and not self._stop.is_set()
         return running and (list(places), overwrite) == (list(self._places), self._overwrite)
 
@@ -69,17 +69,17 @@ class LabUpload(Progress):
             return {**self._state, **numbers, "conflicts": sorted(self._conflicts)}
 
     def found(self, size: int) -> None:
-        """Count what is to be sent."""
+        """Add the size of a file to the bytes to send."""
         with self._lock:
             self._found += size
 
     def moved(self, size: int) -> None:
-        """Count what has been sent."""
+        """Add to the bytes that were sent."""
         with self._lock:
             self._moved += size
 
     def finished(self, outcome: FileOutcome) -> None:
-        """Count a file."""
+        """Add to the number of files that have ended."""
         with self._lock:
             self._files += 1
             if isinstance(outcome.error, CloudConflict):

@@ -1,4 +1,4 @@
-"""What all addresses of the dialog share: who may ask, the settings, the files that are meant, errors as sentences.
+"""Common parts of the dialog's request handlers: authentication, settings, the selected files, error messages.
 
 Only the user of the lab may ask: each request is authenticated, and those of a browser that change something need
 Jupyter's XSRF token. What blocks runs in threads.
@@ -22,7 +22,7 @@ from gozen.sharing.installed import check_installed
 from gozen.sharing.lab.lab_places import LabPlace, LabPlaces
 
 _THREADS = ThreadPoolExecutor(4, thread_name_prefix="gozen-share")
-"""Own threads: while Nextcloud is silent, those of the lab's server stay free for its other parts."""
+"""Separate threads, so that a silent Nextcloud does not occupy the threads of the lab's server."""
 
 
 class ShareHandler(APIHandler):  # type: ignore[misc]  # jupyter_server is not checked, see pyproject.toml
@@ -67,7 +67,7 @@ class ShareHandler(APIHandler):  # type: ignore[misc]  # jupyter_server is not c
         return LabShares(lambda: connect(settings=settings, attempts=ATTEMPTS_BY_HAND))
 
     def places(self, paths: tuple[str, ...]) -> list[LabPlace]:
-        """Return where files of the file browser are."""
+        """Return the places, on this machine and in Nextcloud, of files of the file browser."""
         return self.file_browser.of(paths)
 
     @property
@@ -75,7 +75,10 @@ class ShareHandler(APIHandler):  # type: ignore[misc]  # jupyter_server is not c
         """The places of all files of the file browser."""
         root = getattr(self.contents_manager, "root_dir", None)
         if not root:
-            raise BadRequest("the file browser does not show files of this machine, so they cannot be shared here")
+            raise BadRequest(
+                "this file browser shows files that are not on the disk of the lab, so they cannot be shared here; "
+                "use `gozen share with` in a terminal"
+            )
         settings, hidden = self.sharing, bool(self.contents_manager.allow_hidden)
         return LabPlaces(Path(root), home_folder(settings), settings.lab_folder, hidden)
 

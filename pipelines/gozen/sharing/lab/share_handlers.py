@@ -1,4 +1,4 @@
-"""The addresses below ``gozen/share`` of the lab's server: each parses a request, and asks one function."""
+"""Handlers of the addresses below ``gozen/share`` of the lab's server: each parses a request and calls one function."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _KEPT_UPLOADS = 20
 
 
 class AccountHandler(ShareHandler):
-    """The account at Nextcloud: which one, and its end."""
+    """The account at Nextcloud: show it, or log out."""
 
     @authenticated
     @authorized
     async def get(self) -> None:
-        """Say who is logged in, or where one can log in."""
+        """Return the user who is logged in, or the address of the Nextcloud for a log-in."""
         await self.answer(self._account)
 
     @authenticated
@@ -72,20 +72,20 @@ class LogInHandler(ShareHandler):
     @authenticated
     @authorized
     async def post(self) -> None:
-        """Begin, instead of one that has begun before."""
+        """Begin a log-in; it replaces one that has begun before."""
         await self.answer(self._begin)
 
     @authenticated
     @authorized
     async def get(self) -> None:
-        """Say whether the user has agreed."""
+        """Return whether the user has agreed in the browser."""
         current = self.running.get("log-in")
         self.answer_now(lambda: current.seen() if current else {"state": "stopped"})
 
     @authenticated
     @authorized
     async def delete(self) -> None:
-        """Do not wait any longer."""
+        """Stop waiting for the user."""
         self.answer_now(self._end)
 
     def _begin(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class UploadsHandler(ShareHandler):
     @authenticated
     @authorized
     async def post(self) -> None:
-        """Begin one, and return its name; or that of the same one, which is running already."""
+        """Begin a transfer and return its name; if the same transfer is already running, return its name."""
         await self.answer(self._begin)
 
     def _begin(self) -> dict[str, Any]:
@@ -137,13 +137,13 @@ class UploadHandler(ShareHandler):
     @authenticated
     @authorized
     async def get(self, name: str) -> None:
-        """Say how far it is."""
+        """Return the progress of the transfer."""
         self.answer_now(lambda: self._found(name).seen())
 
     @authenticated
     @authorized
     async def delete(self, name: str) -> None:
-        """End it."""
+        """End the transfer."""
         self.answer_now(lambda: self._found(name).stop() or {})
 
     def _found(self, name: str) -> Any:
@@ -154,7 +154,7 @@ class UploadHandler(ShareHandler):
 
 
 class SharesHandler(ShareHandler):
-    """Shares with users and groups, and their end."""
+    """Make and withdraw shares with users and groups."""
 
     @authenticated
     @authorized
@@ -176,12 +176,12 @@ class SharesHandler(ShareHandler):
 
 
 class SeenHandler(ShareHandler):
-    """Who sees files."""
+    """The people who see some files."""
 
     @authenticated
     @authorized
     async def post(self) -> None:
-        """List who sees files; their paths would be too long for an address."""
+        """List the people who see some files. It is a POST because many paths would be too long for an address."""
 
         def seen() -> dict[str, Any]:
             wish = asked(LabSelection, self.get_json_body())

@@ -38,7 +38,7 @@ class HubAccount:
 
     @property
     def place(self) -> str:
-        """The place, in words for messages."""
+        """A description of the place where the account is kept, for messages."""
         return "the hub"
 
     def read(self) -> Account | None:

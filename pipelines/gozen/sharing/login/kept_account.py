@@ -26,7 +26,7 @@ class KeptAccount(Protocol):
 
     @property
     def place(self) -> str:
-        """The place, in words for messages."""
+        """A description of the place where the account is kept, for messages."""
 
     def read(self) -> Account | None:
         """Return the account; None if none is kept."""
@@ -43,7 +43,7 @@ class KeyringAccount:
 
     @property
     def place(self) -> str:
-        """The place, in words for messages."""
+        """A description of the place where the account is kept, for messages."""
         return "the keyring of this system"
 
     def read(self) -> Account | None:
@@ -84,7 +84,7 @@ class FileAccount:
 
     @property
     def place(self) -> str:
-        """The place, in words for messages."""
+        """A description of the place where the account is kept, for messages."""
         return str(self.path)
 
     def read(self) -> Account | None:

@@ -87,7 +87,7 @@ def log_in(
 
 
 def _is_revoked(account: Account, connecting: Connecting) -> bool:
-    """Return whether the server says that it does not accept the app password; without an answer nobody knows."""
+    """Return whether the server says that it does not accept the app password; False if it does not answer."""
     try:
         with connecting(account) as connection:
             with_user_id(account, connection)

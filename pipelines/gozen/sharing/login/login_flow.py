@@ -1,7 +1,7 @@
 """Nextcloud's own log-in with the browser (login flow, version 2), which ends with an app password.
 
 Gozen never sees the password of the user. It asks the server for an address, which the user opens in a browser, and
-then asks once in a while whether the user has agreed.
+then checks every few seconds whether the user has agreed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from gozen.sharing.ocs_calls import OcsCalls
 LIFETIME_S = 1200.0
 """Seconds for which the server keeps a log-in that has begun; from Nextcloud's documentation."""
 POLL_S = 2.0
-"""Seconds between two questions whether the user has agreed."""
+"""Seconds between two requests that check whether the user has agreed."""
 _NOT_YET = frozenset({404})
 _NOT_A_NEXTCLOUD = frozenset({400, 403, 404, 405, 501})
-"""Answers of other programs; so many addresses have the Nextcloud below a path."""
+"""HTTP statuses of servers that are not a Nextcloud, often because the Nextcloud is at a path below the address."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class LogInBegun:
     page
         The address that the user opens in a browser.
     endpoint, token
-        Where to ask whether the user has agreed, and with what; the token is a secret.
+        Address and token of the requests that check whether the user has agreed; the token is a secret.
     """
 
     page: str
@@ -144,7 +144,7 @@ def begun(answer: Answer, server: str) -> LogInBegun:
 
 
 def granted(answer: Answer, server: str, *, insecure: bool = False) -> Account:
-    """Return the account of a log-in to which the user has agreed; raises as `begun`."""
+    """Return the account of a log-in to which the user has agreed; raises the errors of `begun`."""
     found = _json(answer.body)
     name, password, where = (value_at(found, key) for key in ("loginName", "appPassword", "server"))
     if not (isinstance(name, str) and isinstance(password, str) and name and password):

@@ -1,4 +1,4 @@
-"""Explain a share that the server refused: the thing, the server's words, and what to do. No I/O.
+"""Explain why the server refused a share: the file, the server's words, and what to do. No I/O.
 
 The words of the server are in the language of its user, so they are shown but not interpreted. The reason is derived
 from the request and from the rules that the server reports.

@@ -29,7 +29,7 @@ class Share:
     path
         What is shared, from the top of the cloud.
     folder
-        Whether that is a folder.
+        Whether `path` is a folder.
     who, name
         Identifier and displayed name of the receiver; of a link a phrase.
     rights

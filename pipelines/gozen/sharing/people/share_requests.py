@@ -1,4 +1,4 @@
-"""Make the forms of requests that share something; refuse invalid ones before they are sent. No I/O."""
+"""Make the form data of requests that share files; refuse invalid requests before they are sent. No I/O."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def _names(names: Iterable[str]) -> list[str]:
 
 
 def receiver_form(path: str, kind: str, name: str, rights: Rights) -> Mapping[str, str]:
-    """Return the form that shares a path with a user or a group."""
+    """Return the form data of a request that shares a path with a user or a group."""
     number = USER if kind == "user" else GROUP
     return {"path": path, "shareType": str(number), "shareWith": name, "permissions": str(int(rights))}
 
 
 def link_form(path: str, wish: LinkWish) -> Mapping[str, str]:
-    """Return the form that makes a public link."""
+    """Return the form data of a request that makes a public link."""
     found = {"path": path, "shareType": str(LINK), "label": wish.label, "password": wish.password}
     found["expireDate"] = wish.expires.isoformat() if wish.expires else ""
     found["publicUpload"] = "true" if wish.upload else ""

@@ -33,7 +33,7 @@ from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.remote_names import check_path
 
 _BEGIN = 2
-"""Characters of a name with which similar names are searched."""
+"""Number of first characters of a name with which similar names are searched."""
 
 
 class Shares:

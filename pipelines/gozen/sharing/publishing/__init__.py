@@ -1,6 +1,6 @@
-"""Keep a folder in Nextcloud as a resource describes it: its files, its shares, its link.
+"""Publish files in a folder of Nextcloud: its files, its shares and its link become as a resource describes them.
 
-``published_record`` is what an earlier run has noted, in a hidden folder of the account. ``decide_files`` and
-``decide_shares`` compare it with the folder and with the wish, ``publish_folder`` carries out what they decide, with
+``published_record`` reads the notes of earlier runs, which are in a hidden folder of the account. ``decide_files`` and
+``decide_shares`` compare the notes, the folder and the resource; ``publish_folder`` carries out their decisions, with
 ``folder_files``, which reads and writes.
 """

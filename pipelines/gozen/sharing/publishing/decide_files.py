@@ -43,5 +43,5 @@ def left_over(names: Collection[str], noted: Mapping[str, Collection[str]]) -> S
 
 
 def is_ours(there: Entry, ours: Collection[str]) -> bool:
-    """Tell whether a file in Nextcloud is as this publication has sent it, so that it may be removed."""
+    """Tell whether a file in Nextcloud is unchanged since this publication sent it, so that it may be removed."""
     return not there.is_folder and there.checksum in ours

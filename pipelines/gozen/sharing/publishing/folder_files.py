@@ -1,6 +1,6 @@
-"""A published folder as it is in Nextcloud: its files, its shares and the notes about it; reads and writes them.
+"""Read and write a published folder in Nextcloud: its files, its shares and the notes about it.
 
-What is sent, shared or removed is decided elsewhere.
+`decide_files` and `decide_shares` decide what is sent, shared or removed.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class FolderFiles:
         )
 
     def note(self, seen: FolderSeen, record: PublishedRecord) -> None:
-        """Write the note of the publication, unless it is as it should be."""
+        """Write the note of the publication, unless Nextcloud already has it with the same content."""
         if seen.record is not None and seen.mine == record:
             return
         with tempfile.TemporaryDirectory() as scratch:

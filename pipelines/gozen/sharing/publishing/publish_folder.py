@@ -1,4 +1,4 @@
-"""Bring a folder in Nextcloud to what a publication says, or remove what the publication has put there.
+"""Publish files in a folder in Nextcloud and share it, or remove what a publication has put there.
 
 A run can be killed at any time and repeated: files are noted before they are sent, and nothing that people have changed
 is overwritten, withdrawn or removed.
@@ -23,7 +23,7 @@ from gozen.sharing.publishing.published_record import PublishedRecord, Receiver
 from gozen.sharing.remote_names import joined
 
 _LINK = ("link", "")
-"""Stands for the link among the receivers that were refused."""
+"""Key of the link in the dict of refused shares, whose other keys are users and groups."""
 
 
 class PublishedFolder:
@@ -133,7 +133,7 @@ class PublishedFolder:
         return steps
 
     def _send(self, path: Path, checksum: str, seen: FolderSeen, done: PublishOutcome) -> bool:
-        """Send a file if it is not there; return whether it is there now, as it is here."""
+        """Send a file unless Nextcloud has an equal one; return whether Nextcloud has it now, with the same content."""
         there, ours = seen.entries.get(path.name), seen.mine.files.get(path.name, frozenset())
         if there is not None and there.checksum and not there.checksum.startswith(f"{OURS}:"):
             checksum = self._files.checksum(path, there.checksum)
@@ -148,7 +148,7 @@ class PublishedFolder:
         return True
 
     def _upload(self, path: Path, there: Entry | None) -> bool:
-        """Send a file; return whether it is there, which it is not if somebody has changed it since it was seen."""
+        """Send a file; return False if it was not sent, because somebody has changed it in Nextcloud meanwhile."""
         try:
             self._files.upload(path, there)
         except CloudConflict:
@@ -203,7 +203,7 @@ class PublishedFolder:
 
 
 def _begun(mine: PublishedRecord, sums: Mapping[str, str], steps: ShareSteps) -> PublishedRecord:
-    """Return the note for the time until everything is sent and shared: what was there, and what will be."""
+    """Return the note that is valid until everything is sent and shared: it contains the old and the new state."""
     noted = {name: mine.files.get(name, frozenset()) | {checksum} for name, checksum in sums.items()}
     return replace(mine, files={**mine.files, **noted}, made=mine.made | steps.made)
 

@@ -1,4 +1,4 @@
-"""What became of a publication, and the errors that say so at its end. No I/O."""
+"""The result of a publication, and the errors that report it at the end. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMED = 4
 
 @dataclass
 class PublishOutcome:
-    """What became of a publication.
+    """The result of a publication.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def raise_first(errors: Sequence[GozenError], done: PublishOutcome) -> None:
 
 
 def check_shared(made: Iterable[Receiver], shares: Iterable[Share], folder: str) -> None:
-    """Raise an error that passes if a receiver has lost access since the shares were made."""
+    """Raise an error, after which a retry may succeed, if a receiver has lost access since the shares were made."""
     there = {(one.kind, one.who.casefold()) for one in shares}  # Nextcloud knows users in any case
     lost = sorted(f"{kind} {name}" for kind, name in made if (kind, name.casefold()) not in there)
     if lost:

@@ -1,7 +1,7 @@
 """The note of one publication, a file in a hidden folder of the account: which files and shares are its own. No I/O.
 
-The note is in Nextcloud because a pod keeps nothing, and not in the published folder because it names all receivers. It
-is written before the first file, and again at the end: what a run that was killed has done is known to the next one.
+The note is in Nextcloud because a pod keeps no files. It is not in the published folder because it names all receivers.
+It is written before the first file is sent, and again at the end, so after a kill the next run knows what was done.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Download:
     Parameters
     ----------
     before
-        State of the file on this machine that is replaced; None if there must be none.
+        State of the file on this machine that is replaced; None if no file may exist there.
     partials
         Names of the partial files in its folder. Those of other states of this file are removed.
     moved
@@ -113,7 +113,7 @@ class Download:
     def _fetch_segments(
         self, into: PartialDownload, numbers: range, digest: Digest | None = None, *, only_range: bool = False
     ) -> None:
-        """Fetch segments that follow one another, over one line."""
+        """Fetch consecutive segments over one connection."""
         position = self._start(numbers[0])
         for piece in self._bytes.pieces(position, self._stop(numbers[-1]), only_range=only_range):
             into.write(piece, position)

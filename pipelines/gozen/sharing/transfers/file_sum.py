@@ -20,9 +20,9 @@ class FileSum:
     Parameters
     ----------
     check
-        Is called before each block; it may raise.
+        Called before each block; it may raise an exception to stop the computation.
     wanted
-        Whether a checksum is needed at all.
+        Whether a checksum is needed; if not, none is computed.
     """
 
     def __init__(self, file: LocalFile, check: Callable[[], None], *, wanted: bool = True) -> None:

@@ -1,7 +1,7 @@
 """The file that a download fills, next to its target and under another name, until it is complete.
 
-Its name contains the target and the ETag, so another state of the remote file gets another one. A second file lists the
-segments that are complete and on the disk; after an interruption, or a power failure, these are not fetched again.
+Its name contains the target and the ETag, so each state of the remote file has a separate partial file. A second file
+lists the segments that are complete on the disk. After an interruption or a power failure they are not fetched again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from gozen.sharing.file_listing import Entry
 PREFIX, SUFFIX = ".gozen-", ".partial"
 _DONE = ".done"
 _LOOKS, _LOOK_S = 20, 0.25
-"""How often a lock is tried, and the seconds between. A download that was interrupted ends with its next bytes."""
+"""Number of attempts to lock the file, and seconds between them: an interrupted download may still be ending."""
 _LINE = b"%08d\n"
-"""A number of a segment. All lines have one length, so a number that a kill has cut is not taken for another one."""
+"""A line with a segment's number. All lines have the same length, so a line that was cut off by a kill is noticed."""
 
 
 def is_partial(name: str) -> bool:
@@ -123,7 +123,7 @@ class PartialDownload:
                     self.path.with_name(name).unlink()
 
     def _locked(self) -> int:
-        """Return the open file, of which no other download has a lock."""
+        """Open the file and lock it against other downloads; return its file descriptor."""
         for _ in range(_LOOKS):
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             with contextlib.suppress(BlockingIOError):
@@ -148,7 +148,7 @@ class PartialDownload:
                 self._list_anew()
 
     def _list_anew(self) -> None:
-        """Take out of the list what is not in the file, else it would count as complete when the file has grown."""
+        """Remove from the list segments that the file lacks; else they would count as complete when it has grown."""
         with self._done.open("wb") as stream:
             stream.write(b"".join(_LINE % number for number in sorted(self.done)))
             stream.flush()

@@ -1,4 +1,4 @@
-"""The bytes of a file in Nextcloud, from one position to another; a line that breaks is resumed where it broke."""
+"""Read bytes of a file in Nextcloud; if the connection breaks, continue at the position that was reached."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class RemoteBytes:
         self._remote, self._entry, self._connection = remote, entry, remote.connection
 
     def pieces(self, position: int, stop: int, *, only_range: bool) -> Iterator[bytes | memoryview]:
-        """Yield the bytes from position to stop in pieces, of which each is valid until the next one.
+        """Yield the bytes from position to stop in pieces; each piece is valid until the next one is requested.
 
         Parameters
         ----------
         only_range
-            Whether an answer with the whole file is not read. Else the bytes are taken out of it.
+            Whether to refuse an answer that contains the whole file. If not, the requested bytes are taken from it.
 
         Raises
         ------
         RangesIgnored
-            The server has sent such an answer.
+            The server has sent the whole file, and `only_range` is set.
         SharingError
             The bytes cannot be fetched, or are those of another state of the file.
         """

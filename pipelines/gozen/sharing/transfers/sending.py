@@ -14,9 +14,9 @@ from gozen.sharing.transfers.local_file import LocalFile, Moved
 from gozen.sharing.transfers.upload_plan import ChunkRules
 
 SERVED_PER_S = 5e6
-"""Bytes per second that the slowest server reads or assembles; it is silent meanwhile."""
+"""Bytes per second that a slow server reads or assembles; it sends nothing in this time."""
 _BEFORE_ALL_TIMES = 86_400
-"""Seconds since 1970; Nextcloud accepts only later times of change."""
+"""Modification time (seconds since 1970) that is too early for Nextcloud: it accepts only later ones."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Sending:
     Parameters
     ----------
     replaced
-        ETag of the file that is to be replaced; None if there must be none.
+        ETag of the file to replace; None if no file of this name may exist.
     moved
         Is called with the number of bytes that were sent.
     """
@@ -73,7 +73,7 @@ class Sending:
         return found.checksum == checksum or self._computed() == checksum
 
     def unless_changed(self, answer: Answer, checksum: str) -> Entry:
-        """Return Nextcloud's record of the file if an earlier attempt has sent it, so that this request was refused.
+        """Return Nextcloud's record of the file if the request was refused because an earlier attempt has sent it.
 
         Raises
         ------

@@ -19,7 +19,7 @@ from gozen.sharing.account import Account
 from gozen.sharing.transfers.compare import LastTransfer
 
 _SPARE = 1000
-"""Lines that were replaced by later ones, above which a file of notes is written again."""
+"""Number of outdated lines above which a file of notes is rewritten without them."""
 
 
 @dataclass(frozen=True)

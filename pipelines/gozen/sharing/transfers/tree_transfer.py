@@ -30,7 +30,7 @@ _FATAL = (CertificateRefused, CloudUnavailable, LogInRefused, RedirectRefused, U
 """After these errors, the other files would fail in the same way."""
 
 _FAILURES = 3
-"""Files in a row at which the server fails, after which it would fail at the others too. One file may be to blame."""
+"""Number of consecutive files with a failure of the server that end the transfer. One file alone may be the cause."""
 
 _THREADS = 2
 """Threads for each connection: while one writes a file down to the disk, another one uses the connection."""

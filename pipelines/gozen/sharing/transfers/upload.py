@@ -31,7 +31,7 @@ def send(
     Parameters
     ----------
     replaced
-        ETag of the file that is to be replaced; None if there must be none.
+        ETag of the file to replace; None if no file of this name may exist.
     moved
         Is called with the number of bytes that were sent.
 

@@ -15,7 +15,7 @@ from gozen.sharing.retrying import FailedAttempt
 from gozen.sharing.transfers.sending import SERVED_PER_S, Sending
 
 _PAUSE_S, _LONGEST_S = 30.0, 600.0
-"""Pause between two questions whether a large file is still locked, and all these pauses together."""
+"""Seconds between two checks whether a large file is still locked, and the most seconds of all these pauses."""
 _CHUNKS_LOST = "do not sum up"
 """Part of the server's words if it does not find the chunks; they are always in English."""
 
@@ -25,7 +25,7 @@ class UploadFolderGone(Exception):
 
 
 class Assembly:
-    """Lets the server assemble one file.
+    """Requests the server to assemble one file from its chunks.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Assembly:
         self._connection, self._path = sending.remote.connection, sending.path
 
     def run(self, checksum: str) -> Entry:
-        """Return the record of the file (size, ETag) in Nextcloud.
+        """Assemble the file, and return its record (size, ETag) in Nextcloud.
 
         Raises
         ------

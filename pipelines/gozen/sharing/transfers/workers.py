@@ -1,4 +1,4 @@
-"""Threads that carry out tasks, which may lead to further tasks: folders contain files and folders.
+"""Threads that carry out tasks. A task may add further tasks: that of a folder adds those of its files and folders.
 
 The threads are daemons: if the user interrupts the work, nobody waits for an answer of a server that is silent.
 """
@@ -16,7 +16,7 @@ Task: TypeAlias = Callable[[], "Iterable[Task] | None"]
 
 
 class Crew:
-    """Some threads that share a stack of tasks. Only a few tasks exist at a time, the others are not yet computed.
+    """Threads that share a stack of tasks. Tasks are computed only when they are needed, so few exist at a time.
 
     Parameters
     ----------

@@ -169,5 +169,5 @@ class SimulatedFocuser(TimedMotion):
         return self._position_mm
 
     def conditions(self) -> Mapping[str, bool]:
-        """Return no states: recipes wait for none of a focuser."""
+        """Return an empty mapping: a focuser has no condition for which a recipe may wait."""
         return {}

@@ -22,7 +22,7 @@ Charge = Callable[[int], None]
 _KINDS = {"array", *ARROW_KINDS.values()}
 _MOST = 2**40
 _REPEATED = 65_536
-"""Repeated bytes that are accepted before chunks are joined: a dictionary that chunks share is sent with each."""
+"""Bytes that may be sent more than once before chunks are joined: each chunk is sent with the dictionary it shares."""
 
 
 def describe(kind: str, value: Any) -> tuple[Any, ...]:

@@ -100,7 +100,9 @@ def _check_element(described: Any) -> int:
 def _checked(described: Any, level: int) -> tuple[int, int]:
     """Return the size of a described dtype and the sum of the sizes of its fields, in bytes.
 
-    A field without bytes counts by its number of elements. The size is limited, and so is the sum unless the size is 0.
+    In the sum, a field without bytes counts as many bytes as it has elements. The size is limited; the sum is limited
+    too,
+    unless the size is 0.
     """
     if level > _LEVELS:
         raise Malformed("a dtype is nested too deep")
