@@ -35,7 +35,7 @@ class AccessSettings(Group):
 
 
 class RoleSettings(Group):
-    """The role at the object store that users of each level assume; one role may serve both."""
+    """The role at the object store that members assume, and that of all other users; one role may serve both."""
 
     members: str = Field(pattern=_ARN, description="ARN of the role for members")
     others: str = Field(pattern=_ARN, description="ARN of the role for all other users")

@@ -21,7 +21,7 @@ _PARTS = {
     "IPYTHONDIR": tuple(f"profile_default/{name}/" for name in ("log", "pid", "security", "startup")),
 }
 _SPACE = 2**16
-"""Bytes that a home must take to count as one that is not full."""
+"""Bytes that must fit into a home; otherwise it counts as full."""
 _log = logging.getLogger(__name__)
 
 

@@ -130,7 +130,7 @@ def _mounts(settings: HubSettings) -> list[dict[str, Any]]:
 
 
 def archive_mounts(settings: HubSettings) -> list[dict[str, Any]]:
-    """Return where a container finds `archive_volumes`."""
+    """Return the mounts at which a container finds the volumes of `archive_volumes`."""
     found: list[dict[str, Any]] = []
     if settings.archive.url.startswith("s3://"):
         found.append({"name": "s3", "mountPath": CREDENTIALS, "readOnly": True})

@@ -22,7 +22,7 @@ from gozen_hub.pod_waits import ADVICE, is_overdue, node_is_lost, pending
 
 _PATIENCE_S = 30
 _BEFORE_THE_HUB_S = 1.0
-"""The hub gives up a start after `start_timeout` without a reason, so the reason must come earlier."""
+"""Seconds before the hub's `start_timeout` at which a start fails with a reason; the hub itself would give none."""
 _END_S = 60.0
 """Seconds for which a lab may take to end; after them its node counts as lost."""
 _LOOK_S = 1.0

@@ -25,7 +25,7 @@ from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.api_server.responses import RefusedError
 
 CHECK_S = 60.0
-"""Longest time between two rounds, s; an orphan ends after two."""
+"""Longest time between two checks, s; a lab that two checks in a row do not find at the hub is ended."""
 _log = logging.getLogger(__name__)
 
 

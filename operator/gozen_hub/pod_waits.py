@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 OVERDUE = timedelta(seconds=60)
-"""A pod that has not ended for so long after its time, s, is on a node that does not answer."""
+"""Time after its deadline at which a pod that has not ended counts as being on a lost node."""
 FETCHED = "the node fetches the image and mounts the volumes"
 ADVICE = "wait until other pods end, or ask your administrator"
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}

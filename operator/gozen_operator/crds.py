@@ -152,7 +152,7 @@ def structural(model: type[Resource]) -> Schema:
 
 
 def _plain(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
-    """Return a JSON schema as Kubernetes accepts it: without references, alternatives (``anyOf``) and unknown words."""
+    """Return a JSON schema as Kubernetes accepts it: without references, alternatives (``anyOf``), unknown keywords."""
     if "$ref" in node:
         node = {**definitions[node["$ref"].rsplit("/", 1)[1]], **{k: v for k, v in node.items() if k != "$ref"}}
     found = {word: value for word, value in node.items() if word not in _LEFT_OUT and value is not None}

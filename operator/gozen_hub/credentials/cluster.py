@@ -42,7 +42,7 @@ class UserNamespaces:
         return found
 
     def wait(self, seconds: float) -> None:
-        """Return when a namespace has changed since the last list, or after some seconds; raises as `list`."""
+        """Return when a namespace has changed since the last list, or after some seconds; errors are those of `list`."""
         if seconds < 1:  # a watch lasts whole seconds
             time.sleep(seconds)
             return
@@ -50,7 +50,7 @@ class UserNamespaces:
         self._connection.await_event(ApiRequest("GET", _PATH, query), int(seconds))
 
     def give(self, namespace: UserNamespace, level: Level, issued: Issued) -> None:
-        """Write the Secret of a namespace; raises as `list`, and `RefusedError` if it may not be written."""
+        """Write the Secret of a namespace; raises the errors of `list`, and `RefusedError` if a right is missing."""
         body = user_secret(namespace.name, level, issued)
         self._connection.answer(ApiRequest("PATCH", path_of_secret(namespace.name), _APPLY, body, APPLY_PATCH))
 

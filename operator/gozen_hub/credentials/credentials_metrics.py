@@ -23,7 +23,7 @@ class CredentialMetrics:
     Parameters
     ----------
     silence_s
-        The service is not healthy if no round has ended for this many seconds.
+        The service is not healthy if no check of all namespaces has ended for this many seconds.
     clock
         Monotonic time, s.
     """
@@ -47,7 +47,7 @@ class CredentialMetrics:
         self._overdue.set(overdue_s(given, failed, now))
 
     def app(self) -> FastAPI:
-        """Return the two pages."""
+        """Return the application that serves ``/healthz`` and ``/metrics``."""
         app = FastAPI(title="Credentials of users", docs_url=None, redoc_url=None, openapi_url=None)
 
         @app.get("/healthz")

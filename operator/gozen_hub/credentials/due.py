@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gozen.archive.access_levels import Level, Members, level_of
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 60.0
-"""The first attempt for a new namespace often comes before the right to write there, which follows at once."""
+"""First and longest pause before a retry, s. In a new namespace, the right to write often comes a moment later."""
 _SHORTEST_PAUSE_S = 0.1
 
 
@@ -35,7 +35,7 @@ class UserNamespace:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The level of the credentials that a namespace should have."""
+    """The access level (member or other) of the credentials that a namespace should have."""
 
     namespace: UserNamespace
     level: Level
@@ -76,7 +76,7 @@ class Failed:
 
 
 def wanted(namespaces: Iterable[UserNamespace], groups: Mapping[str, Set[str]] | None, rule: Members) -> list[Wanted]:
-    """Return the level of each namespace's credentials.
+    """Return the access level (member or other) of each namespace's credentials.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def due(
     given, failed
         By the uid of the namespace.
     marks
-        The present mark of each level's source.
+        The present mark of the credentials of each access level, to compare with `Given.mark`.
     """
     found = [one for one in wishes if _is_due(one, given.get(one.namespace.uid), marks[one.level], now)]
     ready = [one for one in found if (before := failed.get(one.namespace.uid)) is None or now >= before.retry_at]

@@ -31,7 +31,7 @@ class KeySource(Protocol):
     """Makes credentials."""
 
     def marks(self) -> dict[Level, str]:
-        """Return for each level a text that changes when the credentials must be made again."""
+        """Return for each access level a text that changes when the credentials must be made again."""
 
     def issue(self, namespace: UserNamespace, level: Level) -> Issued:
         """Return new credentials for a user.
@@ -44,7 +44,7 @@ class KeySource(Protocol):
 
 
 class StaticKeys:
-    """One key for each level, in the files ``members/credentials`` and ``others/credentials`` of a folder.
+    """One key for each access level, in the files ``members/credentials`` and ``others/credentials`` of a folder.
 
     The files are mounted Secrets; the kubelet updates the files when a key is rotated.
     """
@@ -57,7 +57,7 @@ class StaticKeys:
         return {level: _digest(self._folder / level / FILE) for level in LEVELS}
 
     def issue(self, namespace: UserNamespace, level: Level) -> Issued:
-        """Return the key of the level."""
+        """Return the key of the user's access level."""
         path = self._folder / level / FILE
         try:
             text = path.read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ class StaticKeys:
 
 
 class AssumedRoles:
-    """Short-lived credentials by ``AssumeRole``, with a session policy of the user's level.
+    """Short-lived credentials by ``AssumeRole``, with the session policy of the user's access level.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class AssumedRoles:
         self._client, self._roles, self._policies, self._lifetime_s = client, roles, policies, lifetime_s
 
     def marks(self) -> dict[Level, str]:
-        """Return constants: roles and policies are read once, at the start."""
+        """Return texts that never change: roles and policies are read once, at the start."""
         return dict.fromkeys(LEVELS, "")
 
     def issue(self, namespace: UserNamespace, level: Level) -> Issued:

@@ -1,4 +1,4 @@
-"""Renew the credentials of all users, round after round."""
+"""Renew the credentials of all users in rounds: each round writes those that are due."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gozen_hub.credentials.key_sources import KeySource
 from gozen_hub.credentials.user_secret import Issued
 
 _MOST_FAILURES = 3
-"""A round ends after so many failures in a row: each may last until a time-out, and new users must not wait for all."""
+"""A round ends after this many consecutive failures: each may last until a time-out, and new users must wait."""
 _log = logging.getLogger(__name__)
 
 

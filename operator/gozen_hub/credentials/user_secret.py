@@ -20,7 +20,7 @@ from gozen_hub.namespaces.namespace_objects import OWNED
 FILE, SESSION = "credentials", "session.json"
 """Keys of the Secret, and names of the mounted files; only short-lived credentials have the second one."""
 LEVEL = "gozen.astro/access-level"
-"""Annotation: the level of the credentials."""
+"""Annotation with the access level of the credentials: member or other."""
 _NAMES = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 

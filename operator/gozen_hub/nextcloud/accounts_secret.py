@@ -42,11 +42,11 @@ class AccountsSecret:
         return account_in(user, (found.get("data") or {}).get(key_of(user)))
 
     def write(self, user: str, account: KeptAccount) -> None:
-        """Keep an account, which replaces the one before; raises as `read`."""
+        """Keep an account, which replaces the one before; raises the errors of `read`."""
         self._change(user, entry_of(user, account))
 
     def forget(self, user: str) -> None:
-        """Remove the account of a user, if there is one; raises as `read`."""
+        """Remove the account of a user, if there is one; raises the errors of `read`."""
         self._change(user, None)
 
     def _change(self, user: str, value: str | None) -> None:

@@ -18,7 +18,7 @@ from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.api_server.responses import RefusedError
 
 _SLUG_LENGTH = 48
-"""As in KubeSpawner, which names the namespaces."""
+"""Length of the user's part of a namespace's name; the same as in KubeSpawner, which names the namespaces."""
 _SELECTOR = {"labelSelector": f"dask.org/cluster-name={NAME}"}
 Manifest = dict[str, Any]
 
@@ -85,7 +85,7 @@ class UserCluster:
         self._found(ApiRequest("DELETE", f"{self._path}/daskclusters/{NAME}"))
 
     def state(self) -> Manifest:
-        """Return what the cluster does, and what it waits for."""
+        """Return the state of the cluster, with the reasons why pods do not run yet."""
         cluster = self._found(ApiRequest("GET", f"{self._path}/daskclusters/{NAME}"))
         group = self._found(ApiRequest("GET", f"{self._path}/daskworkergroups/{GROUP}")) if cluster else None
         deployments = self._ask(ApiRequest("GET", self._of("/apis/apps/v1", "deployments"), _SELECTOR))["items"]

@@ -1,7 +1,7 @@
 """Find the resources to reconcile after a change. No I/O.
 
-An event marks only few keys, even if many resources exist: those whose facts it changes, and only the first one of a
-queue.
+An event affects only few resources, even if many exist: those whose facts it changes, and of a queue only the first
+one.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class ExposureAnswers:
 
 @dataclass(frozen=True)
 class PublishAnswers:
-    """What the pods say that publish or remove in the present attempt: how they failed, or the result."""
+    """The ends of the pods that publish or remove in the present attempt: how they failed, or the result."""
 
     ends: Sequence[PodEnd] = ()
     result: PublishResult | None = None

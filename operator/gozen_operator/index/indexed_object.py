@@ -45,7 +45,8 @@ class SeenResource:
     text
         The manifest of the resource as JSON.
     jobs
-        Uid of each Job whose owner has this name, perhaps an earlier resource, and how the Job ended (None if it runs).
+        Uid of each Job whose owner has this name, and how the Job ended (None if it runs). The owner may be an earlier
+        resource with the same name.
     """
 
     resource: Resource | ValidationError

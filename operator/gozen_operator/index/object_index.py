@@ -1,7 +1,7 @@
 """The operator's cache of the API server: the last known version of each object, and lists of index entries. No I/O.
 
 It guards against two races. Events arrive late, twice or in the wrong order, while workers read: an older version never
-replaces a newer one, a deleted object does not return, and because of one lock, each answer is of a single moment. Each
+replaces a newer one, a deleted object does not return, and one lock makes each answer describe a single moment. Each
 write of the operator is stored here at once, so a reconcile sees it before the watch reports it. Objects are kept as
 compact text and are parsed when they are read: ten thousand need 25 MB.
 """

@@ -47,7 +47,7 @@ class Cluster(Protocol):
         """Write the claim; return the Observation, or None if it was changed since it was read."""
 
     def retire(self, observation: Observation) -> Observation | None:
-        """Mark an Observation as over, so that `observations` omits it, and release its claim; return as `claim`."""
+        """Mark an Observation as over, so that `observations` omits it, and release its claim; result as in `claim`."""
 
     def say(self, observation: Observation, condition: Mapping[str, Any]) -> Observation | None:
         """Write one condition; return the Observation, or None if it was changed since it was read.
@@ -60,7 +60,7 @@ class Cluster(Protocol):
 
 
 def say(cluster: Cluster, observation: Observation, executed: Known, now: datetime) -> Observation | None:
-    """Write the condition ``Executed``; return as `Cluster.say`."""
+    """Write the condition ``Executed``; the result is that of `Cluster.say`."""
     old = stored_conditions(observation)
     generation = observation.metadata.generation or 0
     return cluster.say(observation, conditions([executed], old, generation, now.timestamp())[0])
@@ -112,15 +112,15 @@ class KubernetesCluster:
             return next((_observation(item) for named, item in found if named == name), None)
 
     def claim(self, observation: Observation, claim: Claim | None) -> Observation | None:
-        """Write the claim by optimistic concurrency; return as `Cluster.claim`."""
+        """Write the claim by optimistic concurrency; the result is described at `Cluster.claim`."""
         return self._write(observation, {"claim": claim.model_dump(mode="json") if claim else None})
 
     def retire(self, observation: Observation) -> Observation | None:
-        """Write the mark by optimistic concurrency; return as `Cluster.claim`."""
+        """Mark an Observation as over by optimistic concurrency; the result is described at `Cluster.retire`."""
         return self._write(observation, {"claim": None, "over": True})
 
     def say(self, observation: Observation, condition: Mapping[str, Any]) -> Observation | None:
-        """Write one condition by server-side apply, as the observer's field manager; return as `Cluster.say`."""
+        """Write one condition by server-side apply, as the observer's field manager; result as for `Cluster.say`."""
         meta = observation.metadata
         body = {
             "apiVersion": API_VERSION,
@@ -172,7 +172,7 @@ class KubernetesCluster:
             return _observation(written) if written is not None else None
 
     def _tell(self, message: str) -> None:
-        """Log a message once instead of in each turn."""
+        """Log a message once, although the cause may be found again at each check."""
         if message not in self._told:
             self._told.add(message)
             log.warning("%s", message)

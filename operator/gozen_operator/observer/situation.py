@@ -125,7 +125,7 @@ class Situation:
 
 @dataclass(frozen=True)
 class SetFocus:
-    """Begin to move the focuser, mm."""
+    """Action: begin to move the focuser to a position, mm."""
 
     step: int
     position_mm: float
@@ -133,7 +133,7 @@ class SetFocus:
 
 @dataclass(frozen=True)
 class Point:
-    """Begin to point the telescope."""
+    """Action: begin to point the telescope."""
 
     step: int
     pointing: Pointing
@@ -141,7 +141,7 @@ class Point:
 
 @dataclass(frozen=True)
 class MoveCover:
-    """Begin to move the mirror's cover."""
+    """Action: begin to open or close the mirror cover."""
 
     step: int
     state: Literal["open", "close"]
@@ -149,14 +149,14 @@ class MoveCover:
 
 @dataclass(frozen=True)
 class Passed:
-    """A step is done."""
+    """Action: record that a step is done."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Do nothing for a while; the message names the reason; if it is empty, the last message is kept."""
+    """Action: do nothing for a while. The message names the reason; if it is empty, the last message is kept."""
 
     pause_s: float
     message: str = ""
@@ -164,7 +164,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Reserve:
-    """Reserve an EXP_ID for an exposure's attempt."""
+    """Action: reserve an EXP_ID (number of an exposure) for an attempt."""
 
     step: int
     attempt: int
@@ -172,7 +172,7 @@ class Reserve:
 
 @dataclass(frozen=True)
 class Expose:
-    """Open the shutter for an EXP_ID."""
+    """Action: open the shutter for an EXP_ID."""
 
     step: int
     exposure_id: int
@@ -181,7 +181,7 @@ class Expose:
 
 @dataclass(frozen=True)
 class Abort:
-    """End the exposure that is running."""
+    """Action: end the exposure that is running."""
 
     exposure_id: int
     why: str
@@ -189,7 +189,7 @@ class Abort:
 
 @dataclass(frozen=True)
 class Close:
-    """Record how an exposure ended."""
+    """Action: record how an exposure ended."""
 
     step: int
     exposure_id: int
@@ -198,7 +198,7 @@ class Close:
 
 @dataclass(frozen=True)
 class Create:
-    """Create the Exposure of a step whose data were taken."""
+    """Action: create the Exposure of a step whose data were taken."""
 
     step: int
     exposure_id: int
@@ -208,7 +208,7 @@ class Create:
 
 @dataclass(frozen=True)
 class Finish:
-    """Write the final or interrupted state of the Observation, and release the claim."""
+    """Action: write the final or interrupted state of the Observation, and release the claim."""
 
     status: Literal["True", "False", "Unknown"]
     reason: str
@@ -217,7 +217,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class Leave:
-    """Leave the Observation without a status: it is deleted, or another process has claimed it."""
+    """Action: leave the Observation without a status: it is deleted, or another process has claimed it."""
 
     why: str
 

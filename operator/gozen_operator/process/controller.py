@@ -37,7 +37,7 @@ from gozen_operator.reconcile.refused import job_name_taken, job_refused, reconc
 log = logging.getLogger(__name__)
 _SOON_S = 1.0
 _OF_THE_SERVER = HTTPStatus.INTERNAL_SERVER_ERROR
-"""HTTP statuses from here on do not say whether a request was carried out."""
+"""From this HTTP status on, an answer does not say whether the request was carried out."""
 
 
 @dataclass

@@ -34,7 +34,7 @@ class Leadership:
 
     @contextlib.asynccontextmanager
     async def held(self, stop: asyncio.Event, waits: Callable[[], None]) -> AsyncIterator[asyncio.Task[None]]:
-        """Hold the Lease within this context, which begins when the Lease is acquired, or without it if `stop` is set.
+        """Return a context in which the Lease is held; without the Lease if `stop` is set before it is acquired.
 
         It yields the task that renews the Lease. The caller waits for that task together with its own tasks, and leaves
         the context only after all of its work has ended: the Lease is released then.

@@ -93,7 +93,7 @@ class ReopenedArchive:
         self._store: Store | None = None
 
     def answer(self, exposure: Exposure) -> ArchiveAnswer:
-        """Return as `ask_archive`; any error becomes an answer with `trouble`."""
+        """Return the same as `ask_archive`; any error becomes an answer with `trouble`."""
         try:
             # A name of its own: another worker whose request fails sets the attribute to None at any moment.
             self._store = store = self._store or self._open()

@@ -20,7 +20,7 @@ class RequestProblem:
     reason
         Reason of the condition.
     message
-        Names the field of the spec.
+        Message for the user; it names the field of the spec.
     """
 
     reason: str

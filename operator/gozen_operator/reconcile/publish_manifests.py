@@ -28,7 +28,7 @@ COMPONENT = "publish"
 NEXTCLOUD_MOUNT, CA_MOUNT = "/etc/gozen/nextcloud", "/etc/gozen/nextcloud-ca"
 _READ_BY_GROUP = 0o440
 _NUMBERS = 10_000
-"""The name of a pod's host has at most 63 characters, so that of a Job has room for four digits."""
+"""Attempts are numbered modulo this in names of Jobs: a host name has 63 characters, so only four digits fit."""
 
 
 def publisher_name(job: LightCurveJob) -> str:

@@ -31,7 +31,7 @@ _NOT_CONFIGURED = "this Gozen has no account at a Nextcloud; ask the administrat
 
 
 def has_work(job: LightCurveJob) -> bool:
-    """Tell whether the operator still has to publish or remove something, so that a complete one is not over."""
+    """Tell whether the operator still has to publish or remove files, although the rows may be appended already."""
     if job.metadata.deletion_timestamp is not None:
         return FINALIZER in job.metadata.finalizers
     if job.spec.publish is None:
@@ -167,7 +167,7 @@ def _failed(
 
 
 def _spread(job: LightCurveJob) -> float:
-    """Return a factor from 0.75 to 1.25: those that failed together must not ask the Nextcloud together again."""
+    """Return a factor from 0.75 to 1.25 for pauses, so that jobs that failed together do not all try again together."""
     digest = hashlib.sha256((job.metadata.uid or "").encode()).digest()
     return 0.75 + 0.5 * int.from_bytes(digest[:4]) / 2**32
 
