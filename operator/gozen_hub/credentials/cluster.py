@@ -42,7 +42,7 @@ class UserNamespaces:
         return found
 
     def wait(self, seconds: float) -> None:
-        """Return when a namespace has changed since the last list, or after some seconds; errors are those of `list`."""
+        """Return when a namespace has changed since the last list, or after some seconds; errors as for `list`."""
         if seconds < 1:  # a watch lasts whole seconds
             time.sleep(seconds)
             return

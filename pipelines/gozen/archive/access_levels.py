@@ -1,4 +1,4 @@
-"""Decide what astronomers may read: the level of a user, and the keys of the archive that a level contains. No I/O.
+"""Decide what users may read: their access level (members or others), and the keys that each level may read. No I/O.
 
 The observatory reads everything. All rights are patterns of keys, so no list grows with the number of users, nights or
 releases. The hub's credentials (`gozen_hub.credentials`), `gozen.archive.bucket_policy` and the portal use them.
@@ -26,9 +26,9 @@ READS: Mapping[Level, Sequence[str]] = {
     "members": ("catalogs/*", "releases/*", "tables/*", "exposures/*", "stack/*", "neo/*"),
     "others": (*_MANIFESTS, *_BY_DIGEST, _RELEASED),
 }
-"""Patterns of the keys that each level may read."""
+"""Patterns of the keys that users of each access level may read."""
 LISTS: Mapping[Level, Sequence[str]] = {"members": (), "others": (*_MANIFESTS, _RELEASED)}
-"""Patterns of the prefixes that each level may list; empty: all. With all, a missing object is 404 and not 403."""
+"""Patterns of the prefixes that each level may list; empty: all. Then S3 answers 404, not 403, for a missing object."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class Members:
 
 
 def level_of(user: str, groups: Set[str], members: Members) -> Level:
-    """Return the level of a user who belongs to `groups`."""
+    """Return the access level of a user who belongs to `groups`."""
     return "members" if members.everyone or user in members.users or groups & members.groups else "others"
 
 
 def may_read(level: Level, key: str) -> bool:
-    """Return whether a level may read an object of the archive, given its key."""
+    """Return whether users of an access level may read the object of the archive with this key."""
     return any(fnmatchcase(key, one) for one in READS[level])
 
 
 def rights(level: Level, bucket: str, prefix: str) -> list[dict[str, Any]]:
-    """Return the statements that allow a level to list and read, without ``Principal`` and ``Sid``.
+    """Return the policy statements that let an access level list and read, without ``Principal`` and ``Sid``.
 
     Parameters
     ----------

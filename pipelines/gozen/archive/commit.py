@@ -265,7 +265,7 @@ def read_commit(store: Store, processing: Processing, sensor: str) -> SensorComm
 
 
 def load_commit(store: Store, key: str) -> SensorCommit | None:
-    """Return the commit under a key, or None if it does not exist; raises as `read_commit`."""
+    """Return the commit under a key, or None if it does not exist; raises the errors of `read_commit`."""
     try:
         data = store.read(key)
     except MissingObject:

@@ -24,7 +24,7 @@ _COLUMNS = (
     *("flags", "exposure", "sensor", "frame"),
 )
 _FORMATS = {**dict.fromkeys(("flux", "flux_err", "flux_auto"), ".1f"), "limit": MAGNITUDE}
-"""What these columns contain is known only in a table of light curves: counts and a magnitude."""
+"""Formats of columns whose content is known only in a light-curve table: counts and a magnitude."""
 _DEFAULT_RADIUS_ARCSEC = 2.0
 _WIDEST_SEARCH_ARCSEC = (60.0, 600.0)
 _BAD = ("SATURATED", "EDGE", "DEAD_PIXEL", "NO_CALIBRATION", "REGISTRATION_FAILED")

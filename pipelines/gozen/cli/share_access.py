@@ -29,7 +29,7 @@ def connecting(settings: SharingSettings) -> Connecting:
 
 
 def cloud_path(ctx: typer.Context, text: str) -> str:
-    """Return the path in Nextcloud that is meant: if Nextcloud shows the home, a file of the home may be named."""
+    """Return the path in Nextcloud for a text of the user, which may name a file of the home if Nextcloud shows it."""
     from gozen.sharing.home_folder import home_folder
 
     return home_folder(invocation(ctx).settings().sharing).meant(text)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gozen.workflow.append_nights import AppendRequest
 
 _MOST_RETAINED = 4
-"""Sentences in the result, which is the termination message of a pod: Kubernetes keeps 4096 bytes of it."""
+"""Most sentences in the result, which is the termination message of a pod: Kubernetes keeps 4096 bytes of it."""
 
 Folder = Annotated[str, typer.Option(metavar="FOLDER", help="Folder in Nextcloud; it is made if it does not exist.")]
 Name = Annotated[
@@ -57,8 +57,8 @@ def publish(
 ) -> None:
     """Publish the light curves of a selection in a folder of Nextcloud, and share the folder.
 
-    The rows as Parquet and CSV, plots and a summary. Run it again to update them: equal files are not sent, files that
-    somebody has changed in Nextcloud are kept, and shares that are no longer named are withdrawn.
+    The folder gets the rows as Parquet and CSV, plots and a summary. Run the command again to update them: equal files
+    are not sent, files that somebody has changed in Nextcloud are kept, and users who are no longer named lose access.
     """
     from gozen.archive.stores.output_files import check_output
     from gozen.publication.make_files import make_files
@@ -163,7 +163,7 @@ def _say_who_keeps_access(done: PublishOutcome) -> None:
 
 @contextmanager
 def _result_of_failure(path: Path | None, target: PublishedFolder) -> Iterator[None]:
-    """Write what was published before an error, and the error: a link is open although a user was refused."""
+    """After an error, write it and what was published before: the link may exist although a user was refused."""
     try:
         yield
     except GozenError as error:

@@ -46,7 +46,7 @@ class Sorted:
     moved: dict[str, list[Moved]] = field(default_factory=dict)
     """Archived files that were assigned again, by night; only nights in which one of them changes its exposure."""
     notes: list[str] = field(default_factory=list)
-    """Messages on exposures that keep a name which they would not have if all files had come at once."""
+    """Messages about exposures that keep their names; if all files had come together, they would have other names."""
 
 
 def sort_arrivals(held: ArchivedExposures, arrivals: Iterable[Arrival], closed: Closed | None = None) -> Sorted:

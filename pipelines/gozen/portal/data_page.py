@@ -1,4 +1,4 @@
-"""The first page: which data there are for a level of access, the way into the lab, and the notebooks."""
+"""The first page: the data that a user may see, the way into the lab, and the notebooks."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class DataPage:
         self._nights: OrderedDict[tuple[str, ...], FreshValue[CountedNights]] = OrderedDict()
 
     async def values(self, page: str, level: Level) -> dict[str, Any]:
-        """Return the values of the template for a user of a level; `page` is the requested page of nights."""
+        """Return the values of the template for users of an access level; `page` is the requested page of nights."""
         found = await asyncio.to_thread(notebooks, self._settings.notebooks)
         notice, shown = await self._wait(self._contents[level]), sections(level)
         contents = self._contents[level].last

@@ -31,7 +31,7 @@ _Key = tuple[int, str, str, int]
 
 @dataclass(frozen=True)
 class TablePart:
-    """What was written.
+    """Facts about the rows that were written.
 
     Parameters
     ----------

@@ -16,13 +16,13 @@ class Workspace:
         self._memory: dict[str, NDArray[np.uint8]] = {}
 
     def room(self, name: str, size: int) -> memoryview:
-        """Return at least `size` bytes, not cleared."""
+        """Return memory of at least `size` bytes, with its old content."""
         kept = self._memory.get(name)
         if kept is None or len(kept) < size:
             kept = self._memory[name] = np.empty(size, np.uint8)
         return kept.data
 
     def array(self, name: str, shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any]:
-        """Return an array, not cleared."""
+        """Return an array, with its old content."""
         size = math.prod(shape) * np.dtype(kind).itemsize
         return np.frombuffer(self.room(name, size)[:size], kind).reshape(shape)

@@ -17,7 +17,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 KEPT_BYTES = 512 * 2**20
-"""Freed memory that a worker keeps: the next cube needs as much again."""
+"""Bytes of freed memory that a worker keeps for the next cube."""
 
 _bench: SharedInputs | None = None
 _open_shared_inputs: OpenInputs | None = None

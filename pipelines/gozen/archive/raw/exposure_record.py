@@ -71,7 +71,7 @@ def change_record(store: Store, night: str, exposure: str, change: RecordChange)
 
 
 def _settled(store: Store, own: str, note: Note) -> RawExposure | None:
-    """Write the note of a change and add the change to the record; return None if this must be repeated."""
+    """Write the note of a change and add the change to the record; return None if the caller must call this again."""
     _HERE.add(own)
     try:
         # Before the record is read, so that every process that reads it from now on includes this change.

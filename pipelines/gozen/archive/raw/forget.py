@@ -87,7 +87,7 @@ def check_not_forgotten(store: Store, night: str, exposure: str, raw: Collection
 
 
 def _delete(store: Store, key: str, names_in: _CommittedNames) -> Mapping[str, str]:
-    """Delete a file; if a commit names it by now, keep or restore it and return the commits by FRAME_ID, else {}."""
+    """Delete a file and return {}; if a commit names it now, keep or restore it, and return the commits by FRAME_ID."""
     try:
         # Kept in memory: if a commit that names the file comes during the deletion, the file is restored.
         data = store.read(key)

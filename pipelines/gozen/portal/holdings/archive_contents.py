@@ -1,4 +1,4 @@
-"""What a level of access sees of an archive: tables, releases, nights, with rows and sizes from the manifests."""
+"""What users of an access level see of an archive: tables, releases, nights; rows and sizes are from the manifests."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ReleaseHolding:
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of an archive at one time, as far as a level of access may read them.
+    """The contents of an archive at one time, as far as users of one access level may read them.
 
     Parameters
     ----------
@@ -115,9 +115,9 @@ class ArchiveContents:
         self._releases: dict[str, ReleaseHolding] = {}
 
     def read(self, level: Level) -> Contents:
-        """Return what a level sees now; a table or release that is damaged is only marked.
+        """Return what users of an access level see now; a table or release that is damaged is only marked.
 
-        Objects that the level may not read are not read for it either.
+        Objects that these users may not read are not opened for them.
 
         Raises
         ------
@@ -180,7 +180,7 @@ def holding(name: str, version: Manifest) -> TableHolding:
 
 
 def _readable(release: ReleaseHolding, level: Level) -> ReleaseHolding:
-    """Return a release with the tables that a level may read; the folder of each table decides."""
+    """Return a release with only those tables that users of an access level may read, by the folder of each table."""
     return replace(release, tables=tuple(one for one in release.tables if may_read(level, f"{one.folder}/")))
 
 

@@ -112,6 +112,6 @@ class FreshValue(Generic[_Value]):
 
 
 def _heard(task: asyncio.Task[_Value]) -> None:
-    """Take note of an error for which no request waits any more."""
+    """Retrieve the error of a task for which no request waits any more; otherwise asyncio logs a warning."""
     if not task.cancelled():
         task.exception()

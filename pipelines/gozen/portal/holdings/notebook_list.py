@@ -46,7 +46,7 @@ def notebooks(folder: Path | None) -> list[Notebook]:
 
 
 def of_releases(found: Iterable[Notebook], names: Set[str]) -> list[Notebook]:
-    """Return the notebooks that run for a user who may read only releases; `names` are those of the archive."""
+    """Return the notebooks that run for a user who may read only releases; `names` are the releases of the archive."""
     return [one for one in found if one.release in names]
 
 

@@ -1,4 +1,4 @@
-"""Decide which parts of the first page a level of access sees: those whose objects the level may read. No I/O."""
+"""Decide which parts of the first page users of an access level see: those whose objects they may read. No I/O."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ class Sections:
 
 
 def sections(level: Level) -> Sections:
-    """Return what a level sees: one table and one night are checked as examples of all others."""
+    """Return the parts that users of an access level see; one table and one night are checked as examples."""
     live = may_read(level, layout.manifest("lightcurves", 1))
     return Sections(live, may_read(level, keys.log_table("exposures", "20000101")))

@@ -80,7 +80,7 @@ class FilmingCamera:
         Raises
         ------
         BadRequest
-            As `gozen.simulator.simulated_camera.SimulatedCamera.orders`.
+            As for `gozen.simulator.simulated_camera.SimulatedCamera.orders`.
         DeviceFailed
             The call is in the list of faults to simulate.
         """
@@ -150,7 +150,7 @@ def sensor_orders(camera: SimulatedCamera, order: ExposureOrder) -> list[SensorE
     Raises
     ------
     BadRequest
-        As `gozen.simulator.simulated_camera.SimulatedCamera.orders`.
+        As for `gozen.simulator.simulated_camera.SimulatedCamera.orders`.
     """
     ra, dec = (order.pointing.ra, order.pointing.dec) if order.pointing else _NOWHERE
     exposure = SimulatedExposure(
