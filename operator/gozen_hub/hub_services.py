@@ -43,7 +43,7 @@ def services(settings: HubSettings, portal_token: str, credentials_token: str = 
 
 
 def roles(settings: HubSettings, credentials_token: str = "") -> list[dict[str, Any]]:
-    """Return what users and services may do; each has only what it needs."""
+    """Return the roles of users and services; each role has only the rights that it needs."""
     user = {"name": "user", "scopes": ["self", f"access:services!service={PORTAL}"]}
     culler = {
         "name": _CULLER,
@@ -67,7 +67,7 @@ def _ends_orphans(settings: HubSettings) -> bool:
 
 
 def portal_page(settings: HubSettings) -> str:
-    """Return the address of the portal, on which people land after log-in."""
+    """Return the address of the portal, which people see after log-in."""
     path = f"/services/{PORTAL}/"
     if not settings.user_hosts:
         return path

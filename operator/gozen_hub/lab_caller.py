@@ -30,8 +30,8 @@ def lab_of(model: dict[str, Any]) -> Caller | None:
     Parameters
     ----------
     model
-        The hub's answer about the token: its user and its scopes. Only the scopes of a lab's token name a server. Those
-        of a service name none, and neither do those of an administrator, who may access all servers.
+        The hub's answer about the token: its user and its scopes. Only the scopes of a lab's token name a server. The
+        scopes of a service or of an administrator, who may access all servers, name none.
     """
     user = model.get("name")
     if model.get("kind") != "user" or not isinstance(user, str) or not user:

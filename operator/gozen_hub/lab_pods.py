@@ -95,7 +95,7 @@ def lab_environment(settings: HubSettings) -> dict[str, str]:
 
 
 def shared_environment(settings: HubSettings) -> dict[str, str]:
-    """Return the environment of labs and workers: where the archive is, how it is read, and what the site adds."""
+    """Return the environment of labs and workers: the archive, how to read it, and the variables that the site adds."""
     archive = settings.archive
     found = {"GOZEN_ARCHIVE": DATA if archive.mounted else archive.url, **archive.environment}
     if settings.where == "cluster" and archive.url.startswith("s3://"):

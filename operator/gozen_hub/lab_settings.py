@@ -79,7 +79,7 @@ class LabSettings(Group):
 
 
 class IdleSettings(Group):
-    """When a server ends that nobody uses (no request, no busy kernel, no running command, no connection)."""
+    """When the hub ends an idle server: no request, no busy kernel, no running command, no connection."""
 
     lab_s: int = Field(3600, ge=0, description="Seconds without activity after which a lab ends; 0: never")
     check_s: int = Field(300, ge=1, description="Seconds between two checks")

@@ -55,7 +55,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
             raise refused(error) from error
 
     async def _until_it_answers(self, url: str) -> None:
-        """Wait for the lab; the hub itself asks at intervals of up to 5 s, and each user would wait seconds longer."""
+        """Wait until the lab answers. JupyterHub itself checks at intervals of up to 5 s: users would wait longer."""
         path = f"{url}{self.server.base_url}api"
         while await self.poll() is None:
             with suppress(OSError, HTTPClientError):
@@ -64,7 +64,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
             await asyncio.sleep(_ASK_AGAIN_S)
 
     def awaited(self) -> str:
-        """Return what the lab waits for; empty if its pod runs, or is not there."""
+        """Return a sentence about what the lab waits for; empty if its pod runs or does not exist."""
         pod = self._pod()
         advice = f"choose a smaller size, or {ADVICE}" if self.profile_list else ADVICE
         return pending(pod, advice) if pod else ""

@@ -25,7 +25,7 @@ from gozen_operator.api_server.connection import ApiConnection
 from gozen_operator.api_server.responses import RefusedError
 
 CHECK_S = 60.0
-"""Longest time between two checks, s; a lab that two checks in a row do not find at the hub is ended."""
+"""Longest time between two checks, s; a lab that two consecutive checks do not find at the hub is ended."""
 _log = logging.getLogger(__name__)
 
 
@@ -79,7 +79,7 @@ class OrphanLabs:
         self._before: frozenset[Lab] = frozenset()
 
     def round(self) -> list[Lab]:
-        """End the labs that neither this round nor the one before found at the hub; return those that ended.
+        """End the labs that neither this round nor the previous one found at the hub; return the labs that were ended.
 
         Raises
         ------

@@ -18,7 +18,7 @@ Manifest = Mapping[str, Any]
 
 
 def quota_of(message: str) -> dict[str, str] | None:
-    """Return what was needed, what is used, and the maximum, if a quota was the reason of a refusal; else None."""
+    """Return the needed, the used and the allowed amount if a quota was the reason of a refusal; else None."""
     found = _QUOTA.search(message)
     return found.groupdict() if found else None
 
@@ -29,7 +29,7 @@ def pending(pod: Manifest, advice: str = ADVICE) -> str:
     Parameters
     ----------
     advice
-        What the user can do if no node has room.
+        What the user can do if no node has enough free resources.
     """
     status = pod.get("status", {})
     if pod["metadata"].get("deletionTimestamp") or condition(pod, "Ready").get("status") == "True":

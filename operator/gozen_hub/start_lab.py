@@ -1,7 +1,7 @@
 """``gozen-lab``: prepare the user's home, then run the lab in this process.
 
 It copies the notebooks that the home does not have yet. A notebook that the user has changed, or has deleted on
-purpose, is not touched: the names of those that were copied once are remembered.
+purpose, is not touched: the names of copied notebooks are stored in the home.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def main() -> None:
 
 
 def jupyter_paths(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables with which JupyterLab finds Gozen's parts before those of the user.
+    """Return the variables with which JupyterLab finds Gozen's settings and extensions before those of the user.
 
-    These are the extension for activity, no requests for news or updates to hosts outside, no hidden folder as trash,
+    They are the extension for activity, no requests for news or updates to hosts outside, no hidden folder as trash,
     and the dialog that shares files.
     """
     folders = {"JUPYTER_CONFIG_PATH": [Path(__file__).with_name("jupyter"), SHARING], "JUPYTER_PATH": [SHARING]}

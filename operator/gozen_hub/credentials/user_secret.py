@@ -44,7 +44,8 @@ def secret_files(issued: Issued, folder: str = CREDENTIALS) -> Mapping[str, str]
     """Return the files of a Secret that is mounted at `folder`.
 
     AWS's clients read keys in a credentials file only once. They run a `credential_process` again before its answer
-    expires, so s3fs and others continue with renewed credentials. Here this command prints the second file.
+    expires, so s3fs and others continue with renewed credentials. The credentials file therefore names a command that
+    prints the second file.
     """
     if issued.expires is None:
         return {FILE: credentials_text(issued.keys)}

@@ -1,6 +1,7 @@
 """The Secret with the accounts of all users: read, and changed one entry at a time.
 
-The chart makes the Secret. The service may read and change this one only, and neither make nor delete one. A change is
+The chart makes the Secret. The service may read and change only this Secret, and may not make or delete Secrets. A
+change is
 a merge patch of one key, so that two labs at the same time do not overwrite each other.
 """
 

@@ -98,7 +98,7 @@ class UserCluster:
             raise BadRequest(f"{workers} workers are not possible: this hub gives each user 1 to {most} workers")
 
     def _lab(self) -> Manifest:
-        """Return the pod of the lab that asks; a token that outlives its lab gets nothing."""
+        """Return the pod of the lab that sent the request; a token of a lab that has ended is refused."""
         items = self._ask(ApiRequest("GET", self._of("/api/v1", "pods"), {"labelSelector": LABS}))["items"]
         for pod in items:
             notes = pod["metadata"].get("annotations") or {}

@@ -65,7 +65,7 @@ def checked_answer(
     RefusedError
         The API server refuses; `RefusedError.code` is the HTTP status.
     ClusterUnavailable
-        It is not an answer of an API server.
+        The answer is not from an API server.
     """
     found = _json_object(body) if wants_json or not 200 <= status < 300 else None
     if not 200 <= status < 300:
@@ -85,7 +85,7 @@ def checked_answer(
 
 
 def retry_after_s(error: BaseException) -> float:
-    """Return the number of seconds that an error asks to wait before a retry; 0 if it states none."""
+    """Return the seconds to wait before a retry, from the error's ``Retry-After``; 0 if it has none."""
     return error.retry_after_s if isinstance(error, RefusedError) else 0.0
 
 

@@ -35,7 +35,7 @@ from gozen_operator.reconcile.object_fields import Key, Owner, as_owner
 from gozen_operator.reconcile.publish_manifests import publisher_name, remover_name
 
 MOST_NAMED = 7
-"""Names to read for a message: those that it lists, and one more that shows that there are more."""
+"""Number of names to read for a message: the names that it lists, and one more, which shows that there are others."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Index entries: the fields of a resource that decisions about others depend on, and their sorted lists. No I/O.
+"""Index entries: the fields of a resource that matter for decisions about other resources, in sorted lists. No I/O.
 
 A reconcile concerns one resource among ten thousand; with these lists it need not read all of them.
 """

@@ -78,9 +78,10 @@ def job_of_another(index: Index, mine: Owner, name: str) -> str:
 
 
 def duplicate_of(index: Index, namespace: str, entry: ExposureEntry) -> ExposureEntry | None:
-    """Return the Exposure of the same processing that precedes this one; None if none does, or if this one has begun.
+    """Return the earlier Exposure of which this one is a duplicate (same processing); None if there is none.
 
-    An Exposure with a Job precedes an older one without, because creation times are whole seconds of several clocks.
+    The result is also None if this Exposure has begun. An Exposure with a Job precedes an older one without, because
+    creation times are whole seconds of several clocks.
     """
 
     def place(one: ExposureEntry) -> tuple[bool, str, str]:

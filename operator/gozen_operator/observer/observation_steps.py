@@ -79,7 +79,8 @@ def read_recipe(observation: Observation, profile: Profile, run: str) -> Recipe:
 def next_step(recipe: Recipe, done: Collection[int], executed: Collection[int]) -> int | None:
     """Return the next step; None if all steps are done.
 
-    What a crash made uncertain is repeated: the last focus, pointing and cover steps before the next exposure.
+    After a crash, the steps whose effect is uncertain are repeated: the last focus, pointing and cover steps before
+    the next exposure.
     Assertions and waits before an exposure that was taken are not repeated; if no exposure follows, nothing is.
 
     Parameters

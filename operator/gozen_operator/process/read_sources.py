@@ -168,7 +168,7 @@ def result_of(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
 
 
 def published_by(pods: Sequence[Mapping[str, Any]]) -> PublishResult | None:
-    """Return what the pod that succeeded has published; None if its termination message does not say it."""
+    """Return the result of the pod that has published; None if its termination message does not contain one."""
     for text in _messages(pods):
         try:
             said = json.loads(text)

@@ -28,7 +28,7 @@ def reconcile_exposure(exposure: Exposure, facts: ExposureFacts, settings: Opera
     Parameters
     ----------
     facts
-        They may be older or newer than the Exposure: the next reconcile corrects what was stale.
+        They may be older or newer than the Exposure: the next reconcile corrects a plan from outdated facts.
     now
         Seconds since 1970.
     """

@@ -1,7 +1,8 @@
 """Decide about the light curves of a LightCurveJob in Nextcloud: publish, try again, remove. No I/O.
 
-Each attempt is a new Job. What needs a person (a wrong password, a policy of the server) is not tried again until the
-spec changes; all else is, with longer and longer pauses. A deletion waits for the removal, but only for a limited time.
+Each attempt is a new Job. After a failure that needs a person (a wrong password, a policy of the server) there is no
+further attempt until the spec changes. After all other failures there is one, with increasing pauses. A deletion waits
+for the removal, but only for a limited time.
 """
 
 from __future__ import annotations

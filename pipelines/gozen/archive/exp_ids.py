@@ -28,7 +28,7 @@ LAST = 99_999_999
 _LATEST = "expid/latest.json"
 _NUMBER = "exposureId"
 _NEVER_OPENED = 8
-"""Most numbers without an opening that `last_taken` skips: each costs a request, and few are lost in a row."""
+"""Most numbers without an opening that `last_taken` skips; each costs a request. Few consecutive numbers are lost."""
 
 
 @dataclass(frozen=True)

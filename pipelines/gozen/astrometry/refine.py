@@ -143,7 +143,7 @@ def _as_solution(start: Solution, fit: Floats, order: int, rms: float, stars: in
 def _worth_it(simple: Solution, rich: Solution, stars: FieldStars) -> bool:
     """Return whether the solution with more terms is better at predicting stars that were not used in the fit.
 
-    Five-fold cross-validation: a fifth of the stars in turn is left out of both fits and compared with them.
+    Five-fold cross-validation: both fits are made without a fifth of the stars, and then compared with these stars.
     """
     source, star = _pairs(rich, stars, max(4 * rich.rms_px, 0.8))
     linear = rich.linear

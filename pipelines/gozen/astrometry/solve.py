@@ -53,7 +53,7 @@ class Field:
 
 @dataclass(frozen=True)
 class SensorPointing:
-    """Position of the middle of a sensor on the sky, and the direction to north there relative to the optical axis.
+    """The middle of a sensor on the sky: its position, and its direction to north compared with the optical axis.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class SensorPointing:
 
 
 def sensor_pointing(profile: Profile, sensor_id: str, ra: float | None, dec: float | None) -> SensorPointing | None:
-    """Return the pointing of a sensor if the telescope points at (ra, dec), degrees; None if these are not known."""
+    """Return the pointing of a sensor if the telescope points at (ra, dec), degrees; None if (ra, dec) is not known."""
     sensor = profile.sensor(sensor_id)
     if ra is None or dec is None or sensor is None:
         return None

@@ -125,7 +125,7 @@ def _completed(store: Store, night: str, exposure: str, found: list[str], profil
 
 
 def described(record: RawExposure, frames: dict[str, FrameFacts]) -> RawExposure:
-    """Return a record with files added that it does not describe yet; `read_frames` returns their facts."""
+    """Return a record to which files are added; `frames` has the facts of each file by key, as from `read_frames`."""
     if not frames:
         return record
     sensors = {name: set(files) for name, files in record.sensors.items()}

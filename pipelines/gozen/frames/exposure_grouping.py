@@ -1,4 +1,4 @@
-"""Group raw files into exposures, and name these, by the files' headers. No I/O."""
+"""Group raw files into exposures, and name the exposures, by the files' headers. No I/O."""
 
 from __future__ import annotations
 

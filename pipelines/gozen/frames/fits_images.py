@@ -90,7 +90,7 @@ def find_image(data: bytes | memoryview, name: str, hdu: int | str | None) -> Im
     Raises
     ------
     CorruptFile
-        It is not a valid FITS file, there is no such image, or a header cannot be read.
+        The file is not valid FITS, there is no such image, or a header cannot be read.
     """
     with quiet():
         first = _plain_first(data)

@@ -120,7 +120,7 @@ def _files(raw: RawExposure) -> list[Loose]:
 
 
 def rearrange(store: Store, night: str, moved: Sequence[Moved]) -> list[RawExposure]:
-    """Move loose files in the archive to the exposures that they belong to; return the new records of these.
+    """Move loose files in the archive to the exposures that they belong to; return the new records of these exposures.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ def reach_of(profile: Profile) -> float:
 
 
 def nights_with(store: Store, exposures: Collection[str]) -> list[str]:
-    """Return the nights with commits, sorted; if exposures are given, only the nights with commits of these."""
+    """Return the nights with commits, sorted; if exposures are given, only nights with commits of these exposures."""
     found = [parsed for key in store.list("exposures") if (parsed := keys.parse_commit(key)) is not None]
     return sorted({one.processing.night for one in found if not exposures or one.processing.exposure in exposures})
 

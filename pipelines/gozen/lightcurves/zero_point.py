@@ -69,7 +69,7 @@ class ZeroPoint:
 
 
 def of_known_colour(usable: NDArray[np.bool_], colour: Floats, settings: CalibrationSettings) -> NDArray[np.bool_]:
-    """Return the usable stars whose colour is known; if these are fewer than `minimum_stars`, all usable stars."""
+    """Return the usable stars whose colour is known; all usable stars if fewer than `minimum_stars` have a colour."""
     known = usable & np.isfinite(colour)
     return known if known.sum() >= settings.minimum_stars else usable
 

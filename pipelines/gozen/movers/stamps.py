@@ -96,8 +96,8 @@ class Stamps:
 def which_others(x: Floats, y: Floats, fwhm: float) -> Whole:
     """Choose the frames from which the sky under an object is measured, for each of its frames.
 
-    In a short cube these are all other frames; in a long one, the nearest in time on which the object is at another
-    position.
+    In a short cube the result is all other frames; in a long one, the nearest frames in time on which the object is at
+    another position.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ def _terms(shifts: list[Shift], frames: list[int]) -> NDArray[np.float64]:
 
 @njit(cache=True, error_model="numpy")
 def _turned_mean(images: Any, masks: Any, terms: Any, chosen: Any) -> Any:  # pragma: no cover (compiled)
-    """Average the nearest pixel of each frame; a pixel that only some frames cover is the mean of those."""
+    """Average the nearest pixel of each frame; a pixel that only some frames cover is the mean over these frames."""
     rows, columns = images.shape[1:]
     mean = np.zeros((rows, columns), np.float32)
     weight = np.zeros((rows, columns), np.int16)

@@ -34,7 +34,7 @@ class Notice:
 
 
 class DataPage:
-    """Collects what the page shows.
+    """Collects the values that the first page shows.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ class StarStatistics:
         return enough if enough.any() else np.ones_like(enough)
 
     def most_variable(self, count: int) -> list[int]:
-        """Return the stars whose scatter exceeds their errors most, the first one most, each once."""
+        """Return the stars whose scatter exceeds their errors most, in descending order, each star once."""
         with np.errstate(divide="ignore", invalid="ignore"):
             excess = np.where(self.points >= LEAST_POINTS, self.scatter / self.error, np.nan)
         # The id breaks ties, so that equal data give equal plots.

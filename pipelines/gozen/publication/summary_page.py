@@ -17,7 +17,7 @@ _STYLE = (
 
 @dataclass(frozen=True)
 class SummaryFacts:
-    """What a summary says in addition to the table part.
+    """The content of a summary in addition to the table part.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class SummaryFacts:
     files
         Names of the other files and what they are.
     pictures
-        Names of those that are pictures.
+        Names of the files that are pictures.
     software
         Version of Gozen.
     """

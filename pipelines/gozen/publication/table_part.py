@@ -151,7 +151,7 @@ def _plain(schema: pa.Schema) -> pa.Schema:
 
 
 def _fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return rows with the columns of a schema; those that an older file lacks are null."""
+    """Return rows with the columns of a schema; columns that an older file lacks are null."""
     has: Mapping[str, pa.ChunkedArray] = {name: rows[name] for name in rows.column_names}
     columns = [
         pc.cast(has[field.name], field.type) if field.name in has else pa.nulls(len(rows), field.type)

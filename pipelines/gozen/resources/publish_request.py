@@ -11,7 +11,7 @@ from gozen.resources.exposure import LaunchedJob
 from gozen.resources.metadata import Moment, WireModel, rules
 
 NOTES_FOLDER = ".gozen-published"
-"""The hidden folder of the account with the notes about what was published."""
+"""The hidden folder of the account with the notes about published files and shares."""
 
 _PARTS = "every part of folder needs a name that does not end with a dot or a space"
 _CHARACTERS = "folder contains a backslash or a control character, which Nextcloud does not accept"

@@ -77,7 +77,7 @@ def server_address(text: str, *, insecure: bool = False) -> str:
     Raises
     ------
     BadRequest
-        It is not an address, contains a password, or has no TLS although the server is another machine.
+        The text is not an address, contains a password, or has no TLS although the server is another machine.
     """
     whole = text.strip() if "://" in text else f"https://{text.strip()}"
     try:

@@ -33,7 +33,7 @@ from gozen.errors import (
 _SABRE = "{http://sabredav.org/ns}"
 _LONGEST_WORDS = 300
 _Meaning: TypeAlias = tuple[type[SharingError], str, str]
-"""The error, what has happened, and what to do."""
+"""The class of the error, a description of what has happened, and an advice."""
 _OCS_DONE = frozenset({100, 200})
 _OCS_STATUS = {996: 500, 997: 401, 998: 404, 999: 400}
 """Codes of the OCS interface that are not HTTP statuses."""

@@ -1,4 +1,4 @@
-"""What a Nextcloud server can do, and what its administrator allows: read from its capabilities. No I/O."""
+"""Read the capabilities of a Nextcloud server: its features, and the rules of its administrator. No I/O."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Capabilities:
     Parameters
     ----------
     version
-        The version in words, such as ``32.0.1``; empty if the server does not tell it.
+        The version as text, such as ``32.0.1``; empty if the server does not report it.
     major
-        Its first number; 0 if the server does not tell it.
+        The first number of the version; 0 if the server does not report it.
     sharing, links, groups, resharing
         Whether files may be shared at all, by public links, with groups, and again by their receivers.
     link_password

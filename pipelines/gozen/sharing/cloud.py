@@ -174,7 +174,7 @@ class Cloud:
         stop
             If another thread sets it, the transfer ends with `gozen.sharing.pauses.Stopped`.
         visible
-            Which files are sent of those that a folder contains; default: all.
+            Which files of a folder are sent; default: all.
 
         Raises
         ------

@@ -167,7 +167,7 @@ class Connection:
         self._gate.wait(self._stop, seconds)
 
     def pause(self, failure: FailedAttempt, seconds: float, subject: str) -> None:
-        """Wait before the next attempt; say so if the wait is long."""
+        """Wait before the next attempt; log a message if the wait is long."""
         if seconds >= _LONG_S:
             log.warning("%s: %s; next attempt in %.0f s", subject, failure.in_words, seconds)
         self.wait(seconds)

@@ -57,7 +57,7 @@ class Entry:
 
 
 def entries(body: bytes, root: str) -> Iterator[Entry]:
-    """Yield what a listing contains, in the order of the server.
+    """Yield the entries of a listing, in the order of the server.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def entries(body: bytes, root: str) -> Iterator[Entry]:
     Raises
     ------
     UnexpectedAnswer
-        It is not a WebDAV listing.
+        The body is not a WebDAV listing.
     """
     try:
         # One after the other, so that a folder of many thousand files needs little memory.

@@ -207,7 +207,7 @@ class Arriving:
         return self._complete(now), refused
 
     def _read_headers(self, entries: Iterable[FolderEntry], now: float) -> list[Refusal]:
-        """Add files to those that wait until their exposure is complete; return the files that are not raw files."""
+        """Add files to the list that waits for complete exposures; return the files that are not raw files."""
         refused = []
         for entry in entries:
             try:

@@ -138,7 +138,7 @@ class Inbound:
             self._look(now)
 
     def _continue(self, now: float) -> None:
-        """Complete what an error interrupted, before the next scan: the scan needs the final names of these files."""
+        """Complete moves that an error has interrupted; the next scan needs the final names of the files."""
         self._renaming.finish()
         self._queue(now)
 

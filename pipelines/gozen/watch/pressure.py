@@ -62,7 +62,7 @@ class Pressure:
 
     @property
     def unreduced(self) -> int:
-        """Number of cubes that are not reduced yet, without those that failed and are not tried again (``held``)."""
+        """Number of cubes that are not reduced yet, without failed cubes that are not tried again (``held``)."""
         return self.folder + self.waiting + self.running
 
     def line(self) -> str:
@@ -111,7 +111,7 @@ class Paces:
         self._room.append((now, free))
 
     def cubes(self, now: float) -> tuple[float, float]:
-        """Return the cubes per second that arrive, and those that are reduced."""
+        """Return how many cubes arrive and how many are reduced, per second."""
         span = self._forget(now)
         return len(self._cubes) / span, len(self._out) / span
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store as Bucket
 
 GIVE_UP = 3
-"""Failures in a row after which the client pauses: it may not reach a server that botocore reaches through a proxy."""
+"""Consecutive failures before the client pauses: it may not reach a server that botocore reaches by a proxy."""
 REST_S = 60.0
 
 Range = tuple[int, int]
@@ -34,7 +34,7 @@ _threads_of: dict[str, int] = {}
 
 
 class Breaker:
-    """A circuit breaker: after `GIVE_UP` failures in a row a client is not used for `REST_S` seconds, then tried once.
+    """A circuit breaker: after `GIVE_UP` consecutive failures a client pauses for `REST_S` seconds, then is tried once.
 
     Parameters
     ----------

@@ -211,7 +211,8 @@ def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:
 def readable_schema(kind: Kind, stored: pa.Schema) -> pa.Schema:
     """Return the columns with which a table is read.
 
-    These are the stored ones and, for light curves, those that Gozen added after the table was written.
+    The result contains the stored columns and, for light curves, the columns that Gozen added after the table was
+    written.
 
     Parameters
     ----------

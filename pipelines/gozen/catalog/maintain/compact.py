@@ -45,7 +45,7 @@ class CompactReport:
     merged
         Number of partitions that were rewritten.
     split
-        Number of these that were split into several.
+        Number of rewritten partitions that were split into several.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Read the rows of some nights from a data file, a batch of row groups at a time; merged files exceed the memory."""
+"""Read the rows of some nights from a data file in batches of row groups: merged files may exceed the memory."""
 
 from __future__ import annotations
 

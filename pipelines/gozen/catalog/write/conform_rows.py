@@ -36,9 +36,8 @@ def conformed(table: pa.Table, night: int) -> pa.Table:
     ----------
     table
         Any of the columns in docs/reference/tables.md; missing columns become null. ``_healpix_29`` may be absent.
-        ``source_id``,
-        ``ra`` and ``dec`` are null for a source that is not in the reference catalogue; it then needs ``ra_meas`` and
-        ``dec_meas``.
+        ``source_id``, ``ra`` and ``dec`` are null for a source that is not in the reference catalogue; it then
+        needs ``ra_meas`` and ``dec_meas``.
     night
         ``YYYYMMDD``; every row must be of this night.
 

@@ -161,7 +161,7 @@ class ArchiveContents:
 
 
 def holding(name: str, version: Manifest) -> TableHolding:
-    """Return what a version of a table contains.
+    """Return the facts about a version of a table that the page shows.
 
     Raises
     ------

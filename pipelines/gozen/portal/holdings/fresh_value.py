@@ -28,7 +28,7 @@ class NotYet(Exception):
 
 
 class FreshValue(Generic[_Value]):
-    """Keeps what a function returned.
+    """Caches the last result of a function.
 
     However many requests come, at most one call of the function runs at a time. A request immediately gets the kept
     value, even if it is a little old. It waits only if no value exists yet.

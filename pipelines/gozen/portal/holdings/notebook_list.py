@@ -30,7 +30,8 @@ class Notebook:
     title, sentence
         Its heading and its first sentence.
     release
-        The release that it reads and nothing else, as its metadata say (``gozen``, ``release``); empty for others.
+        If the notebook reads only one release, the name of the release, from its metadata (``gozen``, ``release``);
+        else empty.
     """
 
     name: str

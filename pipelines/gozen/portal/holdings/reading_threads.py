@@ -32,7 +32,7 @@ class ReadingThreads:
         self._free = asyncio.Semaphore(at_once)
 
     async def run(self, read: Callable[[], _Value]) -> _Value:
-        """Return what a function returns; raise what it raises."""
+        """Call a function in a thread; return its result, or raise its exception."""
         await self._free.acquire()
         loop = asyncio.get_running_loop()
         answer: Future[_Value] = Future()

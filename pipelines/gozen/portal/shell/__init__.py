@@ -1,1 +1,1 @@
-"""What all pages of the portal share: log-in, forms, languages, themes, headers, error pages, metrics."""
+"""Common parts of all pages of the portal: log-in, forms, languages, themes, headers, error pages, metrics."""

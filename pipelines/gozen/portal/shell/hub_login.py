@@ -26,7 +26,7 @@ _Answer = TypeVar("_Answer")
 
 
 class HubAway(Exception):
-    """The hub cannot be asked who somebody is: it does not answer, or answers with an error."""
+    """The hub cannot identify the user: it does not answer, or answers with an error."""
 
 
 class LoginFailed(Exception):

@@ -1,4 +1,4 @@
-"""Origins, by which browsers tell sites apart: scheme, host and port."""
+"""Origins (scheme, host and port), by which browsers distinguish sites."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Language and theme of a person: chosen on the page and remembered in cookies, else as the browser asks."""
+"""Language and theme of a person: chosen on the page and kept in cookies; by default as the browser requests."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class WorkersService:
         return cls(url, os.environ.get(TOKEN, "")) if url else None
 
     def state(self) -> State:
-        """Return what the workers do, and what they wait for.
+        """Return the state of the user's workers, and the reasons why some do not run yet.
 
         Raises
         ------

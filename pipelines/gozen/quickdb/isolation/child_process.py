@@ -96,7 +96,7 @@ class Child:
             If the function raised an error (with its traceback), its process crashed, or its result is not plain
             data.
         LimitExceeded
-            If it used too much memory or time or too many threads or requests, or its result is too large.
+            If the function used too much memory, time, threads or requests, or its result is too large.
         IsolationUnavailable
             If this machine cannot isolate a process; the function has not run.
         """

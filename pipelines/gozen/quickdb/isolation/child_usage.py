@@ -47,7 +47,7 @@ def read_seen(stat: bytes, statm: bytes) -> ChildUsage:
     Raises
     ------
     ValueError, IndexError
-        If they are empty, which means that the process has ended.
+        If the contents are empty, which means that the process has ended.
     """
     fields = stat.rpartition(b")")[2].split()
     _, resident, shared = (int(one) for one in statm.split()[:3])

@@ -40,7 +40,7 @@ class Reruns:
     def tables(self, rerun: str | None, words: Sequence[str] = ()) -> Tables:
         """Return the tables of a release, or live tables if no release is named.
 
-        The live tables are those that `words` names, or all if none of these exists.
+        If no release is named, the result contains the live tables that `words` names, or all if no such table exists.
 
         Raises
         ------

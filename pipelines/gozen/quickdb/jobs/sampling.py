@@ -25,7 +25,7 @@ class Estimate(NamedTuple):
     Attributes
     ----------
     value
-        The estimate for the complete table: sums are scaled to all rows, other values are those of the sample.
+        The estimate for the complete table: sums are scaled to all rows, other values are the values of the sample.
     error
         The standard error of the scaled sums, in the structure of the value before ``finalize``; NaN if unknown.
     fraction

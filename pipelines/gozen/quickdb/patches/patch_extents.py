@@ -147,7 +147,7 @@ class Groups:
 
     @classmethod
     def of_index(cls, table: pa.Table) -> Groups:
-        """Build it from all rows of an index."""
+        """Build a `Groups` from all rows of an index."""
         column = table.column("file").combine_chunks().dictionary_encode()
         names = ("row_group", "rows", "healpix_min", "healpix_max", "footer", "size")
         arrays = [partition_parquet.numbers(table, name) for name in names]

@@ -214,7 +214,7 @@ class Pixels:
         return f"Pixels({[tuple(one) for one in self.covered[:3].tolist()]}{', ...' * (len(self.covered) > 3)})"
 
     def ranges(self) -> Ranges:
-        """Return the ranges."""
+        """Return the ranges of ``_healpix_29`` that these pixels cover."""
         return self.covered
 
     def contains(self, ra: FloatArray, dec: FloatArray, healpix29: NDArray[np.int64]) -> NDArray[np.bool_]:

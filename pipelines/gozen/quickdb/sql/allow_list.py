@@ -86,7 +86,7 @@ _AGGREGATES = """
 _OTHERS = "alias constant_or_null error get_bit set_bit bit_position bitstring typeof within grouping grouping_id"
 
 FUNCTIONS = frozenset(" ".join((_OPERATORS, _NUMBERS, _TEXTS, _TIMES, _LISTS, _JSON, _AGGREGATES, _OTHERS)).split())
-"""Names in lower case, without functions that make a long text or list from a number: DuckDB does not limit those."""
+"""Names in lower case. Functions that make a long text or list from a number are missing: their memory is unlimited."""
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree"})
 """Functions that may be called in FROM."""
 _KINDS = frozenset(

@@ -62,7 +62,7 @@ class UserCode:
 
     @classmethod
     def of(cls, *functions: Any, shared: Any = None) -> UserCode:
-        """Return what is known about functions: digest, names, files, and whether their results can be cached.
+        """Inspect functions: digest, names, files, and whether their results can be cached.
 
         Parameters
         ----------

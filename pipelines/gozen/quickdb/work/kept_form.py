@@ -47,7 +47,7 @@ def unpacked(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def kept_bytes(value: Any) -> bytes | None:
-    """Encode a value; return None if it is not plain data, or contains a memory address (other in each process)."""
+    """Encode a value; return None if it is not plain data, or contains a memory address (different in each process)."""
     try:
         parts, texts = parts_and_texts(value)
     except FunctionFailed:

@@ -41,7 +41,7 @@ def checked_request(request: Any, patches: Collection[int], columns: Columns) ->
     Raises
     ------
     BadRequest
-        If it is not a valid request.
+        If the request is not valid.
     """
     if type(request) is not tuple or len(request) < 2 or type(request[0]) is not str or type(request[1]) is not int:
         raise _no_request(request)
@@ -91,7 +91,7 @@ def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limi
     Raises
     ------
     FunctionFailed
-        If it is not a valid result.
+        If the result is not valid.
     """
     given = _with_keys(found, ("values", "total", "touched", "first"), patches.values(), limits)
     if "failed" in given:
@@ -122,7 +122,7 @@ def checked_total(found: Any, limits: Limits) -> dict[str, Any]:
     Raises
     ------
     FunctionFailed
-        If it is not a valid result.
+        If the result is not valid.
     """
     return _with_keys(found, ("total",), (), limits)
 

@@ -149,7 +149,7 @@ def loaded(program: bytes) -> Program:
     Raises
     ------
     FunctionFailed
-        If it cannot be loaded, for example because a module that it uses is missing here.
+        If the program cannot be loaded, for example because a module that it uses is missing here.
     """
     try:
         found: Program = cloudpickle.loads(program)

@@ -78,7 +78,7 @@ def file_below(visible: VisibleFiles, path: str) -> Path:
     Raises
     ------
     BadRequest
-        It is not below the top folder of the file browser, is hidden, or does not exist.
+        The file is not below the top folder of the file browser, is hidden, or does not exist.
     """
     parts = [part for part in path.split("/") if part]
     if not parts:

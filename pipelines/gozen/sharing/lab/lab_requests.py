@@ -65,7 +65,7 @@ def asked(kind: type[Asked], body: object) -> Asked:
     Raises
     ------
     BadRequest
-        It is not such a request.
+        The content does not fit the class.
     """
     try:
         return kind.model_validate(body)

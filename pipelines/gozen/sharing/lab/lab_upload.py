@@ -26,7 +26,7 @@ class LabUpload(Progress):
     places
         The files.
     visible
-        Which files are sent of those that a folder contains.
+        Which files of a folder are sent.
     overwrite
         Whether files that have changed in Nextcloud are replaced.
     """
@@ -46,7 +46,7 @@ class LabUpload(Progress):
         self._conflicts: list[str] = []
 
     def start(self) -> None:
-        """Begin."""
+        """Start the transfer."""
         threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self) -> None:

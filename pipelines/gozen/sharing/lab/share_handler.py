@@ -1,7 +1,7 @@
 """Common parts of the dialog's request handlers: authentication, settings, the selected files, error messages.
 
-Only the user of the lab may ask: each request is authenticated, and those of a browser that change something need
-Jupyter's XSRF token. What blocks runs in threads.
+Only the user of the lab may send requests: each request is authenticated, and a browser's request that changes
+something needs Jupyter's XSRF token. Calls that block run in threads.
 """
 
 from __future__ import annotations

@@ -53,11 +53,11 @@ class HubAccount:
         return account_of(json.dumps(found), self.place) if found else None
 
     def write(self, account: Account) -> None:
-        """Keep an account, which replaces the one before; errors as for `read`."""
+        """Keep an account, which replaces the previous one; raises the errors of `read`."""
         self._ask("PUT", json.loads(text_of(account)))
 
     def forget(self) -> None:
-        """Remove the account; nothing happens if none is kept. Errors as for `read`."""
+        """Remove the account; nothing happens if none is kept. Raises the errors of `read`."""
         self._ask("DELETE")
 
     def _ask(self, method: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

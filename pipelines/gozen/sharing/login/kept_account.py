@@ -32,7 +32,7 @@ class KeptAccount(Protocol):
         """Return the account; None if none is kept."""
 
     def write(self, account: Account) -> None:
-        """Keep an account; it replaces the one before."""
+        """Keep an account; it replaces the previous one."""
 
     def forget(self) -> None:
         """Remove the account; nothing happens if none is kept."""
@@ -55,7 +55,7 @@ class KeyringAccount:
             return None if text is None else account_of(text, self.place)
 
     def write(self, account: Account) -> None:
-        """Keep an account; it replaces the one before."""
+        """Keep an account; it replaces the previous one."""
         import keyring
 
         with _keyring_errors():
@@ -106,7 +106,7 @@ class FileAccount:
             raise BadRequest(f"{self.path}, which has the app password, cannot be read: {error}; {LOG_IN}") from error
 
     def write(self, account: Account) -> None:
-        """Keep an account; it replaces the one before."""
+        """Keep an account; it replaces the previous one."""
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -59,7 +59,7 @@ def log_in(
     Raises
     ------
     BadRequest
-        There is an account already, and its app password is not known to be revoked.
+        The user is logged in already, and the server did not say that the app password was revoked.
     SharingError
         The server cannot be reached, is not a Nextcloud, or the user did not agree in time.
     """

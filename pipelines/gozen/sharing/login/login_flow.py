@@ -127,9 +127,9 @@ def begun(answer: Answer, server: str) -> LogInBegun:
     Raises
     ------
     RedirectRefused
-        Its addresses are those of another server.
+        The answer contains addresses of another server.
     UnexpectedAnswer
-        The answer is not that of a Nextcloud.
+        The answer is not from a Nextcloud.
     """
     found = _json(answer.body)
     page, endpoint, token = (value_at(found, *names) for names in (("login",), ("poll", "endpoint"), ("poll", "token")))

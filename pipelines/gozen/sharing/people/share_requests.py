@@ -127,7 +127,7 @@ def _date(text: str) -> dt.date:
 
 
 def new_password(least: int = 0) -> str:
-    """Return a random password with letters of both cases, digits and special characters, as the usual rules ask.
+    """Return a random password with letters of both cases, digits and special characters, which usual rules require.
 
     Parameters
     ----------

@@ -77,7 +77,7 @@ class Shares:
     ) -> ShareTable:
         """Share a file or folder, and return the shares with these receivers.
 
-        A share that exists already is not made twice; its rights become those that are given here.
+        An existing share is not made twice; it gets the rights that are given here.
 
         Parameters
         ----------
@@ -152,7 +152,7 @@ class Shares:
         return ShareTable(read_shares(self._calls.get(SHARES, "your shares", "list")), "you share nothing")
 
     def of(self, path: str) -> ShareTable:
-        """Return the shares that let others see a file or folder, also those of the folders above it.
+        """Return the shares that let others see a file or folder, including shares of the folders above it.
 
         Raises
         ------
@@ -228,7 +228,7 @@ class Shares:
         return _only(answer, path)
 
     def _known(self, kind: str, name: str) -> list[str]:
-        """Return names of users or groups that begin like this one, as far as the server lists them."""
+        """Return the names of users or groups that begin like `name`, as far as the server lists them."""
         query = {"search": name[:_BEGIN], "itemType": "file", "perPage": "50"}
         try:
             answer = self._calls.tried("GET", SHAREES, name, "search", query)

@@ -9,7 +9,7 @@ from gozen.sharing.file_listing import Entry
 
 
 class FileStep(StrEnum):
-    """What happens to a file."""
+    """The action for one file of a publication."""
 
     SEND = "send it"
     EQUAL = "it is equal"

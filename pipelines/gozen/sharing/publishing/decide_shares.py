@@ -28,7 +28,7 @@ class SharingWish:
 
 @dataclass(frozen=True)
 class ShareSteps:
-    """What happens to the shares of a folder.
+    """The actions for the shares of a folder.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ class FolderSeen:
     mine, others
         The note of this publication, and those of others in the same folder.
     unreadable
-        Paths of damaged notes of others: nobody knows which shares they need.
+        Paths of damaged notes of other publications; it is unknown which shares these need.
     shares
         The shares of the folder itself.
     """
@@ -128,7 +128,7 @@ class FolderFiles:
             return file.checksum(like, self.remote.connection.check_running)
 
     def _notes_of_others(self, files: Iterable[Entry]) -> tuple[list[PublishedRecord], list[str]]:
-        """Return the notes, and the paths of those that are damaged."""
+        """Return the readable notes, and the paths of the damaged ones."""
         found, unreadable = [], []
         for entry in files:
             try:

@@ -50,7 +50,7 @@ class PublishedFolder:
         Raises
         ------
         SharingError
-            It does not.
+            Nextcloud does not answer, or refuses the app password.
         """
         self._files.remote.find(self._folder)
 
@@ -114,7 +114,7 @@ class PublishedFolder:
     ) -> tuple[PublishedRecord, Sequence[GozenError]]:
         """Make and withdraw shares; return the note with them, and the refusals.
 
-        People and other publications have shared and withdrawn during the uploads, so what is there now decides.
+        People and other publications may have changed shares during the uploads, so the present shares are read again.
         """
         now = self._files.look()
         steps = self._steps(wish, mine, now, done)

@@ -97,7 +97,7 @@ def read_published(data: bytes, path: str) -> PublishedRecord:
     Raises
     ------
     UnreadableInput
-        It is not a note, or one of a later version.
+        The file is not a note, or is a note of a later version.
     """
     try:
         found = json.loads(data)

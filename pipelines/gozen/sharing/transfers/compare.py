@@ -37,7 +37,7 @@ class LastTransfer:
 
 
 class Decision(StrEnum):
-    """What to do with a file."""
+    """The action for one file of a transfer."""
 
     TRANSFER = "transfer it"
     EQUAL = "both sides are equal"

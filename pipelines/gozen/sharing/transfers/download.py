@@ -43,7 +43,7 @@ class Download:
     before
         State of the file on this machine that is replaced; None if no file may exist there.
     partials
-        Names of the partial files in its folder. Those of other states of this file are removed.
+        Names of the partial files in its folder. Partial files of other states of this file are removed.
     moved
         Is called with the number of bytes that were fetched.
     """
@@ -70,7 +70,7 @@ class Download:
         Raises
         ------
         SharingError
-            It was not fetched. Under its name, this machine has what it had before.
+            The file was not fetched; a file with its name on this machine is unchanged.
         """
         with PartialDownload(self._target, self._entry, self._options.segment_bytes, self._connection.wait) as into:
             into.sweep(self._partials)

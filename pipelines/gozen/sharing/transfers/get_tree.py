@@ -23,7 +23,7 @@ from gozen.sharing.transfers.workers import Task
 
 @dataclass(frozen=True)
 class _Local:
-    """What is known about a folder on this machine."""
+    """The known facts about a folder on this machine: notes and partial files."""
 
     notes: FolderNotes
     partials: Collection[str]

@@ -53,7 +53,7 @@ class LocalFile:
         Raises
         ------
         TransferDamaged
-            It has changed.
+            The file has changed.
         """
         now = os.fstat(self._stream.fileno())
         if (now.st_size, now.st_mtime_ns) != (self._before.st_size, self._before.st_mtime_ns):

@@ -41,7 +41,7 @@ class RemoteBytes:
         RangesIgnored
             The server has sent the whole file, and `only_range` is set.
         SharingError
-            The bytes cannot be fetched, or are those of another state of the file.
+            The bytes cannot be fetched, or the file has changed.
         """
         attempt, spent = 1, 0.0
         while True:

@@ -141,6 +141,6 @@ def etag_of(answer: Answer) -> str:
 
 
 def checked_hash(answer: Answer, checksum: str) -> bool:
-    """Tell whether the server received what was sent; True if it does not say."""
+    """Tell whether the server received the bytes that were sent; True if its answer has no checksum."""
     received = answer.headers.get(f"x-hash-{OURS.lower()}", "").lower()
     return not received or not checksum or f"{OURS}:{received}" == checksum

@@ -45,7 +45,7 @@ class TransferOptions:
     overwrite
         Whether a file that changed on the other side is replaced.
     visible
-        Which files are sent of those that a folder contains; None: all.
+        Which files of a folder are sent; None: all.
     """
 
     overwrite: bool = False

@@ -38,7 +38,7 @@ def send(
     Raises
     ------
     SharingError
-        The file was not sent. Under its name, Nextcloud has what it had before.
+        The file was not sent; a file with its name in Nextcloud is unchanged.
     """
     sending = Sending(remote, file, path, replaced, options, moved)
     plan = plan_upload(file.state.size, options.chunk_bytes, options.rules)

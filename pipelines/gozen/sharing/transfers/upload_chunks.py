@@ -40,7 +40,7 @@ class ChunkedUpload:
 
     @property
     def remark(self) -> str:
-        """What the user should know about an upload that succeeded."""
+        """A remark for the user about an upload that succeeded; usually empty."""
         return _BEGAN_AGAIN if self._began_again else ""
 
     def send(self) -> Entry:

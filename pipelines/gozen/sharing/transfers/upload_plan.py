@@ -19,7 +19,7 @@ class ChunkRules:
     Parameters
     ----------
     smallest, largest
-        Bytes of a chunk. A server that counts a megabyte as a million bytes also accepts these.
+        Bytes of a chunk; also within the limits of a server that counts a megabyte as a million bytes.
     most
         Number of chunks.
     """

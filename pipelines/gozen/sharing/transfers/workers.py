@@ -1,6 +1,6 @@
-"""Threads that carry out tasks. A task may add further tasks: that of a folder adds those of its files and folders.
+"""Threads that carry out tasks. A task may add further tasks: that of a folder adds tasks for its files and folders.
 
-The threads are daemons: if the user interrupts the work, nobody waits for an answer of a server that is silent.
+The threads are daemon threads: if the user interrupts the work, the process does not wait for a silent server.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TypeAlias
 from gozen.sharing.pauses import Stopped
 
 Task: TypeAlias = Callable[[], "Iterable[Task] | None"]
-"""Does something, and returns the tasks that follow from it; these are computed one by one."""
+"""A function that does some work and returns further tasks, which are computed one by one."""
 
 
 class Crew:

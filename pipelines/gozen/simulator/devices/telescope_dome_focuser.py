@@ -22,7 +22,7 @@ VERBS = ("telescope.point", "telescope.mirror_cover", "focuser.move", "dome.slit
 
 @dataclass
 class Faults:
-    """The calls of devices that fail.
+    """The calls of simulated devices that fail on purpose.
 
     Parameters
     ----------

@@ -132,7 +132,7 @@ def _lines_of(kept: Sequence[_Line], separator: str, rows: int) -> int:
 def _separator(kept: Sequence[_Line]) -> str:
     """Return the separator that splits all lines into as many values as the first line (one more or less is allowed).
 
-    If none does, or several do, it is the one that gives most values, with blanks as the last choice.
+    If no separator or several do this, return the separator that gives most values, with blanks as the last choice.
     """
     texts = [one.text for one in kept]
     widths = {one: [len(row) for row in _rows(texts, one)] for one in (*_SEPARATORS, " ")}

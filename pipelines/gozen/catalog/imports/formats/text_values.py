@@ -35,7 +35,7 @@ def present(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def numbers(texts: pa.ChunkedArray, decimal: str = ".") -> pa.ChunkedArray:
-    """Return texts as float64; signs, Fortran exponents (1D3) and, if `decimal` says so, decimal commas are read.
+    """Return texts as float64; signs, Fortran exponents (1D3) and, if `decimal` is a comma, decimal commas are read.
 
     Raises
     ------

@@ -113,7 +113,7 @@ def read(described: Any, charge: Charge) -> Any:
     Raises
     ------
     ValueError, pyarrow.ArrowException
-        If it is not a description that `describe` can return.
+        If the description is not one that `describe` can return.
     """
     kind, schema, rows, columns = _parts(described, str, tuple, int, list)
     schema = read_schema(schema)

@@ -50,7 +50,7 @@ class Writer:
         Raises
         ------
         NotEncodable
-            If it contains something that is not plain data; `path` is the place of the value.
+            If the value contains something that is not plain data; `path` is the place of the value.
         """
         self.values += 1
         if self.values > VALUES:

@@ -26,7 +26,7 @@ def encode(value: object) -> bytes:
     Raises
     ------
     NotEncodable
-        If it contains something that is not plain data.
+        If the value contains something that is not plain data.
     """
     return b"".join(parts(value))
 
@@ -43,7 +43,7 @@ def parts(value: object) -> list[Buffer]:
 
 
 def parts_and_texts(value: object) -> tuple[list[Buffer], list[Buffer]]:
-    """Return the parts as `parts` does, and a list of those that may contain text."""
+    """Return the result of `parts`, and a list of the parts that may contain text."""
     writer = _written(value)
     return _laid_out(writer), writer.texts
 
