@@ -25,7 +25,7 @@ _ADVICE = "Read less data at a time, run functions on your workers, or choose a 
 
 
 def note_start(folder: Path) -> None:
-    """Note that the lab starts; called in its container before it starts.
+    """Record a start of the lab; called in the container before the lab starts.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # kubespawner has no type 
         return pending(pod, advice) if pod else ""
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield the events of Kubernetes, and after each of them what the lab waits for: the page shows the last."""
+        """Yield the events of Kubernetes, each followed by what the lab waits for: the page shows the last item."""
         events, shown = super().progress(), ""
         following = asyncio.ensure_future(_next(events))
         try:

@@ -44,7 +44,7 @@ async def http_address(service: str, namespace: str | None, port_name: str = "tc
 
 
 def names_of_group(names: Any, group: str) -> list[str]:
-    """Return those names that are names of workers of a group: any other could point to another namespace."""
+    """Return the names that belong to workers of a group; any other name could point to another namespace."""
     return [one for one in names if isinstance(one, str) and re.fullmatch(re.escape(group) + _WORKER, one)]
 
 

@@ -119,7 +119,7 @@ class Index:
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Lock the index within this context, so that several reads are of one moment."""
+        """Return a context that locks the index, so that several reads show the same moment."""
         with self._lock:
             yield
 

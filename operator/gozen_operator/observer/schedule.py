@@ -39,7 +39,7 @@ def over(observations: Iterable[Observation], me: Claim, claim_s: float) -> list
 
 
 def condition_of(observation: Observation, type_: str) -> Condition | None:
-    """Return a condition of an Observation, or None if its status does not have it."""
+    """Return a condition of an Observation, or None if its status lacks the condition."""
     found = observation.status.conditions if observation.status else []
     return next((one for one in found if one.type == type_), None)
 

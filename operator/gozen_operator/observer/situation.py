@@ -46,7 +46,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Moving:
-    """A device step in progress, and the time of the observer's check that first saw it; None if no check has."""
+    """A device step in progress, and the time of the observer's first check that saw it; None before that check."""
 
     step: int
     since: datetime | None = None

@@ -34,7 +34,7 @@ def confirmed(api: LiveObjects, near: ExposureNeighbours, namespace: str) -> str
 
 
 def unheard_of(api: LiveObjects, index: Index, observation: Observation) -> list[dict[str, Any]]:
-    """Return the Exposures that the index lacks, of an Observation that seems to be complete without them."""
+    """Return the Exposures of an Observation that the index lacks; without them it seems to be complete."""
     mine, namespace = entry_of(observation), str(observation.metadata.namespace)
     status = observation.status
     said = [one.model_dump() for one in status.conditions] if status is not None else []

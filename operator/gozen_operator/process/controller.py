@@ -168,7 +168,7 @@ class Controller:
         return True
 
     def _set_finalizer(self, key: Key, seen: SeenResource, *, add: bool) -> bool:
-        """Add or remove the finalizer; return whether the resource was as it was seen."""
+        """Add or remove the finalizer; return False if the resource has changed since it was read."""
         before = seen.manifest["metadata"].get("finalizers") or []
         wanted = [*(one for one in before if one != FINALIZER), *([FINALIZER] if add else [])]
         written = self.api.set_finalizers(key, seen.uid, seen.version, wanted)

@@ -52,7 +52,7 @@ def wanted_sensors(exposure: Exposure, known: Sequence[str]) -> list[str]:
 
 
 def _runs(facts: ExposureFacts) -> bool:
-    """Tell whether its Job runs: a change of profile or settings does not stop it."""
+    """Tell whether the Job of the Exposure runs; a change of profile or settings does not stop a Job."""
     return facts.job is not None and facts.job.finished is None
 
 

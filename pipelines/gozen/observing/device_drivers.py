@@ -140,7 +140,7 @@ class Camera(Protocol):
         """Open the shutter and return at once; the exposure continues in the background."""
 
     def state(self) -> CameraState:
-        """Return the camera's state; in a separate process of the camera it survives a restart of the observer."""
+        """Return the camera's state, which survives a restart of the observer if the camera is another process."""
 
     def abort(self) -> None:
         """Stop a running exposure without a record; do nothing if none is running."""

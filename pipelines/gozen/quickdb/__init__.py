@@ -1,7 +1,8 @@
 """QuickDB: run a user's Python function on every patch of the tables, or query them in SQL.
 
 Notebooks call ``api``. ``jobs`` plans and runs a call, ``engines`` sends its tasks to workers, and ``work`` runs them
-there. ``isolation`` is the locked child process. ``patches`` reads the data, ``user_code`` inspects the user's
+there. ``isolation`` runs the user's function in a child process with few rights. ``patches`` reads the data,
+``user_code`` inspects the user's
 function, ``sql`` runs SQL.
 """
 

@@ -54,7 +54,7 @@ class Account:
 
     @property
     def authorization(self) -> str:
-        """The header with which a request proves who sends it."""
+        """The value of the HTTP header ``Authorization``, which contains the app password."""
         return f"Basic {base64.b64encode(f'{self.user}:{self.password}'.encode()).decode()}"
 
     @property

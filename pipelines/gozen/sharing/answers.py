@@ -215,7 +215,7 @@ def _is_page(body: bytes) -> bool:
 
 
 def _sabre_text(body: bytes, name: str) -> str:
-    """Return a part of an error of the server for files, empty if there is none."""
+    """Return the text of an element in an error of WebDAV, empty if there is none."""
     try:
         tree = ElementTree.fromstring(body)
     except (ElementTree.ParseError, DefusedXmlException, ValueError):

@@ -147,7 +147,7 @@ class Connection:
 
     @contextlib.contextmanager
     def stream(self, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes | memoryview]]]:
-        """Yield the answer to a GET request without its body, and the body in pieces; it is sent once.
+        """Send a GET request once; yield the answer without its body, and the body in pieces.
 
         Each piece is valid until the next one.
 

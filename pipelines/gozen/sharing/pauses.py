@@ -14,14 +14,14 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Clock:
-    """Time for pauses, seconds; tests replace it."""
+    """The clock (seconds) and the wait function for pauses; tests replace them."""
 
     now: Callable[[], float] = time.monotonic
     wait: Callable[[float, threading.Event], object] = lambda seconds, stop: stop.wait(seconds)
 
 
 class Gate:
-    """Delays requests until a time for which an overloaded server has asked; threads share it."""
+    """Delays requests as long as an overloaded server has requested; threads share it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock, self._opens = clock, threading.Lock(), 0.0

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Tagged:
-    """The numbers of raw files that may expire, and of others: retained or not reduced."""
+    """The number of raw files that may expire, and the number of files that are retained or not reduced."""
 
     reduced: int
     other: int

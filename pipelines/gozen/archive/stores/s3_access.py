@@ -98,7 +98,7 @@ class BucketAccess:
         )
 
     def _signed(self) -> Any:
-        """Return a request as botocore would send it, not sent; not a presigned URL, because its host may differ."""
+        """Return a request that botocore has signed but not sent; the host of a presigned URL could differ."""
         self._thread.holds = True
         try:
             self._client.head_bucket(Bucket=self._bucket)

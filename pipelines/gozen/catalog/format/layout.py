@@ -107,7 +107,7 @@ def unfinished(name: str, number: int) -> str:
 
 
 def removed(name: str, number: int) -> str:
-    """Return the key of the note that a generation is being deleted or was deleted: no new version may name it."""
+    """Return the key of the note that a generation is being or was deleted: no new version may name this generation."""
     return f"{keys.catalog(name)}/removed/{number:09d}.json"
 
 

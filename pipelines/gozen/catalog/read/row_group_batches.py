@@ -41,7 +41,7 @@ def batches_of_nights(store: Store, key: str, nights: Collection[int]) -> Iterat
 
 
 def _with_nights(metadata: pq.FileMetaData, nights: Collection[int]) -> Iterator[int]:
-    """Yield the numbers of the row groups whose statistics do not exclude all of some nights."""
+    """Yield the numbers of the row groups that may have rows of the nights, according to their statistics."""
     columns = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
     night = columns.index("night")
     for number in range(metadata.num_row_groups):

@@ -72,7 +72,7 @@ class TableColumns:
 
     @classmethod
     def of_schema(cls, name: str, schema: pa.Schema, place_m: Place | None = None) -> TableColumns:
-        """Build it from the schema of a table's files."""
+        """Build a `TableColumns` from the schema of a table's files."""
         units = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in schema}
         bands = (schema.metadata or {}).get(BANDS, b"").decode().split()
         return cls(name, {field.name: _kind(field.type) for field in schema}, units, tuple(bands), place_m)

@@ -30,7 +30,7 @@ class PatchSource(Protocol):
         """Return columns of a table's files, by name, each of shape (N,)."""
 
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
-        """Open the margin of a patch; return the number by which it is read, and its number of rows."""
+        """Open the margin of a patch; return the margin's number, for later reads, and the count of its rows."""
 
 
 class PatchReads:
@@ -78,7 +78,7 @@ class PatchReads:
         return [known[name] for name in names]
 
     def margin(self, patch: int, arcsec: float) -> tuple[int, int]:
-        """Open the margin of a patch; return the number by which it is read, and its number of rows."""
+        """Open the margin of a patch; return the margin's number, for later reads, and the count of its rows."""
         return self._asked(("margin", patch, arcsec), partial(self._source.margin, patch, arcsec))
 
     def check(self) -> None:

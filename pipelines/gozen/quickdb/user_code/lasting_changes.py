@@ -81,7 +81,7 @@ def _is_written(steps: Steps, at: int, constants: Sequence[object]) -> bool:
 
 
 def _fate(steps: Steps, at: int, data: bool) -> str | None:
-    """Return `_CHANGED` if a value is changed, the variable to which it or a part of it is assigned, or None."""
+    """Return `_CHANGED` if a value is changed; else the variable that gets the value or a part of it, or None."""
     direct = True
     while (found := consumer(steps, at)) is not None:
         at, above = found

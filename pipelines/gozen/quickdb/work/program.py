@@ -176,7 +176,7 @@ class Program:
 
 
 class _Asking:
-    """A source that requests columns from the worker, another process, in which the files are open."""
+    """A source of columns in an isolated process: it requests them from the worker, which has the files open."""
 
     def __init__(self, ask: Callable[[Any], Any]) -> None:
         self._ask = ask

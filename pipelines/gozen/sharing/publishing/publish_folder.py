@@ -209,7 +209,7 @@ def _begun(mine: PublishedRecord, sums: Mapping[str, str], steps: ShareSteps) ->
 
 
 def _attempt(what: Receiver, act: Callable[[], object], errors: dict[Receiver, GozenError]) -> None:
-    """Share something; keep a refusal that a retry cannot change, so that the other shares are made nevertheless."""
+    """Make one share; record a refusal that a retry cannot change, so that the other shares are still made."""
     try:
         act()
     except (SharingError, BadRequest) as error:

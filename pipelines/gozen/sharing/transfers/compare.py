@@ -29,7 +29,7 @@ class There:
 
 @dataclass(frozen=True)
 class LastTransfer:
-    """Both sides directly after their last transfer, when they were equal."""
+    """The states of a file on both sides directly after its last transfer, when both were equal."""
 
     size: int
     mtime_ns: int

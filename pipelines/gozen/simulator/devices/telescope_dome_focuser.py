@@ -48,12 +48,12 @@ class Faults:
                 )
 
     def check(self, verb: str) -> None:
-        """Count a call.
+        """Count a call, and fail if it is in the list of faults.
 
         Raises
         ------
         DeviceFailed
-            The call is one that fails.
+            The call is in the list.
         """
         self._calls[verb] += 1
         if verb in self.words or f"{verb}@{self._calls[verb]}" in self.words:

@@ -87,7 +87,7 @@ def pairs_key(name: str) -> str:
 
 
 def _claim(store: Store, name: str, seed: int, objects: int) -> None:
-    """Record seed and size of a survey in the archive; raise `BadRequest` if the name has others."""
+    """Record seed and size of a survey in the archive; raise `BadRequest` if the name has other values."""
     key = f"truth/{name}/objects.json"
     wanted = {"seed": seed, "objects": objects}
     if not store.create(key, json.dumps(wanted).encode()) and (found := json.loads(store.read(key))) != wanted:
