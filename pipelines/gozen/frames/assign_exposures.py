@@ -130,7 +130,7 @@ class _Night:
         self._out.notes += filter(None, (self._note(base, raw) for base, raw in self._late.fixed))
 
     def _note(self, base: str, raw: RawExposure) -> str:
-        """Return a note that an exposure keeps its name although earlier files came; empty if it has all files."""
+        """Return a note if earlier files arrived after the exposure was reduced or retained; otherwise ""."""
         later = {
             name
             for (night, name), placed in self._out.groups.items()

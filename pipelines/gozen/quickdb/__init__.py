@@ -2,8 +2,7 @@
 
 Notebooks call ``api``. ``jobs`` plans and runs a call, ``engines`` sends its tasks to workers, and ``work`` runs them
 there. ``isolation`` runs the user's function in a child process with few rights. ``patches`` reads the data,
-``user_code`` inspects the user's
-function, ``sql`` runs SQL.
+``user_code`` inspects the user's function, ``sql`` runs SQL.
 """
 
 from __future__ import annotations
