@@ -35,7 +35,7 @@ class AccessSettings(Group):
 
 
 class RoleSettings(Group):
-    """The role at the object store that members assume, and that of all other users; one role may serve both."""
+    """The roles at the object store that members and all other users assume; both may be the same."""
 
     members: str = Field(pattern=_ARN, description="ARN of the role for members")
     others: str = Field(pattern=_ARN, description="ARN of the role for all other users")

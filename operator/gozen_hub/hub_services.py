@@ -23,7 +23,7 @@ _API_IN_THE_POD = f"http://127.0.0.1:{HUB_PORT}/hub/api"
 
 
 def services(settings: HubSettings, portal_token: str, credentials_token: str = "") -> list[dict[str, Any]]:
-    """Return the services of the hub; the tokens are those of services that run in separate pods."""
+    """Return the services of the hub; the two tokens belong to services that run in separate pods."""
     found: list[dict[str, Any]] = [_portal(settings, portal_token)]
     if credentials_token:
         found.append({"name": CREDENTIALS, "api_token": credentials_token})

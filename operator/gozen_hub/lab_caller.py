@@ -1,4 +1,4 @@
-"""Find the lab that calls a service: ask the hub about the caller's token, which must be that of a lab."""
+"""Find the lab that calls a service: ask the hub about the caller's token, which must belong to a lab."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def lab_of(model: dict[str, Any]) -> Caller | None:
 
 
 def caller_of(hub_api: str, token: str) -> Caller | None:
-    """Return the lab whose token this is; None if the hub does not know the token, or it is not that of a lab.
+    """Return the lab whose token this is; None if the hub does not know the token, or it belongs to no lab.
 
     The answer is not cached: a token that is revoked is refused at once.
 

@@ -47,7 +47,7 @@ class Lab:
 
 
 def labs_of(pods: Iterable[Mapping[str, Any]], hub: str) -> list[Lab]:
-    """Return the labs among pods that this hub has started, without those that are already ending."""
+    """Return the labs among pods that this hub has started, without labs that are already ending."""
     found = []
     for pod in pods:
         meta = pod["metadata"]

@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def jupyter_paths(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables with which JupyterLab finds Gozen's settings and extensions before those of the user.
+    """Return the variables with which JupyterLab finds Gozen's settings and extensions before the user's own.
 
     They are the extension for activity, no requests for news or updates to hosts outside, no hidden folder as trash,
     and the dialog that shares files.

@@ -60,7 +60,7 @@ class UserNamespaces:
 
 
 def of_users(items: Iterable[dict[str, Any]], prefix: str, hub: str) -> list[UserNamespace]:
-    """Return the namespaces of this hub's users, without those that are being deleted."""
+    """Return the namespaces of this hub's users, without namespaces that are being deleted."""
     found = []
     for one in items:
         meta = one["metadata"]

@@ -1,4 +1,4 @@
-"""Renew the credentials of all users in rounds: each round writes those that are due."""
+"""Renew the credentials of all users in rounds: each round writes the credentials that are due."""
 
 from __future__ import annotations
 

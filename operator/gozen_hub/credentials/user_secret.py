@@ -71,7 +71,7 @@ def credentials_text(keys: Keys) -> str:
 
 
 def read_credentials(text: str, name: str) -> Keys:
-    """Return the key in a file of credentials: that of the profile ``default``, and nothing else of the file.
+    """Return the access key of the profile ``default`` in a file of credentials, and nothing else of the file.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from gozen_hub.archive_settings import ArchiveVolume
 from gozen_hub.namespaces.namespace_objects import OWNED, Applied, Manifest, of_namespace
 
 _SIZE = "1Mi"
-"""Kubernetes requires a size, but limits nothing by that of an existing volume; it counts towards the quota."""
+"""Kubernetes requires a size, but limits nothing by the size of an existing volume; it counts towards the quota."""
 _MODES = ["ReadOnlyMany"]
 
 

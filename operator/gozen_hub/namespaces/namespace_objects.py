@@ -32,7 +32,7 @@ class Applied:
 
 
 def check_name(name: str, settings: NamespaceSettings) -> None:
-    """Refuse a name that is not that of a user's namespace.
+    """Refuse a name that does not belong to a user's namespace.
 
     Raises
     ------

@@ -32,7 +32,7 @@ def entry_of(user: str, account: KeptAccount) -> str:
 
 
 def account_in(user: str, value: str | None) -> KeptAccount | None:
-    """Return the account in the value of an entry; None if there is none, or if it is not that of this user."""
+    """Return the account in the value of an entry; None if there is none, or if it belongs to another user."""
     try:
         found: dict[str, Any] = json.loads(base64.b64decode(value or ""))
         return KeptAccount.model_validate(found) if found.pop("of", None) == user else None

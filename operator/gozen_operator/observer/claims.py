@@ -16,7 +16,7 @@ from gozen_operator.observer.execution_memory import Work
 from gozen_operator.observer.schedule import choose, over
 
 _RETIRED_AT_ONCE = 100
-"""Most Observations that are marked as over between two actions; after an update there may be those of a season."""
+"""Most Observations that are marked as over between two actions; after an update a whole season's may be due."""
 
 
 class Claims:

@@ -54,8 +54,8 @@ def read_attempt(store: Store, recipe: Recipe, step: int, most: int) -> Attempt:
 def next_attempt(store: Store, work: Work, most: int) -> tuple[int | None, Attempt]:
     """Return the next step (None after the last), and for an exposure its latest attempt in the archive.
 
-    Exposures whose shutter was opened before this process claimed the Observation come first: nothing moves while
-    one of them may be running, and those that were taken need no preparation.
+    Exposures whose shutter was opened before this process claimed the Observation come first: nothing moves while one
+    of them may be running, and exposures that were taken need no preparation.
     """
     while work.unsettled:
         attempt = read_attempt(store, work.recipe, work.unsettled[0], most)

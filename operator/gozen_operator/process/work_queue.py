@@ -87,7 +87,7 @@ class WorkQueue:
             self.add([key])
 
     def oldest(self) -> tuple[Key, float] | None:
-        """Return the key that a worker has had for the longest time, and the seconds; None if no worker has a key."""
+        """Return the key that a worker has had for the longest time, and this time (seconds); None if there is none."""
         if not self._busy:
             return None
         key, since = min(self._busy.items(), key=lambda one: one[1])

@@ -119,7 +119,7 @@ def _job(
 
 
 def job_name(owner: Resource) -> str:
-    """Return the name of a resource's Job: that of the resource, with a suffix unless the resource is an Exposure."""
+    """Return the name of a resource's Job: the resource's name, with a suffix unless the resource is an Exposure."""
     return job_key(Key(type(owner).__name__, "", owner.metadata.name)).name
 
 

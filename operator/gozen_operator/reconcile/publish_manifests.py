@@ -1,7 +1,8 @@
 """Manifests of the Jobs that publish light curves in Nextcloud, and that remove them again. No I/O.
 
 The pods of these Jobs are the only ones that reach Nextcloud (the chart's NetworkPolicy selects the component
-`publish`). They have the account of the observatory. The pods that publish read the archive; those that remove do not.
+`publish`). They have the account of the observatory. The pods that publish read the archive; the pods that remove files
+do not.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class BlindMatch:
 
 
 def index_files(places: Iterable[Path]) -> list[Path]:
-    """Return the index files among given files and in given folders; those of a folder are sorted by name."""
+    """Return the index files among given files and in given folders; files of one folder are sorted by name."""
     found: list[Path] = []
     for place in places:
         found += sorted(place.glob("*index*.fits")) if place.is_dir() else [place] if place.is_file() else []

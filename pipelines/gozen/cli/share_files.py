@@ -88,7 +88,7 @@ def _cloud(ctx: typer.Context) -> Cloud:
 
 
 def _report(done: Transfers, *, json: bool) -> None:
-    """Print the outcome of the files; raise the error of one that failed."""
+    """Print the outcome of the files; if a file failed, raise its error."""
     if json:
         write_json({"files": [_as_json(one) for one in done], "ended_by": str(done.fatal) if done.fatal else None})
     else:

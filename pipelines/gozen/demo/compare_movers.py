@@ -198,7 +198,7 @@ def _late(points: Sequence[TrackletPoint], own: pa.Table) -> Floats:
 
 
 def _offset(ra: Floats, dec: Floats, mjd: Floats, mover: Mover) -> tuple[Floats, Floats]:
-    """Return positions minus those of a moving object at these times: east and north, arcsec on the sky."""
+    """Return positions minus a moving object's positions at the same times: east and north, arcsec on the sky."""
     true_ra, true_dec = mover.position(mjd)
     east = (np.mod(ra - true_ra + 180, 360) - 180) * np.cos(np.radians(true_dec))
     return np.asarray(east * 3600), np.asarray((dec - true_dec) * 3600)

@@ -142,7 +142,7 @@ def happened(truth: SensorTruth, name: str) -> bool:
 
 
 def relative_flux(rows: pa.Table, truth: SensorTruth, source_id: int) -> tuple[Floats, Floats, Floats]:
-    """Return times (MJD), flux relative to that of the star's injected magnitude, and the error of this ratio."""
+    """Return times (MJD), the flux relative to the star's injected magnitude, and the error of this ratio."""
     own = rows_of(rows, truth)
     own = own.filter(pa.array(numbers(own, "source_id") == source_id)).sort_by("mjd")
     place = np.flatnonzero(numbers(truth.stars, "source_id") == source_id)

@@ -60,7 +60,7 @@ def run_demo(
     Parameters
     ----------
     folder
-        A new or empty folder, or that of an earlier demo, whose archive is deleted first.
+        A new or empty folder, or the folder of an earlier demo, whose archive is deleted first.
     workers
         Number of processes.
     progress

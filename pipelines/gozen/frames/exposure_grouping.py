@@ -252,7 +252,7 @@ def _series(frame: FrameFacts) -> tuple[str, ...]:
 
 
 def _apart(frame: FrameFacts, one: _Exposure) -> float | None:
-    """Return the angle (degrees) from the sensor's first pointing to that of a file; None if unknown or not OBJECT."""
+    """Return the angle (degrees) between the sensor's first pointing and a file's; None if unknown or not OBJECT."""
     first, taken = one.first.get(frame.sensor), frame.taken
     if frame.data_type != "OBJECT" or first is None or first.ra is None or first.dec is None:
         return None

@@ -56,7 +56,7 @@ class ImageUnit:
         return f"HDU {self.number}" + (f" ({self.name})" if self.name else "")
 
     def is_called(self, wanted: int | str) -> bool:
-        """Return whether an HDU number, or a name (case does not matter), is that of this image."""
+        """Return whether an HDU number, or a name (case does not matter), means this image."""
         if isinstance(wanted, int):
             return self.number == wanted
         return self.name.casefold() == wanted.strip().casefold()

@@ -55,7 +55,7 @@ class Late:
 def late_exposures(
     known: Iterable[RawExposure], fresh: Sequence[FrameFacts], camera: str, is_fixed: Callable[[RawExposure], bool]
 ) -> Late:
-    """Return the exposures that arriving files may change: those of the same name with a frame that was taken later.
+    """Return the exposures that arriving files may change: the ones of the same name with a frame taken later.
 
     Files that arrive in order of time change nothing in the archive.
 

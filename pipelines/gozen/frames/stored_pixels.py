@@ -46,7 +46,7 @@ class Scaling:
 
     @property
     def is_of_uint16(self) -> bool:
-        """Whether the scaling is that of uint16 stored as int16: BZERO = 32768 and BSCALE = 1."""
+        """Whether the scaling means uint16 stored as int16: BZERO = 32768 and BSCALE = 1."""
         return self.offset == 32768 and self.scale == 1
 
 

@@ -25,7 +25,7 @@ def staged_commits(store: Store, night: str, exposures: Sequence[str] | None = N
     Parameters
     ----------
     exposures
-        Only commits of these exposures; None returns those of the complete night.
+        Only commits of these exposures; None returns all commits of the night.
 
     Raises
     ------

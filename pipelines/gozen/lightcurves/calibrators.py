@@ -154,7 +154,7 @@ def _mean_flux(frames: Sequence[FrameFluxes], good: Chosen) -> tuple[Floats, Flo
     """Return the mean flux of each source over its good frames, and its error.
 
     Frames differ in brightness by clouds and airmass. The brightness of each frame is measured from the other stars;
-    so the mean of a star that misses some frames is comparable to that of a star that is good on all frames.
+    so the mean of a star that misses some frames can be compared with the mean of a star that is good on all frames.
     """
     flux, error = np.stack([one.flux[0] for one in frames]), np.stack([one.flux_err[0] for one in frames])
     bright = np.ones(len(frames))

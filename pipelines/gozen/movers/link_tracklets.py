@@ -114,7 +114,8 @@ class LineLimits:
 def link(points: Points, times: Floats, shape: tuple[int, int], limits: LineLimits) -> list[Line]:
     """Link points to lines, the most significant first; no point is in two lines.
 
-    The significance is that of the a-contrario method (Desolneux, Moisan & Morel 2000, Int. J. Comput. Vision 40, 7):
+    The significance is defined as in the a-contrario method (Desolneux, Moisan & Morel 2000, Int. J. Comput. Vision 40,
+    7):
     -log10 of the expected number of lines at least as good as this one if all points were at random positions. The
     expected number is the number of starting pairs times the probability that as many further points join by chance.
     If the line predicts a position within a circle of area a, the circle contains a point with the probability
@@ -163,7 +164,7 @@ def link(points: Points, times: Floats, shape: tuple[int, int], limits: LineLimi
 
 
 def log10_chance(successes: NDArray[Any], expected: Floats) -> Floats:
-    """Return log10 of an upper bound on a probability: that of at least ``successes`` if their mean is ``expected``."""
+    """Return log10 of an upper bound on the probability of at least ``successes`` if their mean is ``expected``."""
     m, u = np.asarray(successes, float), np.maximum(expected, 1e-12)
     with np.errstate(divide="ignore", invalid="ignore"):
         bound = np.where(m > u, m - u - m * np.log(np.maximum(m, 1e-12) / u), 0.0)

@@ -1,4 +1,4 @@
-"""Measure the sky level and noise near positions of a difference image; they replace those of the frame if higher.
+"""Measure sky level and noise near positions of a difference image; higher values replace the frame's.
 
 Near borders the sky changes within a few pixels (vignetting, stray light), so pixels there are sampled along the
 border.
@@ -21,7 +21,7 @@ _BORDER, _PIECE = 48, 16
 pixels."""
 _LEAST = 16
 _SURE = 4.0
-"""Number of standard errors by which level and noise must exceed those of the frame to replace them."""
+"""Number of standard errors by which level and noise must exceed the frame's values to replace them."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _sample(
 
 @njit(cache=True)
 def _judged(values: Any, noise: Any) -> Any:  # pragma: no cover (compiled)
-    """Return level and noise of a sample; those of the frame if not significantly higher.
+    """Return level and noise of a sample; the frame's values if not significantly higher.
 
     The noise of a sample that is too small is infinite.
     """

@@ -22,9 +22,9 @@ class Overlap:
     Parameters
     ----------
     place, flux
-        Ratio of the error of each frame's position and flux to that with a known sky, shape (frames,).
+        Ratio of the error of each frame's position and flux to the error with a known sky, shape (frames,).
     rate
-        Ratio of the error of a straight line's rate to that of points with independent errors.
+        Ratio of the error of a straight line's rate to its error if the points had independent errors.
     along, across
         Matrices that convert a correction measured against a fixed sky into the correction that the fit needs. Along
         the motion: position (in units of ``unit``), rate and relative flux, shape (3, 3). Across it: position and

@@ -82,7 +82,7 @@ class Template:
 
 
 def lower_stack(stack: Stack, parts: list[tuple[Stack, FrameSky]]) -> Image:
-    """Return the stack without light that is in only some parts of the cube, such as that of slow objects.
+    """Return the stack without light that is in only some parts of the cube, such as the light of slow objects.
 
     Parameters
     ----------

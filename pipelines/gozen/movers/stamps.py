@@ -38,7 +38,7 @@ class Stamps:
     rest_of_shift
         Remaining fraction of the shifts, pixels, shape (2, frames).
     excess
-        Sky of a frame minus that of the stack at each square, ADU, shape (squares, frames).
+        Sky of a frame minus sky of the stack at each square, ADU, shape (squares, frames).
     light
         Ratio of the stars' flux on each frame to that on the stack.
     weight

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 _ELONGATED, _BRIGHT_ELONGATED, _BRIGHT_SNR = 3.0, 1.5, 50.0
 _LONG_FWHM = 4.0
 _THIN = 3.5
-"""Smallest ratio of length to width of a trail; larger than that of candidates, which the search box widens."""
+"""Smallest ratio of length to width of a trail; larger than for candidates: the search box widens them."""
 _SHORTEST_PX = 12.0
 _AMONG_STARS = 2.5
 _HITS_PX = 6.0

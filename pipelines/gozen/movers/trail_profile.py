@@ -71,8 +71,8 @@ class Optics:
 def moffat_of(growth: float, fwhm: float, wide_px: float, narrow_px: float) -> tuple[float, float]:
     """Return exponent and FWHM of the Moffat profile that matches the stars' measured width and growth.
 
-    The flux within a radius is that of Trujillo et al. 2001, MNRAS 328, 977, equation 3. The measured width is that of
-    `gozen.photometry.centroids.star_fwhm` with a window of 1.5 times the stars' width. It equals the FWHM only for
+    The flux within a radius follows Trujillo et al. 2001, MNRAS 328, 977, equation 3. The measured width is the result
+    of `gozen.photometry.centroids.star_fwhm` with a window of 1.5 times the stars' width. It equals the FWHM only for
     Gaussian stars; the wings of a Moffat profile increase it, which is corrected here.
 
     Parameters
@@ -141,7 +141,7 @@ def add_trail(
 def place_error(optics: Optics) -> float:
     """Return the standard error of a position, per axis, for unit flux and unit noise per pixel, pixels.
 
-    The position is that of the best-fit Gaussian trail; the object is a Moffat trail.
+    The position is measured by fitting a Gaussian trail; the object is a Moffat trail.
     """
     half = int(3 * optics.fwhm + optics.trail / 2) + 1
     kernel = np.empty((3, 2 * half + 1, 2 * half + 1))

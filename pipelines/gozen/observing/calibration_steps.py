@@ -1,6 +1,7 @@
 """Decide which calibration exposures of a recipe a science exposure may use, before the frames exist. No I/O.
 
-The rules are those of `gozen.calibration.master_match` and `master_search`, which use the headers later. A value that
+The rules are the same as in `gozen.calibration.master_match` and `master_search`, which use the headers later. A value
+that
 is not known yet counts as matching.
 """
 

@@ -161,7 +161,7 @@ class Observatory:
         return self.telescope, self.dome, self.focuser
 
     def conditions(self) -> dict[str, bool]:
-        """Return whether each condition of recipes is true: ``pointing``, and those that the devices report.
+        """Return whether each condition of recipes is true: ``pointing``, and the conditions that the devices report.
 
         ``pointing`` is true if the telescope has a pointing and does not move. Drivers need not report it.
         """

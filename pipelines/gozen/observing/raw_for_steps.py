@@ -40,7 +40,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class PointingReach:
-    """Limits for comparing a raw exposure's pointing with that of a step, degrees.
+    """Limits for comparing the pointings of a raw exposure and of a step, degrees.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def works_of_exposures(
     sensors
         Sensors to reduce; empty for all.
     pipelines
-        Pipelines to run; empty for those that the headers name.
+        Pipelines to run; empty for the pipelines that the headers name.
     retain_raw
         Whether the raw files are kept from expiring.
     """

@@ -15,7 +15,7 @@ from gozen.catalog.format.schema import Flag
 
 _BAD = Flag.SATURATED | Flag.EDGE | Flag.DEAD_PIXEL | Flag.NO_CALIBRATION | Flag.NOT_DETECTED | Flag.REGISTRATION_FAILED
 LEAST_POINTS = 10
-"""Fewest good points of a star whose scatter is compared with that of others."""
+"""Fewest good points of a star whose scatter is compared with the scatter of other stars."""
 _SUMS = ("points", "mags", "squares", "errors")
 _KEYS = ["source_id", "filter"]
 

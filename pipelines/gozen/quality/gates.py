@@ -132,7 +132,7 @@ def check_time(cube: RawCube) -> float:
 
     Returns
     -------
-    Seconds from the start of the sequence to that of the first frame; 0 if the header does not give both.
+    Seconds from the start of the sequence to the start of the first frame; 0 if the header does not give both.
 
     Raises
     ------

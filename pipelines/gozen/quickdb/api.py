@@ -134,7 +134,7 @@ class Api:
         map
             ``map(patch)`` or ``map(patch, shared)``. Values other than None are returned to you.
         rerun
-            The release to read; by default that of `connect`, else the live tables.
+            The release to read; by default the release given to `connect`, else the live tables.
         table
             The table whose patches are used; by default the first table that the function names.
         region
@@ -234,7 +234,7 @@ class Api:
         return self._reruns.names()
 
     def tables(self, rerun: str | None = None) -> list[str]:
-        """Return the names of the tables of a release; by default those of the live tables."""
+        """Return the names of the tables of a release; by default the names of the live tables."""
         return sorted(self._reruns.tables(rerun).versions)
 
     def columns(self, rerun: str | None = None) -> pd.DataFrame:

@@ -112,7 +112,7 @@ def store_master(
 
 
 def _parts(kind: Calibration, frames: Sequence[CalibrationFile]) -> list[list[int]]:
-    """Return the numbers of the frames in groups that need the same dark; those of a dark or bias are one group."""
+    """Return the numbers of the frames in groups that need the same dark; frames of a dark or bias are one group."""
     return by_time([one.setup for one in frames]) if kind == "flat" else [list(range(len(frames)))]
 
 

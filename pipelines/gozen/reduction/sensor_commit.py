@@ -65,7 +65,7 @@ def _products(reached: Stage) -> dict[str, Product]:
 
 
 def _gates(reached: Stage, refusal: Rejected | None) -> tuple[GateRecord, ...]:
-    """Return the records of the sensor's gates, then those of its frames, then that of the gate that rejected it."""
+    """Return the records of the sensor's gates, then of its frames' gates, then of the gate that rejected it."""
     cube = _frames(reached)
     of_frames = cube.gates if cube else ()
     failed = (_failed(refusal),) if refusal else ()

@@ -38,8 +38,8 @@ def stack_bytes(
 def cube_bytes(aligned: AlignedStack, solved: Solved | None, context: ReductionContext) -> bytes:
     """Return the calibrated cube as a FITS file, with a table FRAMES.
 
-    The table has the time and shift of each frame, and whether the frame is rejected. The WCS is that of the stack.
-    The position of a star on a frame is that on the stack plus ``DX + XX u + XY v`` pixels in x and
+    The table has the time and shift of each frame, and whether the frame is rejected. The WCS is valid for the stack.
+    The position of a star on a frame is its position on the stack plus ``DX + XX u + XY v`` pixels in x and
     ``DY + YX u + YY v`` in y; u and v are its position from the middle of the image. Without a rotation, ``XX`` to
     ``YY`` are 0.
     """

@@ -145,7 +145,7 @@ class Read(Stage):
 
     @property
     def pipelines(self) -> tuple[str, ...]:
-        """Pipelines to run: those requested, else those that the header names, else the profile's default."""
+        """Pipelines to run: the requested ones, else the ones that the header names, else the profile's default."""
         return self.work.pipelines or self.cube.header.pipelines or tuple(self.shared.profile.default_pipelines)
 
 
@@ -258,4 +258,4 @@ class Searched(Stage):
 
 @dataclass(frozen=True)
 class Stored(Stage):
-    """Stage at which a product is stored; it adds no value to those of the stage before."""
+    """Stage at which a product is stored; it adds no value to the values of the stage before."""

@@ -25,7 +25,7 @@ class SensorWork:
     raw
         Keys of its raw files: one cube, or a file for each frame.
     pipelines
-        Pipelines to run; if empty, those that the header names, else the profile's default.
+        Pipelines to run; if empty, the ones that the header names, else the profile's default.
     object
         Name of the target, used only if the header cannot be read.
     recipe_name, recipe

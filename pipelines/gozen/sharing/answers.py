@@ -106,7 +106,7 @@ def ocs_data(answer: Answer, subject: str, doing: str, user: str = "") -> Any:
     Raises
     ------
     SharingError
-        The status, or the code in ``meta``, is that of an error.
+        The status, or the code in ``meta``, means an error.
     UnexpectedAnswer
         The answer is not one of the OCS interface.
     """

@@ -46,9 +46,9 @@ def connect(
     Parameters
     ----------
     account
-        Default: that of the settings.
+        Default: the account of the settings.
     settings
-        Default: those of the settings file and the environment.
+        Default: the settings of the settings file and the environment.
     attempts
         Attempts at one request.
 
@@ -235,7 +235,7 @@ class Cloud:
 
 
 def shown_name(entry: Entry) -> str:
-    """Return the name of an entry, with a slash after that of a folder."""
+    """Return the name of an entry, with a slash at the end if the entry is a folder."""
     return f"{entry.name}/" if entry.is_folder else entry.name
 
 

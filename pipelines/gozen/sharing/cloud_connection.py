@@ -46,7 +46,7 @@ class Connection:
     Parameters
     ----------
     ca_file
-        Certificates of the only authorities that are trusted; default: those of the system and of Mozilla.
+        Certificates of the only authorities that are trusted; default: the authorities of the system and of Mozilla.
     log_in
         Whether requests show the app password; without it they are anonymous.
     """
@@ -117,7 +117,7 @@ class Connection:
         subject, doing
             The file or share, and a verb, for the message of an error.
         accept
-            Statuses that are returned although they are not those of success.
+            Statuses that are returned although they do not mean success.
         repeatable
             Whether the request may be carried out twice; default: by the method.
         read_timeout_s

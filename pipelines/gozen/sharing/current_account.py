@@ -1,4 +1,4 @@
-"""Find the default account: that of the settings, or that of `gozen share login`.
+"""Find the default account: the account of the settings, or of `gozen share login`.
 
 App passwords are never in the settings. They come from the environment, from a file such as a mounted Secret, or from
 the log-in.
@@ -18,7 +18,7 @@ PASSWORD = "GOZEN_NEXTCLOUD_PASSWORD"  # noqa: S105 the name of an environment v
 
 
 def current_account(settings: SharingSettings) -> Account:
-    """Return the account of the settings or, if they have no user and app password, that of the last log-in.
+    """Return the account of the settings or, if they have no user and app password, of the last log-in.
 
     Raises
     ------

@@ -56,7 +56,7 @@ class HomeFolder:
         return found
 
     def meant(self, text: str) -> str:
-        """Return the path in Nextcloud that a user means: that of a file of this machine, else the text itself.
+        """Return the path in Nextcloud that a user means: the path of a file of this machine, else the text itself.
 
         A text that begins with a slash, such as ``/survey``, is the path in Nextcloud unless there is such a file.
         """

@@ -11,7 +11,7 @@ from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.ocs_answers import OcsRefusal, refusal_of
 
 _EXPLAINED = frozenset({400, 403, 404})
-"""Statuses with which the server refuses a share; their meaning depends on the request, unlike that of all others."""
+"""Statuses with which the server refuses a share; only their meaning depends on the request."""
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 
 

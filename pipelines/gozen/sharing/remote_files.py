@@ -21,7 +21,7 @@ class RemoteFiles:
     Parameters
     ----------
     root
-        Address of the folder to which all paths are relative; default: that of the user.
+        Address of the folder to which all paths are relative; default: the user's folder.
     """
 
     def __init__(self, connection: Connection, root: str | None = None) -> None:

@@ -68,7 +68,7 @@ class SimulatedNight:
     conditions
         Properties of the air, the telescope and the sky.
     tycho
-        Index of the bright stars; by default that of the Debian package, if it is installed.
+        Index of the bright stars; by default the index of the Debian package, if it is installed.
     pipelines, gain
         As in `gozen.simulator.simulated_camera.SimulatedExposure`.
     first_exposure_id
@@ -239,7 +239,7 @@ def lone_stars(order: SensorExposure, brightest: float, faintest: float) -> Sens
 
 
 def empty_place(order: SensorExposure) -> tuple[Floats, Floats]:
-    """Return that of 200 random positions farthest from any star: x and y, 0-based pixels, arrays of shape (1,)."""
+    """Return, of 200 random positions, the farthest from any star: x and y, 0-based pixels, arrays of shape (1,)."""
     field_ = sensor_field(order)
     rows, columns = order.profile.active_shape
     u, v = stream(order.sky.seed, "empty place", order.exposure).uniform(0.2, 0.8, (2, 200))

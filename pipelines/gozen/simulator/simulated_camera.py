@@ -199,7 +199,7 @@ def update_reference(store: Store, sky: SimulatedSky, orders: Iterable[SensorExp
 
 
 def _difference(found: Mapping[bytes, bytes], sky: SimulatedSky) -> str:
-    """Return how a sky differs from that of an archive, and what to do."""
+    """Return a text that says how a sky differs from an archive's sky, and what to do."""
     seed, bright = (found.get(name, b"?").decode() for name in (b"gozen.seed", b"gozen.tycho"))
     if seed != str(sky.seed):
         return f"its seed is {seed}, not {sky.seed}; use that seed"

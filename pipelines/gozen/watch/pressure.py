@@ -220,7 +220,7 @@ def warnings_of(now: Pressure, settings: WatchSettings) -> list[Warned]:
 
 
 def changes(before: Sequence[Warned], after: Sequence[Warned]) -> tuple[list[Warned], list[str]]:
-    """Return the warnings that are new, and the names of those that are over."""
+    """Return the new warnings, and the names of the warnings that are over."""
     old, new = {one.name for one in before}, {one.name for one in after}
     return [one for one in after if one.name not in old], sorted(old - new)
 

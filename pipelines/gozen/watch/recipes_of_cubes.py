@@ -33,7 +33,7 @@ class Orders:
     recipes
         Files with recipes or Observations.
     pipelines
-        Pipelines for every exposure; if empty, those of the recipe, else of the header, else of the profile.
+        Pipelines for every exposure; if empty, the pipelines of the recipe, else of the header, else of the profile.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Move files from the watched folder into the archive in steps that can be repeated; no step can lose a file.
 
 A file is moved to the hidden spool in the watched folder, then added to the archive under its raw key. It is removed
-from the spool when its rows are in the table. So the files in folder and spool are exactly those that are not finished,
-and a watch that was killed continues from them. With ``keep``, files are copied and not moved.
+from the spool when its rows are in the table. So folder and spool contain exactly the files that are not finished, and
+a watch that was killed continues with these files. With ``keep``, files are copied and not moved.
 """
 
 from __future__ import annotations

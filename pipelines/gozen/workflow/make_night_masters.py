@@ -41,7 +41,7 @@ def make_night_masters(
 
     Returns
     -------
-    A result for each sensor and calibration exposure, including errors and those that were committed before.
+    A result for each sensor and calibration exposure, including errors and masters that were committed before.
 
     Raises
     ------

@@ -49,7 +49,7 @@ def exposures_of_night(
     *,
     left_out: LeftOut = ignore,
 ) -> list[RawExposure]:
-    """Return a night's exposures of one camera; write the records of those that have none.
+    """Return a night's exposures of one camera; write missing records of exposures.
 
     Parameters
     ----------

@@ -175,7 +175,7 @@ def search_quality(
     Parameters
     ----------
     frames, gates
-        Whether to return the rows of frames, and those of gates.
+        Whether to return the rows about frames, and the rows about gates.
     refused_only
         Whether to return only rows in which a gate refused the data.
 

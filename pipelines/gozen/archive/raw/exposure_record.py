@@ -155,7 +155,7 @@ def is_recorded(store: Store, night: str, exposure: str) -> bool:
 
 
 def is_of_record(key: str) -> bool:
-    """Tell whether a key is that of a record or of a change to it."""
+    """Tell whether a key belongs to a record or to a change of a record."""
     parts = key.split("/")
     return parts[3:] == ["exposure.json"] or (len(parts) == 5 and parts[3] == "record")
 

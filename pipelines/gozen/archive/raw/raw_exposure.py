@@ -136,7 +136,7 @@ class RawExposure:
 def merge_records(old: RawExposure | None, fresh: RawExposure) -> RawExposure:
     """Return the record of an exposure with the files of an earlier record and of a new one.
 
-    If both have values for a file, the object or the setup, those of the earlier record are kept.
+    If both have values for a file, the object or the setup, the earlier values are kept.
     """
     if old is None or not old.sensors:
         return fresh if old is None else replace(fresh, forgotten=old.forgotten)

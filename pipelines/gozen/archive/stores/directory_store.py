@@ -233,7 +233,7 @@ def at_rest(descriptor: int, name: str) -> os.stat_result:
 
 
 def _paths_below(folder: Path) -> Iterator[Path]:
-    """Yield the paths below a folder, without folders; those that are deleted meanwhile may be missing."""
+    """Yield the paths of the files below a folder; files that are deleted meanwhile may be missing."""
 
     # By default `os.walk`, as `Path.rglob`, passes over a folder that it may not read: its objects would not exist.
     def refuse(error: OSError) -> None:

@@ -40,8 +40,8 @@ def open_store(url: str | Path, storage: StorageSettings | None = None) -> Store
     Raises
     ------
     BadRequest
-        The URL is not valid, its protocol is unknown, or the package for the protocol is not installed; the path is
-        that of a file, or leads through one.
+        The URL is not valid, its protocol is unknown, or the package for the protocol is not installed; the path is a
+        file, or leads through a file.
     """
     text = _S3.sub("s3://", str(url))
     if "://" not in text or text.startswith("file://"):

@@ -40,7 +40,7 @@ def check_output(path: Path, *, is_replaced: bool = False) -> None:
     Raises
     ------
     BadRequest
-        File or folder cannot be written, the folder does not exist, or the path is that of a folder or a device.
+        File or folder cannot be written, the folder does not exist, or the path is a folder or a device.
     """
     with _errors_of_path(path):
         problem = _problem(path, is_replaced=is_replaced)
@@ -58,7 +58,7 @@ def writing(path: Path) -> Iterator[None]:
     Raises
     ------
     BadRequest
-        The folder does not exist, or the user may not write there. Another path helps.
+        The folder does not exist, or the user may not write there: the user must choose another path.
     StorageUnavailable
         The disk is full, or does not work.
     """

@@ -1,4 +1,4 @@
-"""Half-written files of a directory store: name them, and remove those that no process writes any more."""
+"""Half-written files of a directory store: name them, and remove the ones that no process writes any more."""
 
 from __future__ import annotations
 

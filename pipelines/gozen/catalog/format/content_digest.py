@@ -64,7 +64,7 @@ def digest(schema: pa.Schema, parts: Iterable[pa.Table]) -> str:
 
 
 def _bytes(column: pa.Array, kind: pa.DataType) -> tuple[bytes | memoryview, bytes]:
-    """Return the bytes of a column's values, and those of the lengths of texts.
+    """Return the bytes of a column's values and, for texts, the bytes of their lengths.
 
     A null is digested as zero, False or empty, even if the array has another value in its place.
     """

@@ -193,7 +193,7 @@ def link_files(store: Store, base: Manifest, generation: int, paths: Iterable[st
 
 
 def union_schema(old: pa.Schema, new: pa.Schema) -> pa.Schema:
-    """Return the columns of both schemas: those of `old` in their order, and those that only `new` has.
+    """Return the columns of both schemas: the columns of `old` in their order, and the ones that only `new` has.
 
     A column that only `new` has follows the column before it in `new`. If both have a column of the same name and type,
     its metadata (unit, description, encoding) come from `new`. If the types differ, the column of `old` remains.

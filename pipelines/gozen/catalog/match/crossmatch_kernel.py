@@ -99,7 +99,8 @@ def near(
     radius
         Radius of the search, degrees.
     nearest
-        Whether to keep only the nearest point of each position; of equally near ones, that of the lowest row.
+        Whether to keep only the nearest point of each position; of equally near points, the one with the lowest row
+        number.
 
     Returns
     -------
@@ -160,7 +161,7 @@ def _searched(
 
 @_inlined
 def _inserted(number: int, apart: float, row: Integers, squared: Floats, begin: int, found: int) -> int:
-    """Insert a match among those of its position, sorted by distance and row; skip it if it is there already."""
+    """Insert a match among the matches of its position, sorted by distance and row; skip a known one."""
     at = found
     while at > begin and (squared[at - 1] > apart or (squared[at - 1] == apart and row[at - 1] > number)):
         at -= 1

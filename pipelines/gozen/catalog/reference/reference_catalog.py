@@ -152,7 +152,7 @@ def read_reference(
     epoch
         Julian year of all positions; it overrides the file. By default the file's ``ref_epoch``, else the epoch that
         the description of the RA column states, else 2000.0 for ``RAJ2000`` and for positions in several columns,
-        else that of Gaia DR3, 2016.0.
+        else 2016.0 as in Gaia DR3.
     data
         The file's bytes, if they have been read already.
     hdu, unit, encoding

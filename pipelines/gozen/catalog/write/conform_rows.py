@@ -180,7 +180,7 @@ def selected(rows: pa.Table, new: Contents) -> pa.Table:
 
 
 def without(rows: pa.Table, night: int, exposures: frozenset[str]) -> pa.Table:
-    """Return the rows without those of some exposures of a night."""
+    """Return the rows without the rows of some exposures of a night."""
     named = pc.is_in(rows.column("exposure"), value_set=pa.array(sorted(exposures)))
     return rows.filter(pc.invert(pc.and_(named, pc.equal(rows.column("night"), night))))
 

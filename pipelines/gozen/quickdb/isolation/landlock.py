@@ -35,7 +35,7 @@ def abi() -> int:
 
 
 def library_folders() -> list[Path]:
-    """Return the folders that imports read from: those of the interpreter, its packages, Gozen and the system."""
+    """Return the folders that imports read from: the folders of the interpreter, its packages, Gozen and the system."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     python = [Path(sysconfig.get_path(name)) for name in names] + [Path(one) for one in site.getsitepackages()]
     prefixes = [Path(root) / part for root in (sys.prefix, sys.base_prefix) for part in ("lib", "lib64")]

@@ -30,7 +30,8 @@ class Limits:
     Parameters
     ----------
     memory_bytes
-        Memory of the child process beyond that of a bare Python process, in bytes. Columns in shared memory may take
+        Memory of the child process in addition to the memory of a bare Python process, in bytes. Columns in shared
+        memory may take
         the same amount in addition.
     seconds
         Wall-clock time of a call, in seconds. The time in which the worker reads columns for it does not count; the

@@ -1,4 +1,4 @@
-"""Choose the tables that a job reads: those of a release, or the current live tables."""
+"""Choose the tables that a job reads: the tables of a release, or the current live tables."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Estimate(NamedTuple):
     error
         The standard error of the scaled sums, in the structure of the value before ``finalize``; NaN if unknown.
     fraction
-        The number of rows in the sample over that of all rows.
+        The number of rows in the sample divided by the number of all rows.
     """
 
     value: Any

@@ -41,7 +41,7 @@ class Spelling:
         return cls({name: f"{name} {name.encode().hex()}" for name in spelt})
 
     def spell(self, tree: exp.Expr) -> None:
-        """Replace the names of columns in a query by those that they have in DuckDB.
+        """Replace the names of columns in a query by their names in DuckDB.
 
         Raises
         ------

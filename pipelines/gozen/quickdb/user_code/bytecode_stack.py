@@ -9,7 +9,7 @@ _BEFORE_CALL = dis.opmap.get("PRECALL")
 """Python 3.11 splits the stack effect of a call into two instructions; the first one moves nothing itself."""
 
 Steps = Sequence[dis.Instruction]
-"""The bytecode instructions of a function, without those that do not change the stack."""
+"""The bytecode instructions of a function that change the stack."""
 
 
 def consumer(steps: Steps, at: int) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Analyse the parts of function objects, including those that the standard library generates."""
+"""Analyse the parts of function objects, including functions that the standard library generates."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def is_fixed(value: Any) -> bool:
 
 
 def is_data(value: Any) -> bool:
-    """Return whether a value is data: its ``append`` only changes it, while that of a module may do anything."""
+    """Return whether a value is data: its ``append`` only changes it; the ``append`` of a module may do anything."""
     return not isinstance(value, types.ModuleType | types.FunctionType | types.BuiltinFunctionType | type)
 
 

@@ -72,7 +72,7 @@ def is_known(value: object) -> bool:
 
 @functools.cache
 def _table(module: str) -> Mapping[str, Any]:
-    """Return the listed functions and classes of a module, without those that were replaced."""
+    """Return the listed functions and classes of a module that were not replaced."""
     found = importlib.import_module(module)
     # Submodules are left out: packages such as SciPy import them on first access, which takes seconds.
     names = [name for name in MODULES[module].split() if f"{module}.{name}" not in MODULES and hasattr(found, name)]

@@ -30,7 +30,7 @@ def packed_for_keeping(result: dict[str, Any], *, is_reduced: bool) -> dict[str,
     result
         A result of `Program.block`.
     is_reduced
-        Whether the worker reduces its total with those of other blocks. If so, the values remain in the result; if
+        Whether the worker reduces its total with the totals of other blocks. If so, the values remain in the result; if
         not, they are only in ``kept``.
     """
     kept = kept_bytes({part: result[part] for part in _PARTS})

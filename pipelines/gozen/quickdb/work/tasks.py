@@ -96,7 +96,7 @@ class TaskResult:
     version
         Version of the worker's code; empty from older workers.
     software
-        Versions of the worker's Python and libraries; on a cluster they may differ from those of this machine.
+        Versions of the worker's Python and libraries; on a cluster they may differ from the versions on this machine.
     changed
         Whether the functions have changed their own state in this task or an earlier one of this worker, so that
         results may depend on earlier calls. Always False if results are not cached.

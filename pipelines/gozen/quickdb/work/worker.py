@@ -202,7 +202,7 @@ def _total(result: dict[str, Any]) -> Any:
 
 
 def called(job: Job, name: str, arguments: Sequence[Any]) -> TaskResult:
-    """Call a method of the open job; return its result as that of a single block."""
+    """Call a method of the open job; return its result in the form of a single block's result."""
     return TaskResult([(0, getattr(open_job_of(job), name)(*arguments))], [])
 
 

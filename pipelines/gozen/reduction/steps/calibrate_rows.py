@@ -56,7 +56,7 @@ def _gates(found: Measurement, settings: CalibrationSettings) -> tuple[GateRecor
 
 
 def store_rows(measured: Measured, reached: Stage) -> Stored:
-    """Store the light-curve rows, including those of flares."""
+    """Store the light-curve rows, including the rows of flares."""
     context, rows = measured.context, measured.found.rows
     searched = reached.find(Searched)
     metadata = {**(rows.schema.metadata or {}), **context.provenance.as_metadata()}

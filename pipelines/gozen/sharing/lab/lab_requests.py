@@ -25,7 +25,7 @@ class LabSelection(LabRequest):
 
 
 class LabUploadRequest(LabSelection):
-    """Files to send, and whether those that changed in Nextcloud are replaced."""
+    """Files to send, and whether files that changed in Nextcloud are replaced."""
 
     overwrite: bool = False
 

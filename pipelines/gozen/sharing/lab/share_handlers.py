@@ -72,7 +72,7 @@ class LogInHandler(ShareHandler):
     @authenticated
     @authorized
     async def post(self) -> None:
-        """Begin a log-in; it replaces one that has begun before."""
+        """Begin a log-in; an earlier log-in that is not finished ends."""
         await self.answer(self._begin)
 
     @authenticated

@@ -1,4 +1,4 @@
-"""Decide which shares of a folder are made and withdrawn: only those that publications have made. No I/O."""
+"""Decide which shares of a folder to make and to withdraw: only shares that publications made are withdrawn. No I/O."""
 
 from __future__ import annotations
 

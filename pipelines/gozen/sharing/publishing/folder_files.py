@@ -41,7 +41,7 @@ class FolderSeen:
     record
         The file with the note of this publication; None if there is none.
     mine, others
-        The note of this publication, and those of others in the same folder.
+        The note of this publication, and the notes of other publications in the same folder.
     unreadable
         Paths of damaged notes of other publications; it is unknown which shares these need.
     shares
@@ -83,7 +83,7 @@ class FolderFiles:
         self._records = records_folder(self.folder)
 
     def make(self) -> None:
-        """Make the folder, and that of the notes."""
+        """Make the folder, and the folder for the notes."""
         self.remote.make_folder(self.folder)
         self.remote.make_folder(self._records)
 

@@ -36,7 +36,7 @@ class PublishedRecord:
     Parameters
     ----------
     of
-        Name of the publication, unique among those of an account.
+        Name of the publication, unique in an account.
     files
         Checksums with which each file was sent, or is being sent, by name.
     made
@@ -70,7 +70,7 @@ def records_folder(folder: str) -> str:
     Raises
     ------
     UnsuitableName
-        The folder is that of the notes, or in it.
+        The folder is the folder of the notes, or in it.
     """
     if folder.split("/")[0] == NOTES_FOLDER:
         raise UnsuitableName(NOTES_KEPT)

@@ -28,7 +28,7 @@ _LINE = b"%08d\n"
 
 
 def is_partial(name: str) -> bool:
-    """Tell whether a name is that of an incomplete download."""
+    """Tell whether a name belongs to an incomplete download."""
     return name.startswith(PREFIX) and name.endswith((SUFFIX, SUFFIX + _DONE))
 
 

@@ -1,7 +1,7 @@
 """Divide a file into the chunks of an upload. No I/O.
 
 Nextcloud's chunked upload (version 2) has chunks with names from 1 to 10000, of 5 MB to 5 GB each; only the last one
-may be smaller. The names have five digits, so that their order as texts is that of the numbers.
+may be smaller. The names have five digits, so that their order as texts is the order of the numbers.
 """
 
 from __future__ import annotations

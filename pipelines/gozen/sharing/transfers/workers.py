@@ -1,4 +1,4 @@
-"""Threads that carry out tasks. A task may add further tasks: that of a folder adds tasks for its files and folders.
+"""Threads that carry out tasks. A task may add further tasks, for example the task of a folder adds its files.
 
 The threads are daemon threads: if the user interrupts the work, the process does not wait for a silent server.
 """

@@ -40,8 +40,11 @@ _COVERAGE_ORDER = 7
 _SOMETIMES_MISSING = ("g", "r", "z", "y")
 _MISSING_SHARES = (0.75, 0.17, 0.08)
 _COMPANION_NUMBER = 1 << 32
-"""Bit in a companion's number. A companion can be beyond the edge of its tile; its number includes the tile, because
-otherwise it could be equal to that of an object of the next tile."""
+"""Bit in a companion's number.
+
+A companion can be beyond the edge of its tile. So its number includes the tile; otherwise it could equal the number of
+an object of the next tile.
+"""
 
 
 @dataclass(frozen=True)

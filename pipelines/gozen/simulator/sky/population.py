@@ -66,7 +66,7 @@ def from_tycho(seed: int, bright: BrightStars) -> Stars:
     """Complete the stars of the index with random colours, proper motions and parallaxes from the seed.
 
     ``g = VT - 0.15`` is near the mean of field stars at BP-RP 0.8 (Riello et al. 2021, A&A 649, A3). The position at
-    J2000 is that of the index.
+    J2000 is taken from the index.
     """
     g = bright.vt - 0.15
     # A random stream for each star, so that a star is the same in every cone that contains it.

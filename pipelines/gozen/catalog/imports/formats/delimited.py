@@ -203,7 +203,7 @@ def open_delimited(begin: Open, asked: FileRequest) -> tuple[pa.Schema, Batches]
 
 
 def _types(table: TextTable) -> tuple[dict[str, pa.DataType], dict[str, TextColumn]]:
-    """Return the types with which Arrow reads the columns, and the converters of those that it reads as text."""
+    """Return the types with which Arrow reads the columns, and the converters of columns that it reads as text."""
     as_text: set[str] = set()
     for look in range(_MOST_LOOKS):
         if look == _MOST_LOOKS - 1:

@@ -24,7 +24,7 @@ _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BO
 
 
 def encoding_of(head: bytes, asked: str | None) -> str:
-    """Return the encoding that the user named, else that of the byte order mark, else UTF-8.
+    """Return the encoding that the user named, else the one of the byte order mark, else UTF-8.
 
     Raises
     ------

@@ -71,7 +71,7 @@ def read_dtype(text: bytes) -> np.dtype[Any]:
     Raises
     ------
     ValueError, TypeError, RecursionError
-        If the description is not that of a dtype of plain memory.
+        If the description does not describe a dtype of plain memory.
     """
     if len(text) > _TEXT:
         raise Malformed("the description of a dtype is too long")

@@ -80,8 +80,8 @@ def decode(data: Buffer, *, plain: bool = False, shown: bool = False, seconds: f
     Returns
     -------
     Nested tuples, lists and dicts (keys: text and integers) of None, bool, int, float, complex, text, bytes, NumPy
-    scalars, NumPy arrays of plain dtypes, Arrow tables, record batches, chunked arrays and arrays. Types and values are
-    the same, bit by bit, as those that were encoded.
+    scalars, NumPy arrays of plain dtypes, Arrow tables, record batches, chunked arrays and arrays. Types and values
+    equal the encoded ones bit by bit.
 
     Raises
     ------
