@@ -194,7 +194,7 @@ def frame_id_of(name: str) -> str:
 
 
 def is_raw_file(name: str) -> bool:
-    """Tell whether a name or key is that of a raw file, and not of a record, note or marker in the same folder."""
+    """Tell whether a name or key belongs to a raw file, and not to a record, note or marker in the same folder."""
     return name.lower().endswith(RAW_ENDINGS)
 
 

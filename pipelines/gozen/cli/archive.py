@@ -68,7 +68,7 @@ def verify(ctx: typer.Context, nights: Nights = None, json: Json = False) -> Non
 
 @app.command()
 def sweep(ctx: typer.Context) -> None:
-    """Delete incomplete files of killed processes; those of other machines only after a day."""
+    """Delete incomplete files of killed processes; files of other machines only after a day."""
     from gozen.archive.inventory import sweep as clean
 
     _print_lines([f"{clean(invocation(ctx).store())} half-written files removed"])

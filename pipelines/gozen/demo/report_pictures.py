@@ -1,4 +1,4 @@
-"""Draw the pictures of the demo's report, except those of moving objects."""
+"""Draw the pictures of the demo's report, except the pictures of moving objects."""
 
 from __future__ import annotations
 

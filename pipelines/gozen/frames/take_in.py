@@ -81,7 +81,7 @@ def record_of(night: str, exposure: str, placed: Iterable[Placed]) -> RawExposur
 
 
 def record_missing(store: Store, night: str, profile: Profile) -> list[CorruptFile]:
-    """Record raw files of a night that no record names, such as those of a camera that writes into the archive.
+    """Record raw files of a night that no record names, for example if a camera writes into the archive.
 
     Returns
     -------

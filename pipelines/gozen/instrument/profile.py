@@ -239,7 +239,8 @@ def shipped_profiles() -> list[str]:
 def load_profile(name: str) -> Profile:
     """Load a profile by name or by path.
 
-    A name is searched in the folder that the environment variable GOZEN_PROFILES names, then among those of Gozen.
+    A name is searched in the folder that the environment variable GOZEN_PROFILES names, then among the profiles that
+    come with Gozen.
 
     Raises
     ------

@@ -132,7 +132,7 @@ def _covered(dx: Any, dy: Any, radius: Any) -> Any:  # pragma: no cover (compile
 
     As a straight edge moves across a square, the area that it adds is a triangle, then a parallelogram, then a
     triangle. One formula without branches covers all three, so 16 pixels are computed at once. The area of a circle of
-    10 pixels is accurate to 1e-3 and that of 21 pixels to 2e-4, without a bias.
+    10 pixels is accurate to 1e-3, and of a circle of 21 pixels to 2e-4, without a bias.
     """
     square = dx * dx + dy * dy + np.float32(1e-12)
     inverse = _ONE / np.sqrt(square)

@@ -18,8 +18,8 @@ def windowed_centroids(
 ) -> tuple[Floats, Floats]:
     """Return the Gaussian-windowed centroids of stars.
 
-    The iteration is that of SExtractor's ``XWIN_IMAGE`` (Bertin, SExtractor manual, "Windowed positional parameters").
-    Its accuracy for a star is close to that of a fitted profile.
+    The iteration is the same as for SExtractor's ``XWIN_IMAGE`` (Bertin, SExtractor manual, "Windowed positional
+    parameters"). Its accuracy for a star is close to that of a fitted profile.
 
     Parameters
     ----------

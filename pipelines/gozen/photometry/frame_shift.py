@@ -166,7 +166,7 @@ def measure_shift(image: Image, anchors: Anchors, guess: Shift, excess: float = 
     image
         The frame whose shift is measured, shape (rows, columns), ADU.
     guess
-        The expected shift, usually that of the previous frame.
+        The expected shift, usually the shift of the previous frame.
     excess
         Sky of the frame minus sky of the reference, ADU.
 

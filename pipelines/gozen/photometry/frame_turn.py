@@ -100,7 +100,7 @@ def fit_turn(
 def _is_sure(before: float, after: float, freedom: int) -> bool:
     """Tell whether two more terms reduce the sum of squares significantly.
 
-    The probability is that of the F test with 2 and ``freedom`` degrees of freedom, which has this closed form.
+    The probability is computed as in the F test with 2 and ``freedom`` degrees of freedom, which has this closed form.
     """
     return bool((after / max(before, 1e-12)) ** (freedom / 2) < _CHANCE)
 

@@ -121,7 +121,7 @@ class Connection:
         repeatable
             Whether the request may be carried out twice; default: by the method.
         read_timeout_s
-            Time for which the server may be silent, if it differs from that of the connection.
+            Time for which the server may be silent, if it differs from the connection's setting.
         locked_attempts
             Number of attempts if the file is locked.
 

@@ -53,7 +53,7 @@ class SimulatedExposure:
     sensors
         Ids of the sensors that expose; by default all of the profile.
     pipelines, gain
-        Pipelines that the header requests, and the amplifier setting; by default those of the profile.
+        Pipelines that the header requests, and the amplifier setting; by default as in the profile.
     """
 
     exposure_id: int

@@ -112,7 +112,8 @@ SCHEMAS: dict[LogTable, pa.Schema] = {"exposures": EXPOSURES, "quality": QUALITY
 def rebuild_night(store: Store, night: str) -> int:
     """Write the tables of a night from its commits; return the number of commits in them.
 
-    The tables contain one run of each exposure, that of `gozen.archive.keys.runs_in_force`. Commits never change, so
+    The tables contain one run of each exposure, selected by `gozen.archive.keys.runs_in_force`. Commits never change,
+    so
     rows that are in the tables already are reused. The same commits give the same bytes. Several rebuilds may run at
     the same time: the last one to write has read all commits.
 

@@ -1,7 +1,7 @@
 """Open storage by its URL: a directory, S3, or another fsspec file system. All storage is opened here.
 
 Writes are atomic: a reader sees the old object, the new one or none. `create` never overwrites an object. Errors of
-libraries are turned into those of `gozen.errors`; their message names the object. `gozen.archive.keys` defines the
+libraries are turned into errors of `gozen.errors`; their message names the object. `gozen.archive.keys` defines the
 keys.
 """
 

@@ -37,7 +37,7 @@ class S3Access:
     keys
         Current credentials.
     authorities
-        File with the CA certificates to trust; None for those of the system.
+        File with the CA certificates to trust; None for the system's certificates.
     """
 
     host: str
@@ -98,7 +98,7 @@ class BucketAccess:
         )
 
     def _signed(self) -> Any:
-        """Return a request that botocore has signed but not sent; the host of a presigned URL could differ."""
+        """Return a request that botocore has signed but not sent. A presigned URL could have another host."""
         self._thread.holds = True
         try:
             self._client.head_bucket(Bucket=self._bucket)

@@ -60,7 +60,7 @@ def connect(url: str, bucket: str, settings: StorageSettings) -> BucketClients:
 
 
 def _authorities(session: Session) -> str | None:
-    """Return the file of CA certificates that botocore uses by its own rules; None for those of the system."""
+    """Return the file of CA certificates that botocore uses by its own rules; None for the system's file."""
     return session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or None
 
 

@@ -138,7 +138,7 @@ def successor(
     base
         The version to build on.
     schema
-        The columns of the next version, which include those of the base.
+        The columns of the next version, which include all columns of the base.
     added, dropped
         Files that are in the next version but not in the base, and the reverse.
     """

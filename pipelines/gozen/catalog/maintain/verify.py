@@ -53,7 +53,7 @@ class Verified:
     name
         The table.
     files, rows, bytes
-        Totals of the data files in the manifests, including those of releases.
+        Totals of the data files in the manifests, including files of releases.
     problems
         The faults, in the order in which they were found.
     """

@@ -285,7 +285,7 @@ def _runs(ra: Degrees, dec: Degrees) -> Rows:
 
 
 def _chosen(table: pa.Table, rows: Rows) -> pa.Table:
-    """Return some rows of a row group; contiguous rows, such as those of a star, are not copied."""
+    """Return some rows of a row group; contiguous rows, such as all rows of a star, are not copied."""
     if rows[-1] - rows[0] == len(rows) - 1:
         return table.slice(int(rows[0]), len(rows))
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1

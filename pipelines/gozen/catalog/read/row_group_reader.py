@@ -178,7 +178,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def window(start: int, data: bytes, size: int) -> RangedFile:
-    """Return a file object for a part of a file: offsets are those of the complete file.
+    """Return a file object for a part of a file: offsets are counted from the start of the complete file.
 
     Reading outside of the part raises `UnreadableInput`.
 

@@ -32,7 +32,8 @@ def check_form(settings: PortalSettings, headers: Mapping[str, str], fields: Map
     Raises
     ------
     ForeignForm
-        The header ``Origin`` is missing or is not the portal's, or the token of the form is not that of this log-in.
+        The header ``Origin`` is missing or is not the portal's, or the token of the form does not belong to this
+        log-in.
     """
     sent_by = origin_of(headers.get("origin", ""))
     if sent_by is None or sent_by != settings.origin:

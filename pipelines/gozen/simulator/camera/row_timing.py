@@ -13,7 +13,7 @@ _DAY_S = 86400.0
 
 @dataclass(frozen=True)
 class Timing:
-    """Read-out times, seconds, with header keywords in brackets; the defaults are those of Tomo-e Gozen at 2 frames/s.
+    """Read-out times, seconds, with header keywords in brackets; the defaults hold for Tomo-e Gozen at 2 frames/s.
 
     Parameters
     ----------

@@ -206,7 +206,7 @@ def _has_no_position(row: list[str], names: list[str]) -> bool:
 
 
 def _of_positions(names: list[str]) -> list[str]:
-    """Return the columns of right ascension and declination; of split angles, those of hours and degrees."""
+    """Return the columns of right ascension and declination; if angles are split, of hours and degrees."""
     found = {word: one.whole for word, one in split_angles(names).items()} | recognised(names)
     return [found[word] for word in ("ra", "dec") if word in found]
 
