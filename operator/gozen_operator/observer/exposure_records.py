@@ -71,7 +71,7 @@ def next_attempt(store: Store, work: Work, most: int) -> tuple[int | None, Attem
 def start_of(store: Store, exposure_id: int, now: datetime, zone: ZoneInfo) -> datetime:
     """Return when an exposure begins: after the end of the previous one, even if a simulated camera was faster.
 
-    The archive is read each time: a planned end in memory would outlive the abort of its exposure.
+    The archive is read each time: a planned end kept in memory would still be used after the exposure was aborted.
     """
     last = exp_ids.last_taken(store, exposure_id)
     if last is None or not last.ends:

@@ -249,7 +249,7 @@ class Arriving:
         return complete
 
     def _sort_again(self) -> list[Refusal]:
-        """Assign waiting files to exposures, and reassign files whose exposure may still change; return rejected files."""
+        """Assign waiting files to exposures; reassign files whose exposure may still change; return rejected ones."""
         self._read_anew()
         found = sort_arrivals(self._held, [one for one, _ in self._waiting.values()], self._closed)
         for night, moved in found.moved.items():

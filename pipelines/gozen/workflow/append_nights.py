@@ -78,7 +78,7 @@ def append_nights(
     Raises
     ------
     BadRequest
-        Nothing that is selected is reduced, or nothing of one of the named nights.
+        None of the selected exposures is reduced, or none of a named night.
     UnreadableInput
         Rows that a commit names cannot be read.
     """

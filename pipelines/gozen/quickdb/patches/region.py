@@ -113,9 +113,9 @@ class Box:
         return ((ra - west) % 360 < width) & (dec >= self.dec[0]) & below
 
     def _may_touch(self, ra: FloatArray, dec: FloatArray, reach: float) -> NDArray[np.bool_]:
-        """Return which pixels may overlap the box, from their centres and a limit of the distance to their corners.
-
-        All in degrees; `reach` is the limit.
+        """Return which pixels may overlap the box, given their centres.
+        
+        All values are in degrees; `reach` is at least the distance of each centre from its pixel's corners.
         """
         west, width = self._sides()
         # The poles are corners of pixels: even next to a pole, a pixel spans at most 90 degrees of ra from its centre.

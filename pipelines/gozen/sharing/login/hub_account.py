@@ -83,7 +83,7 @@ def kept_account() -> KeptAccount:
     Raises
     ------
     BadRequest
-        This is a lab of a hub that keeps no accounts: others could read a file in the home.
+        This is a lab of a hub that keeps no accounts; a file in the home could be read by others.
     """
     url = os.environ.get(URL)
     if url:

@@ -39,9 +39,9 @@ class ShareSteps:
     withdraw
         Shares that end.
     link
-        The link that is kept; None if a new one is made, or none is wished.
+        The link that is kept; None if a new one is made, or no link is requested.
     retained
-        Receivers that are no longer wished and keep access, with the name of a publication that names them.
+        Receivers that are no longer requested and keep access, with the name of a publication that names them.
     """
 
     make: Sequence[Receiver]

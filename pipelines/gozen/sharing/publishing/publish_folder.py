@@ -62,14 +62,14 @@ class PublishedFolder:
         files
             Files on this machine, with different names.
         password
-            Password of the link, if the wish has one.
+            Password of the link, if `wish` requests a link with a password.
 
         Raises
         ------
         CloudConflict
             Files were changed in Nextcloud: they are kept, and everything else is done.
         BadRequest
-            A user is the account itself; everything else is done.
+            One of the receivers is the account itself; everything else is done.
         SharingError
             Nextcloud cannot be reached, refuses a file or share, or another client has withdrawn a share meanwhile.
         """
