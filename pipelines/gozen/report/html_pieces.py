@@ -36,7 +36,7 @@ class Cell:
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str) -> str:
     """Return a table that the reader can sort; the first cell of each row is its heading.
 
-    A column in which a cell has a value is formatted as numbers.
+    If a cell of a column has a `Cell.value`, the column is formatted as numbers.
     """
     cells = [list(row) for row in rows]
     numeric = [any(row[index].value is not None for row in cells) for index in range(len(columns))]

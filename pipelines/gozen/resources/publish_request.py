@@ -87,7 +87,7 @@ class PublishRequest(WireModel):
 
 
 class PublishState(WireModel):
-    """What became of `publish`, written by the operator."""
+    """Outcome of `publish`, written by the operator."""
 
     folder: Annotated[str, Field(max_length=255)] = ""
     """Folder in Nextcloud with the files; empty before the first success."""

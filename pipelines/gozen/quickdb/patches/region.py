@@ -114,7 +114,7 @@ class Box:
 
     def _may_touch(self, ra: FloatArray, dec: FloatArray, reach: float) -> NDArray[np.bool_]:
         """Return which pixels may overlap the box, given their centres.
-        
+
         All values are in degrees; `reach` is at least the distance of each centre from its pixel's corners.
         """
         west, width = self._sides()
