@@ -221,10 +221,12 @@ def test_a_file_that_changes_before_it_is_sent_is_kept_and_the_rest_is_done(
 def test_links_that_the_policy_forbids_are_said_and_the_rest_is_done(
     server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
 ) -> None:
-    folder().publish(files, SEEN)
+    link = folder().publish(files, SEEN).link
     server.rules.link_password = True
+    second = folder()
     with pytest.raises(CloudRefused, match="each link at this server needs a password"):
-        folder().publish(files, SharingWish(SEEN.receivers, LinkProperties(days=3)))
+        second.publish(files, SharingWish(SEEN.receivers, LinkProperties(days=3)))
+    assert second.outcome.link == link  # who reads the status must know that it still opens
     assert receivers(server) == [f"link {OF}", "sky", "sora"]  # the old link opens until there is a new one
     server.rules.links = False
     with pytest.raises(CloudRefused, match="public links are switched off at this server"):

@@ -88,6 +88,7 @@ class PublishedFolder:
         ended = replace(ended, files={name: frozenset(one) for name, one in published.items() if one})
         last = self._files.look()
         self._files.note(last, ended)
+        done.settled = True
         raise_first(errors, done)
         check_shared(ended.made, last.shares, self._folder)
         return done
@@ -121,7 +122,7 @@ class PublishedFolder:
         begun = replace(begun, made=begun.made | steps.made)
         self._files.note(now, begun)
         errors = self._share(steps, wish, password, done)
-        link = wish.link if done.link else None
+        link = wish.link if done.link and _LINK not in errors else None
         return replace(begun, made=steps.made - errors.keys(), link=link), list(errors.values())
 
     def _steps(self, wish: SharingWish, mine: PublishedRecord, seen: FolderSeen, done: PublishOutcome) -> ShareSteps:
@@ -177,8 +178,11 @@ class PublishedFolder:
             done.link = steps.link.url
         elif wish.link is not None:
             _attempt(_LINK, partial(self._make_link, wish, password, done), errors)
-        if _LINK not in errors:  # the old link opens until there is a new one
-            self._withdraw([one for one in steps.withdraw if one.kind == "link"], done)
+        links = [one for one in steps.withdraw if one.kind == "link"]
+        if _LINK not in errors:
+            self._withdraw(links, done)
+        elif links:
+            done.link = links[0].url  # the old link opens until there is a new one
         return errors
 
     def _withdraw(self, shares: Sequence[Share], done: PublishOutcome) -> None:
