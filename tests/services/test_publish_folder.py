@@ -318,6 +318,28 @@ def test_a_share_that_a_person_makes_during_the_uploads_keeps_its_rights(
     assert [one.id for one in server.book.items] == ["99"]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_share_that_a_person_makes_before_the_request_keeps_its_rights(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], method: str
+) -> None:
+    """It is made after the last look at the folder: before the request for this receiver, or before the share."""
+    item = SharedItem("99", USER, "observatory", "observatory", f"/{FOLDER}", True, 15, receiver="sora")
+    in_two_looks = 4  # each is two requests: the folder, and the one above it
+    asked: list[str] = []
+
+    def meanwhile(_: int, sent: str, path: str) -> None:
+        if "/shares" in path:
+            asked.append(sent)
+        if not server.book.items and asked[in_two_looks:][-1:] == [method]:
+            server.book.items.append(item)
+
+    server.faults.choose = meanwhile
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    assert [(one.id, one.permissions) for one in server.book.items] == [("99", 15)]
+    folder().remove()
+    assert [one.id for one in server.book.items] == ["99"]
+
+
 def test_a_share_that_another_publication_wishes_meanwhile_is_not_withdrawn(
     server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
 ) -> None:
@@ -378,6 +400,21 @@ def test_a_damaged_note_of_another_publication_keeps_users_and_groups(
     folder("kiso/before").remove()
     assert folder().publish(files, SharingWish()).withdrawn == 2  # still known as its own
     assert receivers(server) == []
+
+
+def test_a_file_that_is_left_over_stays_while_a_note_of_another_publication_is_damaged(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], tmp_path: Path
+) -> None:
+    folder("kiso/before").publish([], SharingWish())
+    folder().publish(files, SharingWish())
+    note = server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name('kiso/before')}")
+    content = note.read_text()
+    note.write_text("{")
+    assert folder().publish(files[:1], SharingWish()).removed == 0
+    assert set(there(server)) == {"tonight.csv", "tonight.html"}
+    note.write_text(content)
+    assert folder().publish(files[:1], SharingWish()).removed == 1  # still known as its own
+    assert set(there(server)) == {"tonight.csv"}
 
 
 @pytest.mark.parametrize("path", [".gozen-published", "/.gozen-published/", ".gozen-published/M31"])
