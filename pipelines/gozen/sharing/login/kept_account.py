@@ -34,7 +34,7 @@ class KeptAccount(Protocol):
         Raises
         ------
         UnreadableInput
-            What is kept is damaged; a new log-in replaces it.
+            The account is damaged; a new log-in replaces it.
         """
 
     def write(self, account: Account) -> None:

@@ -33,7 +33,7 @@ class PublishOutcome:
     unreadable
         Damaged notes of other publications in the folder: because of them no user or group lost access.
     settled
-        Whether each file and share was dealt with, so that nothing else exists; some may have been refused.
+        Whether each file and share was dealt with. Some may have been refused; none is left to be tried.
     """
 
     folder: str
