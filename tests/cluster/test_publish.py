@@ -108,12 +108,15 @@ def appended(operator: Running, name: str, **publish: Any) -> None:
 def test_rows_are_published_after_they_were_appended(operator: Running) -> None:
     appended(operator, "tonight", users=["sora"], link=True)
     assert operator.until("lcj/tonight", "Published", "Publishing") == "Job tonight-pub-1"
+    forget = '[{"op": "remove", "path": "/spec/publish"}]'
+    refused = operator.kubectl("patch", "lcj/tonight", "--type=json", "--patch", forget)
+    assert "publish cannot be removed after the first attempt" in refused.stderr
     job = ends(operator, "tonight-pub-1", 0, PUBLISHED)
     message = operator.until("lcj/tonight", "Published", "Published")
     assert message == f"5 files in the folder M31, link {LINK}"
     status = found(operator, "lcj/tonight")["status"]
     assert status["published"] == {
-        "folder": "M31", "link": LINK, "files": 5, "attempts": 1, "failures": 0, "generation": 1
+        "folder": "M31", "link": LINK, "files": 5, "kept": 0, "attempts": 1, "failures": 0, "generation": 1
     }  # fmt: skip
     assert (status["rows"], status["manifest"]) == (7, 3)
     assert operator.condition("lcj/tonight", "Succeeded") == ("True", "Appended", "7 rows")
@@ -151,8 +154,8 @@ def test_a_nextcloud_that_is_down_is_tried_again(operator: Running) -> None:
 
 def test_a_deletion_waits_for_the_removal(operator: Running) -> None:
     appended(operator, "removed", onDelete="Remove")
-    assert found(operator, "lcj/removed")["metadata"]["finalizers"] == ["gozen.astro/published"]
     ends(operator, "removed-pub-1", 0, PUBLISHED)
+    assert found(operator, "lcj/removed")["metadata"]["finalizers"] == ["gozen.astro/published"]
     operator.until("lcj/removed", "Published", "Published")
     operator.kubectl("delete", "lcj/removed", "--wait=false", check=True)
     job = ends(operator, "removed-del-2", 0, '{"folder": "M31", "link": "", "files": 0, "kept": 0}')
