@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from gozen.resources.lightcurvejob import LightCurveJob
+from gozen_operator.index.gather_facts import PublishAnswers, lightcurve_facts
 from gozen_operator.index.index_entries import LightCurveEntry, entry_of, is_over
+from gozen_operator.index.object_index import Index
 from gozen_operator.operator_settings import OperatorSettings, PodSettings, PublishSettings
 from gozen_operator.process.read_sources import published_by
 from gozen_operator.reconcile.facts import JobSeen, LightCurveFacts, PodEnd, PublishFacts, PublishResult
@@ -102,7 +104,7 @@ def test_rows_that_were_appended_are_published() -> None:
 def test_an_attempt_is_noted_before_its_job_exists() -> None:
     """From then on the API server refuses that `publish` is removed from the spec, which would forget the Job."""
     plan = plan_for(job(published=None))
-    assert (plan.create, plan.requeue_after_s) == (None, 0.0)
+    assert (plan.create, plan.requeue_after_s, plan.events) == (None, 0.0, ())
     assert said(plan) == ("Unknown", "Publishing", "Job tonight-pub-1")
     noted = after(job(published=None), plan)
     assert not is_over(entry_of(noted))
@@ -457,6 +459,18 @@ def test_a_pod_that_succeeded_says_more_than_one_that_failed() -> None:
         for code, text in messages.items()
     ]
     assert published_by(pods) == PublishResult("a", "l", 5)
+
+
+def test_the_pods_of_publisher_and_remover_are_not_mixed_up() -> None:
+    index, one = Index(), job(REMOVE, **DELETED)
+    for number, manifest in enumerate((publish_job(one, SETTINGS), unpublish_job(one, SETTINGS))):
+        index.put({**manifest, "metadata": {**manifest["metadata"], "uid": f"j{number}", "resourceVersion": "1"}})
+    sent, refused = PublishResult("M31", "", 5), PodEnd(0, 75, "Error", DOWN)
+    facts = lightcurve_facts(index, one, (7,), (), None, PublishAnswers((), sent), PublishAnswers((refused,))).publish
+    assert facts.publisher is not None
+    assert facts.remover is not None
+    assert (facts.publisher.ends, facts.remover.ends) == ((), (refused,))
+    assert (facts.result, facts.removal) == (sent, None)
 
 
 def test_a_light_curve_entry_of_a_deleted_one_waits_for_the_removal() -> None:

@@ -116,7 +116,7 @@ def _next_attempt(job: LightCurveJob, state: PublishState, settings: OperatorSet
     if job.status is not None and job.status.published is None:
         # Noted before the Job exists: from now on the API server refuses that `publish` is removed from the spec.
         known = Known(PUBLISHED, "Unknown", "Publishing", f"Job {publisher_name(job)}")
-        return replace(_said(job, state, known, now, {}), requeue_after_s=0.0)
+        return replace(_said(job, state, known, now, {}), events=(), requeue_after_s=0.0)
     return _create(publish_job(job, settings), settings)
 
 
