@@ -98,20 +98,22 @@ def describe(kind: KindName, name: ResourceName, namespace: Namespace = None) ->
 
 
 def logs(kind: KindWithPods, name: ResourceName, namespace: Namespace = None) -> None:
-    """Print the logs of the pods of an Exposure or a LightCurveJob."""
+    """Print the logs of the pods of an Exposure or a LightCurveJob, also of those that publish it."""
     api, where = _connected(namespace)
-    _, manifest = _found(api, kind, name, where)
+    key, manifest = _found(api, kind, name, where)
     if _kind(kind) == "Observation":
         raise BadRequest(
             f"an Observation has no pods; give one of its Exposures, {name}-..., which `gozen get exp` lists"
         )
     job = (manifest.get("status") or {}).get("job")
-    pods = api.pods_of(where, job["uid"]) if job else []
+    pods = sorted(api.pods_of(where, job["uid"]) if job else [], key=lambda one: str(one["metadata"]["name"]))
+    if key.kind == "LightCurveJob":
+        pods += _publishing_pods(api, manifest, where)
     if not pods:
         raise BadRequest(
             f"{name} has no pods now: either they are not created yet, or their Job was deleted; see `gozen describe`"
         )
-    for pod in sorted(pods, key=lambda one: one["metadata"]["name"]):
+    for pod in pods:
         typer.echo(f"== {pod['metadata']['name']} ({pod['status'].get('phase', 'Pending')})")
         if pod["status"].get("phase") != "Pending":
             typer.echo(api.log_of(where, pod["metadata"]["name"]).rstrip("\n"))
@@ -182,6 +184,16 @@ def _found(api: KubeApi, kind: str, name: str, namespace: str) -> tuple[Key, dic
     if manifest is None:
         raise BadRequest(f"there is no {key.kind} {name} in {namespace}; `gozen get {kind}` lists them")
     return key, manifest
+
+
+def _publishing_pods(api: KubeApi, manifest: dict[str, Any], namespace: str) -> list[dict[str, Any]]:
+    """Return the pods that publish a LightCurveJob or remove it, the oldest first."""
+    from gozen_operator.reconcile.publish_manifests import pod_labels
+
+    meta = manifest["metadata"]
+    found = api.pods_with(namespace, pod_labels(meta["name"]))
+    # Pods of an earlier LightCurveJob of this name may still be there.
+    return [one for one in found if one["metadata"]["creationTimestamp"] >= meta["creationTimestamp"]]
 
 
 def _columns(rows: list[list[Any]]) -> None:

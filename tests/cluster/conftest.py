@@ -20,6 +20,7 @@ from .guarded import Guarded, guarded
 from .node import Node, programs_of_a_node
 from .platform_people import answer_of_a_laptop, opened, people
 from .platform_release import Platform
+from .running_operator import Running
 from .tools import ToolMissingError, tool
 
 
@@ -32,6 +33,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         if item.get_closest_marker("node"):
             programs_of_a_node()
     return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to what a failed test says the log of its operator, which outlives the test and is not shown otherwise."""
+    report = yield
+    if report.failed:
+        running = [one for one in getattr(item, "funcargs", {}).values() if isinstance(one, Running)]
+        report.sections += [("log of the operator", one.tail()) for one in running]
+    return report
 
 
 def cannot_run(reason: str) -> None:

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,17 +97,17 @@ class Trouble:
                 while self.lives == lives and not over.wait(0.1):
                     pass
 
-        killer = threading.Thread(target=kill)
-        killer.start()
-        try:
-            yield
-        finally:
-            over.set()
-            killer.join()
-            # It ends with the thread that started it.
-            assert self.operator is not None
-            self.operator.kill()
-            self.start()
+        with ThreadPoolExecutor(1) as thread:
+            killer = thread.submit(kill)
+            try:
+                yield
+            finally:
+                over.set()
+                killer.result()
+                # It ends with the thread that started it.
+                assert self.operator is not None
+                self.operator.kill()
+                self.start()
 
     def kubectl(self, *words: str | Path, **given: Any) -> subprocess.CompletedProcess[str]:
         """Run kubectl in the namespace."""

@@ -33,12 +33,12 @@ from gozen_operator.reconcile.refused import problems
 
 from .access import ADMIN
 from .api_server import ApiServer
-from .processes import wait_until
+from .running_operator import leading, with_namespace
 from .test_crds import EXPOSURE, OBSERVATION
-from .test_operator import NAMESPACE, SENSORS, begin, get, server
 
 pytestmark = pytest.mark.xdist_group("api")
-assert server
+NAMESPACE = "fuzz"
+SENSORS = ("111", "112", "121")
 FUZZED = "fuzzed admissions"
 SETTINGS = OperatorSettings(
     namespaces=(NAMESPACE,), publish=PublishSettings(url="https://cloud", user="observatory", secret="nextcloud")
@@ -46,6 +46,11 @@ SETTINGS = OperatorSettings(
 PLURALS = {kind.name: kind.plural for kind in KINDS}
 Answer = tuple[int, dict[str, Any]]
 Ask = Callable[[str, str, dict[str, Any]], Answer]
+
+
+@pytest.fixture(scope="module")
+def server(api_server: ApiServer) -> ApiServer:
+    return with_namespace(api_server, NAMESPACE)
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +115,7 @@ def test_what_the_server_lets_pass_is_understood_and_what_it_refuses_is_named(as
 def test_what_only_the_operator_does_not_understand_is_said_and_can_be_mended(
     server: ApiServer, tmp_path: Path
 ) -> None:
-    running = begin(server, tmp_path)
-    try:
-        wait_until(lambda: "gozen_leader 1.0" in get(running, "metrics")[1], "the operator", 60)
+    with leading(server, tmp_path, NAMESPACE) as running:
         window = {"start": "0001-01-01T00:00:00+14:00", "end": "2030-01-01T20:00:00Z"}
         running.apply(OBSERVATION, "strange", timeWindow=window)
         message = running.until("obs/strange", "Accepted", "InvalidSpec")
@@ -122,29 +125,14 @@ def test_what_only_the_operator_does_not_understand_is_said_and_can_be_mended(
         mended = {"spec": {"timeWindow": {**window, "start": "2030-01-01T08:00:00Z"}}}
         running.kubectl("patch", "obs/strange", "--type=merge", "-p", json.dumps(mended), check=True)
         assert running.until("obs/strange", "Accepted", "Valid") == "2 exposures"
-    finally:
-        running.process.terminate()
-        running.process.wait(30)
-        print(running.log.read_text()[-3000:])  # noqa: T201 - shown when a test fails
-        running.kubectl("delete", "obs/strange", "--ignore-not-found")
 
 
 def test_a_job_that_the_server_refuses_is_waited_for_in_words(server: ApiServer, tmp_path: Path) -> None:
-    wrong = begin(server, tmp_path, GOZEN_OPERATOR_PODS__LIMITS='{"memory": "1Mi"}')
     spec = {"rawURL": None, "observationRef": None, "sensors": list(SENSORS), "exposureId": 78, "run": "r8"}
-    wrong.raw("00000078", *SENSORS)
-    wrong.apply(EXPOSURE, "refused", **spec)
-    try:
+    with leading(server, tmp_path, NAMESPACE, GOZEN_OPERATOR_PODS__LIMITS='{"memory": "1Mi"}') as wrong:
+        wrong.raw("00000078", *SENSORS)
+        wrong.apply(EXPOSURE, "refused", **spec)
         assert "must be less than or equal to memory limit" in wrong.until("exp/refused", "Succeeded", "JobRefused")
         assert wrong.condition("exp/refused", "Complete")[0] == "False"
-    finally:
-        wrong.process.terminate()
-        wrong.process.wait(30)
-        print(wrong.log.read_text()[-3000:])  # noqa: T201 - shown when a test fails
-    right = begin(server, tmp_path)
-    try:
+    with leading(server, tmp_path, NAMESPACE) as right:
         right.until("exp/refused", "Succeeded", "Running")
-    finally:
-        right.process.terminate()
-        right.process.wait(30)
-        right.kubectl("delete", "exp/refused", "job/refused", "--ignore-not-found")

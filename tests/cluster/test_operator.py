@@ -11,24 +11,15 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from kubernetes import config
-from tests.free_ports import free_ports
 
-from gozen.archive.raw.exposure_record import RawExposure, record_exposure
-from gozen.archive.stores.open_store import open_store
 from gozen_operator.api_server.client import KubeApi
 from gozen_operator.api_server.connection import ApiConnection
-from gozen_operator.crds import KINDS, definition
 from gozen_operator.reconcile.conditions import shortened
 from gozen_operator.reconcile.facts import JobSeen
 from gozen_operator.reconcile.object_fields import Key
@@ -36,6 +27,7 @@ from gozen_operator.reconcile.reconcile_plan import Event
 
 from .api_server import ApiServer
 from .processes import wait_until
+from .running_operator import Running, begin, get, leading, with_namespace
 from .test_crds import EXPOSURE, LIGHTCURVES, OBSERVATION
 
 pytestmark = pytest.mark.xdist_group("api")
@@ -44,112 +36,15 @@ SENSORS = ("111", "112", "121")
 BARE = {"rawURL": None, "observationRef": None, "sensors": list(SENSORS)}
 
 
-@dataclass
-class Running:
-    """An operator process."""
-
-    server: ApiServer
-    process: subprocess.Popen[bytes]
-    port: int
-    archive: Path
-    log: Path
-
-    def kubectl(self, *words: str | Path, **given: Any) -> subprocess.CompletedProcess[str]:
-        """Run kubectl in the namespace."""
-        return self.server.kubectl("--namespace", NAMESPACE, *words, **given)
-
-    def apply(self, manifest: dict[str, Any], name: str, **spec: Any) -> None:
-        """Apply a resource under another name, with another spec; None leaves a field out."""
-        kept = {word: value for word, value in {**manifest["spec"], **spec}.items() if value is not None}
-        text = yaml.safe_dump({**manifest, "metadata": {"name": name}, "spec": kept})
-        self.kubectl("apply", "-f", "-", stdin=text, check=True)
-
-    def condition(self, what: str, kind: str) -> tuple[str, str, str]:
-        """Return status, reason and message of a condition; empty where it is not known."""
-        found = json.loads(self.kubectl("get", what, "-o", "json", check=True).stdout)
-        for one in found.get("status", {}).get("conditions", []):
-            if one["type"] == kind:
-                return one["status"], one["reason"], one["message"]
-        return "", "", ""
-
-    def until(self, what: str, kind: str, reason: str) -> str:
-        """Wait until a condition has a reason; return its message."""
-        seen = ("", "", "")
-
-        def is_there() -> bool:
-            nonlocal seen
-            seen = self.condition(what, kind)
-            return seen[1] == reason
-
-        wait_until(is_there, f"{what} to be {reason}", 30)
-        return seen[2]
-
-    def raw(self, exposure: str, *sensors: str) -> None:
-        """Put the record of raw data into the archive, as who takes them in does last."""
-        files = {sensor: (f"raw/20300101/{exposure}/{sensor}.fits",) for sensor in sensors}
-        record_exposure(open_store(self.archive), RawExposure("20300101", exposure, "M42", "OBJECT", 62502.0, files))
-
-
-def begin(server: ApiServer, folder: Path, **settings: str) -> Running:
-    """Start an operator."""
-    (port,) = free_ports(1)
-    environment = {
-        **os.environ,
-        "KUBECONFIG": str(server.kubeconfig),
-        "GOZEN_ARCHIVE": str(folder / "archive"),
-        "GOZEN_OPERATOR_NAMESPACES": json.dumps([NAMESPACE]),
-        "GOZEN_OPERATOR_PORT": str(port),
-        "GOZEN_RAW_URL_PREFIXES": json.dumps([f"file://{folder}/campaign"]),
-        "GOZEN_OPERATOR_LOOK_S": "0.5",
-        "GOZEN_OPERATOR_RESYNC_S": "2",
-        **settings,
-    }
-    program = Path(sys.executable).parent / "gozen-operator"
-    log = folder / f"operator-{port}.log"
-    with log.open("wb") as said:
-        process = subprocess.Popen([program], env=environment, stdout=said, stderr=said)
-    return Running(server, process, port, folder / "archive", log)
-
-
-def get(running: Running, page: str) -> tuple[int, str]:
-    """Return code and text of one of its pages; 0 when it does not answer."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/{page}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-    except (urllib.error.URLError, OSError):
-        return 0, ""
-
-
 @pytest.fixture(scope="module")
 def server(api_server: ApiServer) -> ApiServer:
-    text = "\n---\n".join(yaml.safe_dump(definition(kind)) for kind in KINDS)
-    api_server.kubectl("apply", "--server-side", "-f", "-", stdin=text, check=True)
-    names = [f"crd/{kind.plural}.gozen.astro" for kind in KINDS]
-    api_server.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names, check=True)
-    api_server.kubectl("create", "namespace", NAMESPACE)
-    label = "pod-security.kubernetes.io/enforce=restricted"
-    api_server.kubectl("label", "--overwrite", "namespace", NAMESPACE, label, check=True)
-    return api_server
-
-
-@contextmanager
-def leading(server: ApiServer, folder: Path, **settings: str) -> Iterator[Running]:
-    """Run an operator that is the leader; print the end of its log, which is shown when a test fails."""
-    running = begin(server, folder, **settings)
-    try:
-        wait_until(lambda: "gozen_leader 1.0" in get(running, "metrics")[1], "the operator", 60)
-        yield running
-    finally:
-        running.process.terminate()
-        running.process.wait(30)
-        print(running.log.read_text()[-6000:])  # noqa: T201 - shown when a test fails
+    return with_namespace(api_server, NAMESPACE)
 
 
 @pytest.fixture(scope="module")
 def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with leading(server, tmp_path_factory.mktemp("operator"), GOZEN_OPERATOR_MAX_ACTIVE_JOBS="2") as running:
+    folder = tmp_path_factory.mktemp("operator")
+    with leading(server, folder, NAMESPACE, GOZEN_OPERATOR_MAX_ACTIVE_JOBS="2") as running:
         yield running
 
 
@@ -342,7 +237,7 @@ def test_health_and_metrics(operator: Running) -> None:
 
 
 def test_a_second_operator_waits_and_takes_over_when_the_first_ends(operator: Running, tmp_path: Path) -> None:
-    second = begin(operator.server, tmp_path, GOZEN_OPERATOR_IDENTITY="second")
+    second = begin(operator.server, tmp_path, NAMESPACE, GOZEN_OPERATOR_IDENTITY="second")
     try:
         wait_until(lambda: get(second, "healthz")[0] == 200, "the second operator", 60)
         assert "gozen_leader 0.0" in get(second, "metrics")[1]
@@ -352,6 +247,7 @@ def test_a_second_operator_waits_and_takes_over_when_the_first_ends(operator: Ru
     finally:
         second.process.terminate()
         second.process.wait(30)
+        print(second.tail())  # noqa: T201 - shown when a test fails
 
 
 def test_an_operator_without_a_cluster_says_so(tmp_path: Path) -> None:

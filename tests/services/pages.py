@@ -10,13 +10,17 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
 _FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r'title="([^"]+)"')
 _BEGINS = re.compile(r"<!-- begins with: (.+?) -->")
+_LIMIT_S = 1200
+_LOOK_S = 1.0
 EXEMPT = {
     "make demo": "CI runs it by itself",
     "make test": "CI runs it by itself, and this test is a part of it",
@@ -89,35 +93,59 @@ class Reader:
         self._environment = environment
         self._last = 0
 
-    def follow(self, page: str) -> None:
-        """Write every file and run every command; AssertionError where the page says something else."""
+    def follow(self, page: str, beside: Future[None] | None = None) -> None:
+        """Write every file and run every command; AssertionError where the page says something else.
+
+        Parameters
+        ----------
+        beside
+            What another thread does meanwhile for the commands; where it fails, its error is raised at once.
+        """
         for step in steps_of(page):
             if isinstance(step, File):
                 (self.folder / step.name).write_text(step.text, encoding="utf-8")
             elif step.line not in EXEMPT:
-                self.run(step)
+                self.run(step, beside)
 
-    def run(self, command: Command) -> None:
-        """Run one command and compare what it prints and whether it succeeds."""
+    def run(self, command: Command, beside: Future[None] | None = None) -> None:
+        """Run one command and compare what it prints and whether it succeeds; `beside` as for `follow`."""
         if command.line == "echo $?":
             assert command.shows == (str(self._last),), f"the page shows exit code {command.shows}, it is {self._last}"
             return
         clean = {name: value for name, value in os.environ.items() if not name.startswith("GOZEN_")}
         environment = {**clean, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         environment |= self._environment
-        done = subprocess.run(
+        with subprocess.Popen(
             ["bash", "-c", command.line],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=1200,
-        )
-        self._last = done.returncode
-        assert (done.returncode != 0) == command.fails, f"$ {command.line}\n{done.stdout}\nexit code {done.returncode}"
-        missing = first_missing(command.shows, done.stdout)
-        assert missing is None, f"$ {command.line}\nprints\n{done.stdout}\nwithout the line\n{missing}"
+        ) as process:
+            try:
+                printed = _printed(process, beside)
+            except BaseException:
+                process.kill()
+                raise
+        self._last = process.returncode
+        code = f"exit code {process.returncode}"
+        assert (process.returncode != 0) == command.fails, f"$ {command.line}\n{printed}\n{code}"
+        missing = first_missing(command.shows, printed)
+        assert missing is None, f"$ {command.line}\nprints\n{printed}\nwithout the line\n{missing}"
+
+
+def _printed(process: subprocess.Popen[str], beside: Future[None] | None) -> str:
+    """Wait for a command, and return what it has printed."""
+    deadline = time.monotonic() + _LIMIT_S
+    while True:
+        try:
+            return process.communicate(timeout=_LOOK_S)[0]
+        except subprocess.TimeoutExpired:
+            if beside is not None and beside.done():
+                beside.result()
+            if time.monotonic() > deadline:
+                raise
 
 
 def first_missing(shown: tuple[str, ...], printed: str) -> str | None:

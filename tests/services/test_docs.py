@@ -10,7 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -161,6 +163,15 @@ def test_a_page_that_says_something_else_is_found(tmp_path: Path) -> None:
         reader.follow(page.replace("cat a.txt", "cat b.txt"))
     with pytest.raises(AssertionError, match="exit code 0"):
         reader.follow(page.replace("one ...", "gozen: BadRequest: ..."))
+
+
+def test_a_command_does_not_wait_for_what_has_failed_beside_it(tmp_path: Path) -> None:
+    failed: Future[None] = Future()
+    failed.set_exception(LookupError("no such Job"))
+    begin = time.monotonic()
+    with pytest.raises(LookupError, match="no such Job"):
+        Reader(tmp_path).follow("```console\n$ sleep 600\n```\n", beside=failed)
+    assert time.monotonic() - begin < 60
 
 
 def test_lines_are_compared_in_order_and_without_regard_to_blanks() -> None:

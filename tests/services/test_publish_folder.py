@@ -221,10 +221,12 @@ def test_a_file_that_changes_before_it_is_sent_is_kept_and_the_rest_is_done(
 def test_links_that_the_policy_forbids_are_said_and_the_rest_is_done(
     server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
 ) -> None:
-    folder().publish(files, SEEN)
+    link = folder().publish(files, SEEN).link
     server.rules.link_password = True
+    second = folder()
     with pytest.raises(CloudRefused, match="each link at this server needs a password"):
-        folder().publish(files, SharingWish(SEEN.receivers, LinkProperties(days=3)))
+        second.publish(files, SharingWish(SEEN.receivers, LinkProperties(days=3)))
+    assert second.outcome.link == link  # who reads the status must know that it still opens
     assert receivers(server) == [f"link {OF}", "sky", "sora"]  # the old link opens until there is a new one
     server.rules.links = False
     with pytest.raises(CloudRefused, match="public links are switched off at this server"):
@@ -316,6 +318,28 @@ def test_a_share_that_a_person_makes_during_the_uploads_keeps_its_rights(
     assert [one.id for one in server.book.items] == ["99"]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_share_that_a_person_makes_before_the_request_keeps_its_rights(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], method: str
+) -> None:
+    """It is made after the last look at the folder: before the request for this receiver, or before the share."""
+    item = SharedItem("99", USER, "observatory", "observatory", f"/{FOLDER}", True, 15, receiver="sora")
+    in_two_looks = 4  # each is two requests: the folder, and the one above it
+    asked: list[str] = []
+
+    def meanwhile(_: int, sent: str, path: str) -> None:
+        if "/shares" in path:
+            asked.append(sent)
+        if not server.book.items and asked[in_two_looks:][-1:] == [method]:
+            server.book.items.append(item)
+
+    server.faults.choose = meanwhile
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    assert [(one.id, one.permissions) for one in server.book.items] == [("99", 15)]
+    folder().remove()
+    assert [one.id for one in server.book.items] == ["99"]
+
+
 def test_a_share_that_another_publication_wishes_meanwhile_is_not_withdrawn(
     server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
 ) -> None:
@@ -376,6 +400,21 @@ def test_a_damaged_note_of_another_publication_keeps_users_and_groups(
     folder("kiso/before").remove()
     assert folder().publish(files, SharingWish()).withdrawn == 2  # still known as its own
     assert receivers(server) == []
+
+
+def test_a_file_that_is_left_over_stays_while_a_note_of_another_publication_is_damaged(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], tmp_path: Path
+) -> None:
+    folder("kiso/before").publish([], SharingWish())
+    folder().publish(files, SharingWish())
+    note = server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name('kiso/before')}")
+    content = note.read_text()
+    note.write_text("{")
+    assert folder().publish(files[:1], SharingWish()).removed == 0
+    assert set(there(server)) == {"tonight.csv", "tonight.html"}
+    note.write_text(content)
+    assert folder().publish(files[:1], SharingWish()).removed == 1  # still known as its own
+    assert set(there(server)) == {"tonight.csv"}
 
 
 @pytest.mark.parametrize("path", [".gozen-published", "/.gozen-published/", ".gozen-published/M31"])

@@ -190,6 +190,17 @@ def test_the_link_is_in_the_result_although_a_share_is_refused(
     assert (code, json.loads(said)["link"], json.loads(said)["files"]) == (64, link, 5)
     assert line == err.strip()
     assert end_of(PodEnd(0, code, "Error", f"{said}\n{line}"))[0] == "CloudPathNotFound"
+    message = {"exitCode": code, "message": f"{said}\n{line}"}
+    report = published_by([{"status": {"containerStatuses": [{"state": {"terminated": message}}]}}])
+    assert report == PublishResult("Survey/M31", link, 5, found=False, settled=True)
+
+
+def test_files_that_were_kept_are_in_the_result(server: SharingServer, gozen: Gozen, tmp_path: Path) -> None:
+    assert gozen(*WORDS, "--user", "sora")[0] == 0
+    (folder(server) / "tonight.csv").write_text("a remark of Sora")
+    assert gozen(*WORDS, "--result", "result.json")[0] == 64
+    said = json.loads((tmp_path / "result.json").read_text().splitlines()[0])
+    assert (said["files"], said["kept"], said["withdrawn"], said["settled"]) == (4, 1, 1, True)
 
 
 def test_pods_have_neither_a_keyring_nor_qr_codes(
@@ -231,7 +242,7 @@ def test_the_pods_of_the_operator_publish_and_remove(tmp_path: Path, reduced: Pa
     assert published is not None
     assert (published.folder, published.files) == ("Survey/$(M31)", 5)
     assert published.link.startswith(f"{server.url}/s/")
-    assert removed == PublishResult("Survey/$(M31)", "", 0)
+    assert removed == PublishResult("Survey/$(M31)", "", 0, removed=5, withdrawn=2)
     assert server.book.items == []
 
 

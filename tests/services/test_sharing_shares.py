@@ -499,6 +499,18 @@ def test_a_log_in_replaces_an_app_password_that_was_revoked_in_nextcloud(
     assert kept.read() == account
 
 
+def test_a_log_in_replaces_a_damaged_account_and_says_what_was_not_revoked(
+    server: SharingServer, kept: FileAccount, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_in(server.url, agree, kept=kept)
+    kept.path.write_text("no json")
+    account = log_in(server.url, agree, kept=kept)
+    assert kept.read() == account
+    (said,) = [one.getMessage() for one in caplog.records if "damaged" in one.getMessage()]
+    assert str(kept.path) in said
+    assert "may still accept its app password: revoke it" in said
+
+
 def test_an_app_password_that_cannot_be_checked_is_not_replaced(server: SharingServer, kept: FileAccount) -> None:
     account = log_in(server.url, agree, kept=kept)
     server.routes.insert(0, ("/ocs/v2.php/cloud/user", app_that(403, {})))

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from gozen.resources.lightcurvejob import LightCurveJob
+from gozen_operator.index.gather_facts import PublishAnswers, lightcurve_facts
 from gozen_operator.index.index_entries import LightCurveEntry, entry_of, is_over
+from gozen_operator.index.object_index import Index
 from gozen_operator.operator_settings import OperatorSettings, PodSettings, PublishSettings
 from gozen_operator.process.read_sources import published_by
 from gozen_operator.reconcile.facts import JobSeen, LightCurveFacts, PodEnd, PublishFacts, PublishResult
@@ -32,14 +34,14 @@ DONE = [
 
 
 def job(publish: Any = FOLDER, *, generation: int = 1, conditions: Any = DONE, **further: Any) -> LightCurveJob:
-    """Return a LightCurveJob; `published`, `finalizers` and `deleted` are further parts of it."""
+    """Return a LightCurveJob; `published` (None: no attempt is noted), `finalizers`, `deleted` are further parts."""
     metadata = {"name": "tonight", "namespace": "kiso", "uid": "u1", "generation": generation}
     metadata["finalizers"] = further.get("finalizers", [])
     if "deleted" in further:
         metadata["deletionTimestamp"] = further["deleted"]
     status = {"conditions": conditions, "rows": 7, "manifest": 3}
-    if "published" in further:
-        status["published"] = further["published"]
+    if publish and (published := further.get("published", {})) is not None:
+        status["published"] = published
     spec = {"selection": {"night": "20260115"}, **({"publish": publish} if publish else {})}
     whole = {"apiVersion": "gozen.astro/v1alpha1", "metadata": metadata, "spec": spec, "status": status}
     return LightCurveJob.model_validate(whole)
@@ -88,7 +90,7 @@ def test_rows_that_were_appended_are_published() -> None:
     assert plan.status is not None
     assert plan.status["published"] == {
         "folder": "Survey/M31", "link": "https://cloud.example.org/s/abc", "files": 5,
-        "attempts": 1, "failures": 0, "generation": 1,
+        "kept": 0, "attempts": 1, "failures": 0, "generation": 1,
     }  # fmt: skip
     assert (plan.status["rows"], plan.status["manifest"]) == (7, 3)
     assert plan.expire is not None
@@ -97,6 +99,64 @@ def test_rows_that_were_appended_are_published() -> None:
     assert plan_for(published) == Plan()
     assert is_over(entry_of(published))
     assert not is_over(entry_of(running))
+
+
+def test_an_attempt_is_noted_before_its_job_exists() -> None:
+    """From then on the API server refuses that `publish` is removed from the spec, which would forget the Job."""
+    plan = plan_for(job(published=None))
+    assert (plan.create, plan.requeue_after_s, plan.events) == (None, 0.0, ())
+    assert said(plan) == ("Unknown", "Publishing", "Job tonight-pub-1")
+    noted = after(job(published=None), plan)
+    assert not is_over(entry_of(noted))
+    assert plan_for(noted).create is not None
+    assert plan_for(job(None)) == Plan()
+
+
+def test_what_keeps_access_or_was_kept_is_said() -> None:
+    result = PublishResult(
+        "M31", "", 5, removed=1, withdrawn=2, retained=("user sora keeps access, because kiso/x names it",)
+    )
+    assert said(plan_for(job(), publisher=publisher("Complete"), result=result))[2] == (
+        "5 files in the folder M31; 1 file removed; 2 shares withdrawn; user sora keeps access, because kiso/x names it"
+    )
+
+
+REFUSED = "gozen: CloudPathNotFound: there is no user soar"
+LINK = "https://cloud.example.org/s/abc"
+
+
+def test_what_was_published_before_a_refusal_is_in_the_status() -> None:
+    result = PublishResult("M31", LINK, 4, kept=1, settled=True)
+    plan = plan_for(job(), publisher=publisher("Failed", 64, REFUSED), result=result)
+    assert said(plan) == (
+        "False", "CloudPathNotFound",
+        f"there is no user soar; nevertheless published: 4 files in the folder M31, link {LINK}; 1 file kept, because "
+        "somebody has changed it; when the cause is removed, increase publish.again",
+    )  # fmt: skip
+    assert plan.status is not None
+    state = plan.status["published"]
+    assert (state["folder"], state["link"], state["files"], state["kept"]) == ("M31", LINK, 4, 1)
+    changed = "gozen: CloudConflict: not overwritten: M31/a.csv"
+    plan = plan_for(job(), publisher=publisher("Failed", 64, changed), result=result)
+    assert "somebody has changed it" not in said(plan)[2]  # the error names the file
+
+
+@pytest.mark.parametrize(
+    ("result", "link", "files"),
+    [
+        (None, LINK, 5),
+        (PublishResult("M31", "", 2), LINK, 5),  # it failed before it knew
+        (PublishResult("M31", LINK + "d", 2), LINK + "d", 5),
+        (PublishResult("M31", "", 4, settled=True), "", 4),
+    ],
+)
+def test_a_failure_changes_only_what_its_pod_knows(result: PublishResult | None, link: str, files: int) -> None:
+    before = {"folder": "M31", "link": LINK, "files": 5, "attempts": 1, "generation": 1}
+    failed = JobSeen("tonight-pub-2", "j", "Failed", ends=[PodEnd(0, 75, "Error", DOWN)], generation=1)
+    plan = plan_for(job(published=before), publisher=failed, result=result)
+    assert plan.status is not None
+    state = plan.status["published"]
+    assert (state["folder"], state["link"], state["files"]) == ("M31", link, files)
 
 
 def test_a_change_of_the_spec_publishes_again() -> None:
@@ -276,8 +336,19 @@ def test_a_deletion_removes_what_was_published() -> None:
     remover = JobSeen("tonight-del-2", "j3", generation=2)
     running = plan_for(one, remover=remover)
     assert said(running)[1] == "Removing"
-    plan = plan_for(after(one, running), remover=JobSeen("tonight-del-2", "j3", "Complete"))
+    done = JobSeen("tonight-del-2", "j3", "Complete")
+    plan = plan_for(after(one, running), remover=done)
     assert (plan.finalizer, plan.events[0].reason) == ("remove", "Removed")
+    removal = PublishResult("Survey/M31", "", 0, kept=2, removed=3, withdrawn=1)
+    (event,) = plan_for(after(one, running), remover=done, removal=removal).events
+    assert (event.reason, event.type, event.message) == (
+        "Removed", "Warning", "the files of tonight are removed from the folder Survey/M31 of Nextcloud; 1 share "
+        "withdrawn; 2 files kept, because somebody has changed them",
+    )  # fmt: skip
+    nothing = PublishResult("Survey/M31", "", 0, found=False)
+    (event,) = plan_for(after(one, running), remover=done, removal=nothing).events
+    assert (event.reason, event.type) == ("NotRemoved", "Warning")
+    assert "nothing of tonight was removed" in event.message
 
 
 def test_nothing_was_published_so_nothing_is_removed() -> None:
@@ -363,16 +434,43 @@ def test_names_of_jobs_fit_into_a_host_name() -> None:
     ("message", "found"),
     [
         ('{"folder": "a", "link": "", "files": 5, "kept": 0}', PublishResult("a", "", 5)),
+        ('{"folder": "a", "link": "", "files": 5}\ngozen: CloudRefused: no\n', PublishResult("a", "", 5)),
+        (
+            '{"folder": "a", "link": "l", "files": 4, "kept": 1, "found": false, "removed": 2, "withdrawn": 3, '
+            '"retained": ["é"], "settled": true}',
+            PublishResult("a", "l", 4, 1, False, 2, 3, ("é",), True),
+        ),
         ('{"folder": "a", "lin', None),
+        ('{"folder": "a", "link": "", "files": 5, "retained": 7}', None),
         ("[]", None),
         ("", None),
     ],
 )
 def test_what_a_pod_says(message: str, found: PublishResult | None) -> None:
-    ended = {"state": {"terminated": {"exitCode": 0, "message": message}}}
-    assert published_by([{"status": {"containerStatuses": [ended]}}]) == found
-    failed = {"state": {"terminated": {"exitCode": 64, "message": message}}}
-    assert published_by([{"status": {"containerStatuses": [failed]}}]) is None
+    for code in (0, 64):
+        ended = {"state": {"terminated": {"exitCode": code, "message": message}}}
+        assert published_by([{"status": {"containerStatuses": [ended]}}]) == found
+
+
+def test_a_pod_that_succeeded_says_more_than_one_that_failed() -> None:
+    messages = {75: '{"folder": "a", "link": "", "files": 1}', 0: '{"folder": "a", "link": "l", "files": 5}'}
+    pods = [
+        {"status": {"containerStatuses": [{"state": {"terminated": {"exitCode": code, "message": text}}}]}}
+        for code, text in messages.items()
+    ]
+    assert published_by(pods) == PublishResult("a", "l", 5)
+
+
+def test_the_pods_of_publisher_and_remover_are_not_mixed_up() -> None:
+    index, one = Index(), job(REMOVE, **DELETED)
+    for number, manifest in enumerate((publish_job(one, SETTINGS), unpublish_job(one, SETTINGS))):
+        index.put({**manifest, "metadata": {**manifest["metadata"], "uid": f"j{number}", "resourceVersion": "1"}})
+    sent, refused = PublishResult("M31", "", 5), PodEnd(0, 75, "Error", DOWN)
+    facts = lightcurve_facts(index, one, (7,), (), None, PublishAnswers((), sent), PublishAnswers((refused,))).publish
+    assert facts.publisher is not None
+    assert facts.remover is not None
+    assert (facts.publisher.ends, facts.remover.ends) == ((), (refused,))
+    assert (facts.result, facts.removal) == (sent, None)
 
 
 def test_a_light_curve_entry_of_a_deleted_one_waits_for_the_removal() -> None:

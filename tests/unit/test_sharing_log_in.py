@@ -18,12 +18,19 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
-from gozen.errors import BadRequest, ClusterUnavailable, LogInRefused, RedirectRefused, UnexpectedAnswer
+from gozen.errors import (
+    BadRequest,
+    ClusterUnavailable,
+    LogInRefused,
+    RedirectRefused,
+    UnexpectedAnswer,
+    UnreadableInput,
+)
 from gozen.sharing.account import Account
 from gozen.sharing.answers import Answer
 from gozen.sharing.login.hub_account import URL, HubAccount, kept_account
 from gozen.sharing.login.kept_account import FileAccount, KeyringAccount, local_account
-from gozen.sharing.login.log_in import device_name, logged_in
+from gozen.sharing.login.log_in import device_name, log_out, logged_in
 from gozen.sharing.login.login_flow import begun, granted
 
 SERVER = "https://cloud.example.org/nc"
@@ -118,11 +125,29 @@ def test_a_file_that_others_can_reach_is_refused(file: FileAccount, mode: int) -
         file.read()
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "\x00", '{"url": "https://x.org", "user": "h"}', "no json"])
-def test_a_damaged_file_says_to_log_in_again(file: FileAccount, text: str) -> None:
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[]", b"\0", b'{"url": "https://x.org", "user": "h"}', b"no json", b"\xff"]
+)
+def test_a_damaged_file_says_to_log_in_again(file: FileAccount, data: bytes) -> None:
     file.write(ACCOUNT)
-    file.path.write_text(text)
-    with pytest.raises(BadRequest, match="gozen share login"):
+    file.path.write_bytes(data)
+    with pytest.raises(UnreadableInput, match=r"account\.json is damaged; .*gozen share login.*replaces it"):
+        file.read()
+
+
+def test_a_log_out_removes_a_damaged_file_and_says_what_was_not_done(file: FileAccount) -> None:
+    file.write(ACCOUNT)
+    file.path.write_text("no json")
+    with pytest.raises(
+        UnreadableInput, match=r"account\.json was damaged, and is removed now.*may still accept.*revoke"
+    ):
+        log_out(kept=file)
+    assert log_out(kept=file) is None
+
+
+def test_a_file_that_cannot_be_read_says_what_to_do(file: FileAccount) -> None:
+    file.path.mkdir(parents=True)
+    with pytest.raises(BadRequest, match=r"account\.json.*Is a directory.*remove the file and log in again"):
         file.read()
 
 

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pv
 import pyarrow.parquet as pq
 import pytest
 
@@ -103,3 +105,15 @@ def test_small_parts_are_written_together(archive: str, tmp_path: Path, monkeypa
 def test_a_selection_that_is_too_large_is_refused(archive: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="more than 100 rows of the table lightcurves"):
         written(archive, tmp_path, [(NIGHTS[0], "1")], most_rows=100)
+
+
+def test_a_spreadsheet_runs_no_text_of_the_csv_file_and_numbers_stay(tmp_path: Path) -> None:
+    store, south = ObjectStore(f"memory://{tmp_path}"), field_of(dec=-5.0)
+    filters = ("=1+1", "@SUM(A1)", "-x", "+x", "R=", "R")
+    exposures = [rows_of(south, NIGHTS[0], str(number), filter=one) for number, one in enumerate(filters)]
+    append_night(store, "lightcurves", NIGHTS[0], exposures)
+    written(store.url, tmp_path, [(NIGHTS[0], str(number)) for number in range(len(filters))])
+    binary, text = pq.read_table(tmp_path / "a.parquet"), pv.read_csv(tmp_path / "a.csv")
+    assert set(binary["filter"].to_pylist()) == set(filters)
+    assert set(text["filter"].to_pylist()) == {"'=1+1", "'@SUM(A1)", "'-x", "'+x", "R=", "R"}
+    assert pc.min(text["dec"]).as_py() == pc.min(binary["dec"]).as_py() < 0

@@ -60,6 +60,12 @@ class KubeApi:
         found: list[Manifest] = self._answer(ApiRequest("GET", path_of("Pod", namespace), query))["items"]
         return found
 
+    def pods_with(self, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
+        """Return the pods that have these labels, the oldest first."""
+        query = {"labelSelector": ",".join(f"{name}={value}" for name, value in labels.items())}
+        found = self._answer(ApiRequest("GET", path_of("Pod", namespace), query))["items"]
+        return sorted(found, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]))
+
     def create_job(self, manifest: Manifest) -> Manifest | None:
         """Create a Job and return it; if its name is in use, return that Job, or None if that was deleted."""
         meta = manifest["metadata"]

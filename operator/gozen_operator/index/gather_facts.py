@@ -82,7 +82,7 @@ class ExposureAnswers:
 
 @dataclass(frozen=True)
 class PublishAnswers:
-    """The ends of the pods that publish or remove in the present attempt: how they failed, or the result."""
+    """The outcome of the pods that publish or remove in the present attempt: how they failed, and a report."""
 
     ends: Sequence[PodEnd] = ()
     result: PublishResult | None = None
@@ -151,6 +151,7 @@ def lightcurve_facts(
     ends: Sequence[PodEnd],
     result: Mapping[str, int] | None,
     publishing: PublishAnswers = PublishAnswers(),
+    removing: PublishAnswers = PublishAnswers(),
 ) -> LightCurveFacts:
     """Return the facts about a LightCurveJob; the apertures are None if there is no instrument profile."""
     namespace, owner = str(job.metadata.namespace), as_owner(job)
@@ -163,16 +164,19 @@ def lightcurve_facts(
             job=None if seen is None else replace(seen, ends=ends),
             job_of_another=job_of_another(index, owner, job_name(job)),
             result=result,
-            publish=_publish_facts(index, owner, job, publishing),
+            publish=_publish_facts(index, owner, job, publishing, removing),
         )
 
 
-def _publish_facts(index: Index, owner: Owner, job: LightCurveJob, said: PublishAnswers) -> PublishFacts:
+def _publish_facts(
+    index: Index, owner: Owner, job: LightCurveJob, publishing: PublishAnswers, removing: PublishAnswers
+) -> PublishFacts:
     publisher, remover = index.job_of(owner, publisher_name(job)), index.job_of(owner, remover_name(job))
     return PublishFacts(
-        publisher=None if publisher is None else replace(publisher, ends=said.ends),
-        remover=None if remover is None else replace(remover, ends=said.ends),
-        result=said.result,
+        publisher=None if publisher is None else replace(publisher, ends=publishing.ends),
+        remover=None if remover is None else replace(remover, ends=removing.ends),
+        result=publishing.result,
+        removal=removing.result,
     )
 
 

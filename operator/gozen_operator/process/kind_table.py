@@ -74,8 +74,8 @@ class Answers:
     ----------
     pods
         Pods of the Job of the resource.
-    publishing
-        Pods of its Job that publishes or removes.
+    publishing, removing
+        Pods of its Jobs that publish and remove. The first may still be there when the second has ended.
     confirmed
         As `confirm_live.confirmed` returns it.
     """
@@ -83,6 +83,7 @@ class Answers:
     archive: ArchiveAnswer = field(default_factory=ArchiveAnswer)
     pods: Sequence[Mapping[str, Any]] = ()
     publishing: Sequence[Mapping[str, Any]] = ()
+    removing: Sequence[Mapping[str, Any]] = ()
     confirmed: str = ""
 
 
@@ -142,8 +143,11 @@ def _exposure_facts(sources: ReconcileSources, exposure: Exposure, answers: Answ
 def _gather_for_lightcurvejob(sources: ReconcileSources, resource: LightCurveJob) -> Answers:
     namespace, owner = str(resource.metadata.namespace), as_owner(resource)
     if status_of(stored_conditions(resource), "Complete") == "True":
-        jobs = [sources.index.job_of(owner, name) for name in (publisher_name(resource), remover_name(resource))]
-        return Answers(publishing=[pod for job in jobs for pod in _pods(sources, namespace, job)])
+        publisher, remover = (
+            sources.index.job_of(owner, name) for name in (publisher_name(resource), remover_name(resource))
+        )
+        publishing, removing = _pods(sources, namespace, publisher), _pods(sources, namespace, remover)
+        return Answers(publishing=publishing, removing=removing)
     return Answers(pods=_pods(sources, namespace, sources.index.job_of(owner, job_name(resource))))
 
 
@@ -151,9 +155,11 @@ def _lightcurve_facts(sources: ReconcileSources, resource: LightCurveJob, answer
     profile, pods = read_sources.profile_of(sources.site.instrument), answers.pods
     apertures = None if isinstance(profile, RequestProblem) else profile.aperture_diameters_px
     ends, result = read_sources.pod_ends(pods), read_sources.result_of(pods)
-    published = answers.publishing
-    publishing = PublishAnswers(read_sources.pod_ends(published), read_sources.published_by(published))
-    return lightcurve_facts(sources.index, resource, apertures, ends, result, publishing)
+    publishing, removing = (
+        PublishAnswers(read_sources.pod_ends(one), read_sources.published_by(one))
+        for one in (answers.publishing, answers.removing)
+    )
+    return lightcurve_facts(sources.index, resource, apertures, ends, result, publishing, removing)
 
 
 def _pods(sources: ReconcileSources, namespace: str, job: JobSeen | None) -> Sequence[Mapping[str, Any]]:

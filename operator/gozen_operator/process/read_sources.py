@@ -168,22 +168,39 @@ def result_of(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
 
 
 def published_by(pods: Sequence[Mapping[str, Any]]) -> PublishResult | None:
-    """Return the result of the pod that has published; None if its termination message does not contain one."""
-    for text in _messages(pods):
+    """Return the report of a pod that publishes or removes; None if no termination message has one.
+
+    The report is the first line. An error may follow it, for example if a link was made but a user was refused.
+    """
+    for text in (*_messages(pods), *_messages(pods, failed=True)):
         try:
-            said = json.loads(text)
-            return PublishResult(str(said["folder"]), str(said["link"]), int(said["files"]))
-        except (ValueError, TypeError, KeyError, RecursionError):
+            return _report(json.loads(text.partition("\n")[0]))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
     return None
 
 
-def _messages(pods: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the termination messages of pods that succeeded."""
+def _report(said: Mapping[str, Any]) -> PublishResult:
+    """Return a report; pods of an earlier version give fewer fields."""
+    return PublishResult(
+        folder=str(said["folder"]),
+        link=str(said["link"]),
+        files=int(said["files"]),
+        kept=int(said.get("kept", 0)),
+        found=bool(said.get("found", True)),
+        removed=int(said.get("removed", 0)),
+        withdrawn=int(said.get("withdrawn", 0)),
+        retained=tuple(map(str, said.get("retained", ()))),
+        settled=said.get("settled") is True,
+    )
+
+
+def _messages(pods: Sequence[Mapping[str, Any]], *, failed: bool = False) -> Iterator[str]:
+    """Yield the termination messages of pods that succeeded, or of those that failed."""
     for pod in pods:
         for container in (pod.get("status") or {}).get("containerStatuses") or ():
             ended = (container.get("state") or {}).get("terminated") or {}
-            if ended.get("exitCode") == 0:
+            if "exitCode" in ended and (ended["exitCode"] != 0) == failed:
                 yield ended.get("message") or ""
 
 

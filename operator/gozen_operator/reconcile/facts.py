@@ -197,11 +197,35 @@ class ObservationFacts:
 
 @dataclass(frozen=True)
 class PublishResult:
-    """What a pod has published: the folder in Nextcloud, the address of the link, the number of files."""
+    """What a pod reports that has published or removed, also one that failed in the end.
+
+    Parameters
+    ----------
+    folder, link
+        Folder in Nextcloud, and address of its public link; empty without one.
+    files
+        Number of files of the publication that are as they should be.
+    kept
+        Number of files that somebody has changed in Nextcloud, so that they were not overwritten or removed.
+    found
+        Whether a note of an earlier publication was there.
+    removed, withdrawn
+        Numbers of files that were removed, and of shares that were withdrawn.
+    retained
+        Sentences about users and groups who are no longer named and keep access.
+    settled
+        Whether all files and shares were dealt with, so that `files` and an empty `link` are final.
+    """
 
     folder: str
     link: str
     files: int
+    kept: int = 0
+    found: bool = True
+    removed: int = 0
+    withdrawn: int = 0
+    retained: Sequence[str] = ()
+    settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,13 +236,14 @@ class PublishFacts:
     ----------
     publisher, remover
         Its Jobs of the present attempt; None if there is no such Job.
-    result
-        Result of the publisher, if that has succeeded.
+    result, removal
+        Reports of the pods of publisher and remover; None if there is none.
     """
 
     publisher: JobSeen | None = None
     remover: JobSeen | None = None
     result: PublishResult | None = None
+    removal: PublishResult | None = None
 
 
 @dataclass(frozen=True)

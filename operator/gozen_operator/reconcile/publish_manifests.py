@@ -28,6 +28,7 @@ from gozen_operator.reconcile.reconcile_plan import Manifest
 COMPONENT = "publish"
 NEXTCLOUD_MOUNT, CA_MOUNT = "/etc/gozen/nextcloud", "/etc/gozen/nextcloud-ca"
 _READ_BY_GROUP = 0o440
+_OF = "gozen.astro/lightcurvejob"
 _NUMBERS = 10_000
 """Attempts are numbered modulo this in names of Jobs: a host name has 63 characters, so only four digits fit."""
 
@@ -51,6 +52,11 @@ def job_names(resource: Resource) -> list[str]:
 def is_publishing(manifest: Mapping[str, Any]) -> bool:
     """Tell whether a Job publishes or removes."""
     return bool(manifest["metadata"]["labels"]["app.kubernetes.io/component"] == COMPONENT)
+
+
+def pod_labels(name: str) -> dict[str, str]:
+    """Return the labels that select the pods that publish or remove for the LightCurveJob of this name."""
+    return {"app.kubernetes.io/component": COMPONENT, _OF: label_value(name)}
 
 
 def publish_job(job: LightCurveJob, settings: OperatorSettings) -> Manifest:
@@ -95,9 +101,8 @@ def _job(
 ) -> Manifest:
     labels = {
         "app.kubernetes.io/name": "gozen",
-        "app.kubernetes.io/component": COMPONENT,
         "app.kubernetes.io/part-of": "gozen",
-        "gozen.astro/lightcurvejob": label_value(job.metadata.name),
+        **pod_labels(job.metadata.name),
         GENERATION: str(job.metadata.generation or 0),
     }
     queue = {"kueue.x-k8s.io/queue-name": settings.pods.queue} if settings.pods.queue else {}

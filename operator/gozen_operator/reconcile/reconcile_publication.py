@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gozen.errors import ExitCode
@@ -18,7 +19,13 @@ from gozen.resources.publish_request import PublishState
 from gozen_operator.operator_settings import OperatorSettings, PublishSettings
 from gozen_operator.reconcile.conditions import Known, conditions, moment, reason_of, status_of, stored_conditions
 from gozen_operator.reconcile.facts import JobSeen, PublishFacts, PublishResult
-from gozen_operator.reconcile.publish_manifests import publish_job, remover_name, unpublish_job
+from gozen_operator.reconcile.publish_manifests import publish_job, publisher_name, remover_name, unpublish_job
+from gozen_operator.reconcile.publish_reports import (
+    nevertheless,
+    published_fields,
+    published_message,
+    removed_event,
+)
 from gozen_operator.reconcile.reconcile_plan import FINALIZER, Event, Plan
 from gozen_operator.reconcile.sensor_outcome import job_failure
 
@@ -57,7 +64,7 @@ def publication_plan(job: LightCurveJob, facts: PublishFacts, settings: Operator
     if seen is None and state.job is None:
         return _next_attempt(job, state, settings, now)
     if seen is None or seen.finished == "Failed":
-        return _failed(job, state, seen, settings.publish, now, always_again=False)
+        return _failed(job, state, seen, settings.publish, now, facts.result, always_again=False)
     if seen.finished is None:
         return _going_on(job, state, seen, Known(PUBLISHED, "Unknown", "Publishing", f"Job {seen.name}"), now)
     return _succeeded(job, state, seen, facts.result, now)
@@ -78,10 +85,9 @@ def deletion_plan(job: LightCurveJob, facts: PublishFacts, settings: OperatorSet
         message = f"the files of {job.metadata.name} stay in the folder {request.folder} of Nextcloud: {_why(job)}"
         return Plan(finalizer="remove", events=(Event("NotRemoved", message, "Warning"),))
     if seen is not None and seen.finished == "Complete":
-        message = f"the files of {job.metadata.name} are removed from the folder {request.folder} of Nextcloud"
-        return Plan(finalizer="remove", events=(Event("Removed", message),))
+        return Plan(finalizer="remove", events=(removed_event(job.metadata.name, request.folder, facts.removal),))
     plan = _removal(job, facts, state, settings, now)
-    return Plan(**{**vars(plan), "requeue_after_s": min(left_s, plan.requeue_after_s or settings.look_s)})
+    return replace(plan, requeue_after_s=min(left_s, plan.requeue_after_s or settings.look_s))
 
 
 def _removal(
@@ -94,7 +100,7 @@ def _removal(
         return _going_on(job, state, seen, Known(PUBLISHED, "Unknown", "Removing", f"Job {seen.name}"), now)
     is_lost = seen is None and state.job is not None and state.job.name == remover_name(job)
     if is_lost or seen is not None:
-        return _failed(job, state, seen, settings.publish, now, always_again=True)
+        return _failed(job, state, seen, settings.publish, now, None, always_again=True)
     # A deletion raises the generation, so the first attempt does not wait for the next one to publish.
     wait_s = _wait_s(job, state, now)
     return Plan(requeue_after_s=wait_s) if wait_s else _create(unpublish_job(job, settings), settings)
@@ -108,6 +114,10 @@ def _next_attempt(job: LightCurveJob, state: PublishState, settings: OperatorSet
         return Plan(requeue_after_s=wait_s)
     if not settings.publish.is_configured:
         return _said(job, state, Known(PUBLISHED, "False", _NO_ACCOUNT, _NOT_CONFIGURED), now)
+    if job.status is not None and job.status.published is None:
+        # Noted before the Job exists: from now on the API server refuses that `publish` is removed from the spec.
+        known = Known(PUBLISHED, "Unknown", "Publishing", f"Job {publisher_name(job)}")
+        return replace(_said(job, state, known, now, {}), events=(), requeue_after_s=0.0)
     return _create(publish_job(job, settings), settings)
 
 
@@ -132,10 +142,9 @@ def _succeeded(
     job: LightCurveJob, state: PublishState, seen: JobSeen, result: PublishResult | None, now: float
 ) -> Plan:
     assert job.spec.publish is not None
-    found = result or PublishResult(job.spec.publish.folder, "", 0)
-    link = f", link {found.link}" if found.link else ""
-    known = Known(PUBLISHED, "True", "Published", f"{found.files} files in the folder {found.folder}{link}")
-    ended = {"folder": found.folder, "link": found.link, "files": found.files, "failures": 0, "retryTime": None}
+    found = replace(result or PublishResult(job.spec.publish.folder, "", 0), settled=True)
+    known = Known(PUBLISHED, "True", "Published", published_message(found))
+    ended = {**published_fields(found), "failures": 0, "retryTime": None}
     return _said(job, state, known, now, {**ended, **_ended(state), "generation": seen.generation}, seen)
 
 
@@ -145,6 +154,7 @@ def _failed(
     seen: JobSeen | None,
     settings: PublishSettings,
     now: float,
+    result: PublishResult | None,
     *,
     always_again: bool,
 ) -> Plan:
@@ -156,6 +166,8 @@ def _failed(
     is_new = generation != state.generation
     failures = 1 if is_new else state.failures + 1
     changes = {**_ended(state), "failures": failures, "generation": generation, "retryTime": None}
+    changes |= published_fields(result)
+    message += nevertheless(result, reason)
     if code in _NEEDS_A_PERSON and not always_again:
         known = Known(PUBLISHED, "False", reason, f"{message}; {_AGAIN}")
         return _said(job, state, known, now, changes, seen)
@@ -164,7 +176,7 @@ def _failed(
     at = moment(now + pause_s)
     known = Known(PUBLISHED, "False", reason, f"{message}; next attempt at {at}")
     plan = _said(job, state, known, now, {**changes, "retryTime": at}, seen)
-    return Plan(**{**vars(plan), "requeue_after_s": pause_s})
+    return replace(plan, requeue_after_s=pause_s)
 
 
 def _spread(job: LightCurveJob) -> float:

@@ -152,13 +152,8 @@ def _password(path: Path | None) -> str:
 
 
 def _say_who_keeps_access(done: PublishOutcome) -> None:
-    for one in done.retained:
+    for one in done.who_keeps_access():
         say(one)
-    if done.unreadable:
-        say(
-            f"no user or group lost access, because notes of other publications are damaged: "
-            f"{', '.join(done.unreadable)}; restore earlier versions of these files in Nextcloud, or remove them"
-        )
 
 
 @contextmanager
@@ -167,7 +162,7 @@ def _result_of_failure(path: Path | None, target: PublishedFolder) -> Iterator[N
     try:
         yield
     except GozenError as error:
-        if target.outcome.link:
+        if target.outcome.link or target.outcome.settled:
             _write_result(path, target.outcome, f"\ngozen: {error.name}: {error}\n")
         raise
 
@@ -181,7 +176,7 @@ def _write_result(path: Path | None, done: PublishOutcome, error: str = "") -> N
     said = {
         "folder": done.folder, "link": done.link, "files": done.sent + done.equal, "kept": len(done.kept),
         "found": done.was_found, "removed": done.removed, "withdrawn": done.withdrawn,
-        "retained": done.retained[:_MOST_RETAINED],
+        "retained": done.who_keeps_access()[:_MOST_RETAINED], "settled": done.settled,
     }  # fmt: skip
     with writing(path):
-        path.write_text(json.dumps(said) + error)
+        path.write_text(json.dumps(said, ensure_ascii=False) + error, encoding="utf-8")

@@ -25,6 +25,7 @@ from gozen.publication.star_statistics import StarStatistics, statistics_of, sum
 
 _PART_ROWS = 2**19
 """Rows that are written together: few enough for the memory of a pod, enough for large row groups."""
+_FORMULA = r"^[=+\-@\t\r]"
 _PARTS = ("night", "exposure", "run", "sensor")
 _Key = tuple[int, str, str, int]
 
@@ -86,7 +87,7 @@ def write_table_part(
                     "that is published (sharing.publish_rows); select less, for example a region"
                 )
             binary.write_table(part)
-            text.write_table(part)
+            text.write_table(for_spreadsheets(part))
             sums.append(sums_of(part))
             times.append((pc.min(part["mjd"]).as_py(), pc.max(part["mjd"]).as_py()))
             filters |= {one for one in pc.unique(part["filter"]).to_pylist() if one is not None}
@@ -99,6 +100,21 @@ def write_table_part(
         catalog.manifest.name, catalog.manifest.version, schema, rows, min(first for first, _ in times),
         max(last for _, last in times), tuple(sorted(filters)), statistics_of(sums),
     )  # fmt: skip
+
+
+def for_spreadsheets(rows: pa.Table) -> pa.Table:
+    """Return rows for a CSV file: an apostrophe precedes texts that a spreadsheet would run as formulas."""
+    columns = [
+        pc.if_else(
+            pc.match_substring_regex(column, _FORMULA),
+            pc.binary_join_element_wise(pa.scalar("'", column.type), column, pa.scalar("", column.type)),
+            column,
+        )
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        else column
+        for column in rows.columns
+    ]
+    return pa.Table.from_arrays(columns, schema=rows.schema)
 
 
 def rows_of_stars(parquet: Path, stars: Collection[int]) -> pa.Table:

@@ -95,6 +95,8 @@ class PublishState(WireModel):
     """Address of the public link; empty without one."""
     files: Annotated[int, Field(ge=0)] = 0
     """Number of files in the folder that belong to this LightCurveJob."""
+    kept: Annotated[int, Field(ge=0)] = 0
+    """Number of files that were not overwritten, because somebody has changed them in Nextcloud."""
     attempts: Annotated[int, Field(ge=0)] = 0
     """Number of Jobs for publishing and removing that have ended."""
     failures: Annotated[int, Field(ge=0)] = 0

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import Any, Protocol
 
-from gozen.errors import BadRequest
+from gozen.errors import BadRequest, UnreadableInput
 from gozen.sharing.account import Account
 
 _SERVICE, _ENTRY = "gozen", "nextcloud"
@@ -29,13 +29,19 @@ class KeptAccount(Protocol):
         """A description of the place where the account is kept, for messages."""
 
     def read(self) -> Account | None:
-        """Return the account; None if none is kept."""
+        """Return the account; None if none is kept.
+
+        Raises
+        ------
+        UnreadableInput
+            The account is damaged; a new log-in replaces it.
+        """
 
     def write(self, account: Account) -> None:
         """Keep an account; it replaces the previous one."""
 
     def forget(self) -> None:
-        """Remove the account; nothing happens if none is kept."""
+        """Remove the account, also one that is damaged; nothing happens if none is kept."""
 
 
 class KeyringAccount:
@@ -93,7 +99,9 @@ class FileAccount:
         Raises
         ------
         BadRequest
-            Others can read the file, or it is damaged.
+            Others can read the file, or this user cannot.
+        UnreadableInput
+            The file is damaged.
         """
         try:
             # Checked and read through one descriptor: a file that is replaced between the two would be read unchecked.
@@ -102,8 +110,13 @@ class FileAccount:
                 return account_of(file.read(), self.place)
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadRequest(f"{self.path}, which has the app password, cannot be read: {error}; {LOG_IN}") from error
+        except UnicodeDecodeError as error:
+            raise _damaged(self.place) from error
+        except OSError as error:
+            raise BadRequest(
+                f"{self.path}, which has the app password, cannot be read: {error}; correct this, or remove the file "
+                "and log in again"
+            ) from error
 
     def write(self, account: Account) -> None:
         """Keep an account; it replaces the previous one."""
@@ -137,7 +150,7 @@ class FileAccount:
 
 
 def account_of(text: str, place: str) -> Account:
-    """Return the account in a text; raise `BadRequest` if there is none in it."""
+    """Return the account in a text; raise `UnreadableInput` if there is none in it."""
     try:
         found: dict[str, Any] = json.loads(text)
         return Account(
@@ -148,7 +161,11 @@ def account_of(text: str, place: str) -> Account:
             insecure=found.get("insecure") is True,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadRequest(f"the account in {place} is damaged; {LOG_IN}") from error
+        raise _damaged(place) from error
+
+
+def _damaged(place: str) -> UnreadableInput:
+    return UnreadableInput(f"the account in {place} is damaged; {LOG_IN}, which replaces it")
 
 
 def text_of(account: Account) -> str:

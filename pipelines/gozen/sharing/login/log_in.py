@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 from collections.abc import Callable
 from typing import Protocol
 
-from gozen.errors import BadRequest, CloudRefused, LogInRefused, SharingError
+from gozen.errors import BadRequest, CloudRefused, LogInRefused, SharingError, UnreadableInput
 from gozen.sharing.account import Account
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.login.hub_account import kept_account
@@ -17,6 +18,8 @@ from gozen.sharing.ocs_answers import OcsRefusal
 from gozen.sharing.ocs_calls import OcsCalls
 
 _BY_HAND = "revoke it in Nextcloud's settings, in the part Security, under Devices & sessions"
+_NOT_REVOKED = f"The server may still accept its app password: {_BY_HAND}"
+_log = logging.getLogger(__name__)
 
 
 class Connecting(Protocol):
@@ -64,7 +67,7 @@ def log_in(
         The server cannot be reached, is not a Nextcloud, or the user did not agree in time.
     """
     kept = kept or kept_account()
-    before = kept.read()
+    before = _kept_before(kept)
     if before is not None and not _is_revoked(before, connecting):
         raise BadRequest(
             f"you are logged in at {before.url} as {before.user}; run `gozen share logout` first, which revokes that "
@@ -84,6 +87,15 @@ def log_in(
             revoke(connection)
             raise
     return account
+
+
+def _kept_before(kept: KeptAccount) -> Account | None:
+    """Return the account that is kept; None also if it is damaged, because the new one replaces it."""
+    try:
+        return kept.read()
+    except UnreadableInput:
+        _log.warning("the account in %s is damaged, and this log-in replaces it. %s", kept.place, _NOT_REVOKED)
+        return None
 
 
 def _is_revoked(account: Account, connecting: Connecting) -> bool:
@@ -107,9 +119,15 @@ def log_out(*, kept: KeptAccount | None = None, connecting: Connecting = Connect
     ------
     SharingError
         The app password was forgotten, but not revoked.
+    UnreadableInput
+        The account was damaged. It was forgotten, but its app password was not revoked.
     """
     kept = kept or kept_account()
-    account = kept.read()
+    try:
+        account = kept.read()
+    except UnreadableInput as error:
+        kept.forget()
+        raise UnreadableInput(f"the account in {kept.place} was damaged, and is removed now. {_NOT_REVOKED}") from error
     if account is None:
         return None
     try:
@@ -133,6 +151,8 @@ def logged_in(*, kept: KeptAccount | None = None) -> Account:
     ------
     LogInRefused
         The user has not logged in.
+    UnreadableInput
+        The account is damaged.
     """
     found = (kept or kept_account()).read()
     if found is None:

@@ -103,6 +103,24 @@ class Shares:
         rights = rights_of(folder=write and self._is_folder(path), write=write, reshare=reshare)
         return ShareTable([self._shared(path, kind, name, rights, before.get((kind, name))) for kind, name in wanted])
 
+    def share_if_new(self, path: str, kind: str, name: str) -> bool:
+        """Share a file or folder for reading, unless it is shared with this receiver; return whether a share was made.
+
+        Other than by `share_with`, a share that somebody has made meanwhile keeps its rights. Errors as there.
+
+        Parameters
+        ----------
+        kind, name
+            ``user`` or ``group``, and its name.
+        """
+        path = self._shareable(path)
+        users, groups = ([name], []) if kind == "user" else ([], [name])
+        ((kind, name),) = receivers(users, groups, self._me)
+        if any((one.kind, one.who) == (kind, name) for one in self._of(path)):
+            return False
+        self._shared(path, kind, name, Rights.READ, None)
+        return True
+
     def link(
         self,
         path: str,

@@ -6,7 +6,7 @@ is overwritten, withdrawn or removed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -82,12 +82,14 @@ class PublishedFolder:
         begun = _begun(seen.mine, sums, steps)
         self._files.note(seen, begun)
         is_there = {name: self._send(path, sums[name], seen, done) for name, path in local.items()}
-        self._remove(left_over(local, seen.mine.files), seen, done)
+        waiting = self._remove_left_over(local, seen, done)
         ended, errors = self._share_now(wish, seen.mine, begun, password, done)
         published = {name: {sums[name]} if is_there[name] else seen.mine.files.get(name, ()) for name in local}
+        published |= {name: seen.mine.files[name] for name in waiting}
         ended = replace(ended, files={name: frozenset(one) for name, one in published.items() if one})
         last = self._files.look()
         self._files.note(last, ended)
+        done.settled = True
         raise_first(errors, done)
         check_shared(ended.made, last.shares, self._folder)
         return done
@@ -120,9 +122,12 @@ class PublishedFolder:
         steps = self._steps(wish, mine, now, done)
         begun = replace(begun, made=begun.made | steps.made)
         self._files.note(now, begun)
-        errors = self._share(steps, wish, password, done)
-        link = wish.link if done.link else None
-        return replace(begun, made=steps.made - errors.keys(), link=link), list(errors.values())
+        present = {(one.kind, one.who) for one in now.shares}
+        found, errors = self._share(steps, present, wish, password, done)
+        if found:  # of people, unless another publication has noted that it makes the share
+            found -= frozenset[Receiver]().union(*(one.made for one in self._files.look().others))
+        link = wish.link if done.link and _LINK not in errors else None
+        return replace(begun, made=steps.made - errors.keys() - found, link=link), list(errors.values())
 
     def _steps(self, wish: SharingWish, mine: PublishedRecord, seen: FolderSeen, done: PublishOutcome) -> ShareSteps:
         done.unreadable = list(seen.unreadable)
@@ -155,6 +160,17 @@ class PublishedFolder:
             return False
         return True
 
+    def _remove_left_over(self, local: Collection[str], seen: FolderSeen, done: PublishOutcome) -> Sequence[str]:
+        """Remove files that are no longer published; return those that a later run removes.
+
+        Another publication whose note is damaged may need them.
+        """
+        names = left_over(local, seen.mine.files)
+        if seen.unreadable:
+            return names
+        self._remove(names, seen, done)
+        return ()
+
     def _remove(self, names: Iterable[str], seen: FolderSeen, done: PublishOutcome) -> None:
         theirs = {name for one in seen.others for name in one.files}
         for name in sorted(set(names) - theirs):
@@ -166,34 +182,52 @@ class PublishedFolder:
                 done.kept.append(there.path)
 
     def _share(
-        self, steps: ShareSteps, wish: SharingWish, password: str, done: PublishOutcome
-    ) -> dict[Receiver, GozenError]:
-        """Make and withdraw shares; return the refusals that need a person, by receiver."""
+        self,
+        steps: ShareSteps,
+        present: Collection[Receiver],
+        wish: SharingWish,
+        password: str,
+        done: PublishOutcome,
+    ) -> tuple[set[Receiver], dict[Receiver, GozenError]]:
+        """Make and withdraw shares; return receivers with a share of others, and refusals that need a person."""
         errors: dict[Receiver, GozenError] = {}
+        found: set[Receiver] = set()
         self._withdraw([one for one in steps.withdraw if one.kind != "link"], done)
         for one in steps.make:
-            _attempt(one, partial(self._share_with, one), errors)
+            share = self._set_rights if one in present else partial(self._share_with, found)
+            _attempt(one, partial(share, one), errors)
         if steps.link is not None:
             done.link = steps.link.url
         elif wish.link is not None:
             _attempt(_LINK, partial(self._make_link, wish, password, done), errors)
-        if _LINK not in errors:  # the old link opens until there is a new one
-            self._withdraw([one for one in steps.withdraw if one.kind == "link"], done)
-        return errors
+        links = [one for one in steps.withdraw if one.kind == "link"]
+        if _LINK not in errors:
+            self._withdraw(links, done)
+        elif links:
+            done.link = links[0].url  # the old link opens until there is a new one
+        return found, errors
 
     def _withdraw(self, shares: Sequence[Share], done: PublishOutcome) -> None:
         self._files.shares.withdraw(shares)
         done.withdrawn += len(shares)
 
-    def _share_with(self, receiver: Receiver) -> None:
+    def _set_rights(self, receiver: Receiver) -> None:
+        """Set the rights of a share of publications back to reading."""
         kind, name = receiver
         users, groups = ([name], []) if kind == "user" else ([], [name])
+        self._files.shares.share_with(self._folder, users, groups)
+
+    def _share_with(self, found: set[Receiver], receiver: Receiver) -> None:
+        """Share the folder with a receiver, or add it to `found` if somebody has done so meanwhile."""
         try:
-            self._files.shares.share_with(self._folder, users, groups)
-        except SharingError:
-            # Another publication in the same folder may have shared it at the same moment.
+            is_made = self._files.shares.share_if_new(self._folder, *receiver)
+        except SharingError as error:
             if receiver not in {(one.kind, one.who) for one in self._files.look().shares}:
                 raise
+            # Refused: somebody has shared it between the two requests. Otherwise only the answer was lost.
+            is_made = error.exit_code != ExitCode.BAD_REQUEST
+        if not is_made:
+            found.add(receiver)
 
     def _make_link(self, wish: SharingWish, password: str, done: PublishOutcome) -> None:
         assert wish.link is not None

@@ -32,6 +32,8 @@ class PublishOutcome:
         Whether the folder and the note of the publication were there.
     unreadable
         Damaged notes of other publications in the folder: because of them no user or group lost access.
+    settled
+        Whether each file and share was dealt with. Some may have been refused; none is left to be tried.
     """
 
     folder: str
@@ -44,6 +46,18 @@ class PublishOutcome:
     retained: list[str] = field(default_factory=list)
     was_found: bool = False
     unreadable: list[str] = field(default_factory=list)
+    settled: bool = False
+
+    def who_keeps_access(self) -> list[str]:
+        """Return sentences about users and groups who keep access although they are no longer named."""
+        if not self.unreadable:
+            return self.retained
+        names = ", ".join(self.unreadable[:_NAMED]) + (" ..." if len(self.unreadable) > _NAMED else "")
+        damaged = (
+            f"no user or group lost access, because notes of other publications are damaged: {names}; restore earlier "
+            "versions of these files in Nextcloud, or remove them"
+        )
+        return [damaged, *self.retained]
 
 
 def raise_first(errors: Sequence[GozenError], done: PublishOutcome) -> None:
