@@ -177,7 +177,7 @@ BUDGET_S: dict[str, float] = {
     "services/test_share_dialog": 25,  # a JupyterLab and a browser
     "services/test_publish_folder": 15,
     "services/test_share_publish": 30,
-    "services/test_sharing_transfers": 25,
+    "services/test_sharing_broken_requests": 10,
     "services/test_spark": 35,
     "services/test_sql": 25,
     "services/test_sql_locked": 30,

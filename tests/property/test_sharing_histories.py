@@ -6,7 +6,7 @@ uploads that the server removes, and a process that is killed during a transfer.
 what both sides must contain afterwards; meanwhile each file has its old or its new content.
 
 The number of histories is in tests/effort.py. ``GOZEN_SEED`` replays a failure, whose message names it. Not covered:
-permanent errors (tests/services/test_sharing_transfers.py).
+permanent errors (tests/services/test_sharing_broken_requests.py).
 """
 
 from __future__ import annotations

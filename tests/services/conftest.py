@@ -20,6 +20,8 @@ from .made_once import made_once, shared_folder
 from .quickdb_surveys import kept, nights, survey  # noqa: F401 fixtures of every module here
 from .s3_server import S3Server, s3_server
 from .small_demo import CAMERA, demo_folder, started
+from .transfer_places import own, place, transfer_server  # noqa: F401 fixtures of the modules of transfers
+from .transferred_files import cube  # noqa: F401 a fixture of the same modules
 
 _BUCKETS = itertools.count(1)
 Server = TypeVar("Server", bound=S3Server)

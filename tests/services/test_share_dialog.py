@@ -1,8 +1,8 @@
 """The dialog "Share through Nextcloud" in a real JupyterLab, with a browser and the Nextcloud of the tests.
 
 Covered: the button, the menu entry and the palette; log-in, share, link, end, in English and dark, with the keyboard;
-names that look like HTML; the progress of a transfer, conflicts, Japanese; an app password that was revoked, a dialog
-that is closed too early, a link that fails. Not here: what the lab's server refuses
+names that look like HTML; the progress of a transfer, conflicts, Japanese; an app password that was revoked, a link
+that fails, and the notices of requests that end after their dialog was closed. Not here: what the lab's server refuses
 (services/test_share_dialog_server.py).
 """
 
@@ -11,17 +11,17 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from .chromium import CONTRAST, chromium
 from .jupyter_lab import jupyter_lab, open_dialog, set_up
 from .nextcloud_server.people import Person
 from .nextcloud_server.sharing_server import SharingServer
-from .watched_processes import wait_until
 
 pytestmark = pytest.mark.xdist_group("dialog")  # one JupyterLab is started for all
 expect.set_options(timeout=30_000)  # a transfer may take a while on a machine with much to do
@@ -45,7 +45,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharingServer]:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("home")
     (found / "work" / "results").mkdir(parents=True)
-    for name in ("lc.png", HOSTILE, "big.bin", "results/a.csv", "results/b.csv", "results/long.bin"):
+    for name in ("lc.png", HOSTILE, "big.bin", "results/a.csv", "results/b.csv", "results/c.csv", "results/long.bin"):
         (found / "work" / name).write_bytes(b"content")
     set_up(found, theme="JupyterLab Dark")
     return found
@@ -114,6 +114,41 @@ def held_transfers(cloud: SharingServer) -> threading.Event:
 
     cloud.routes.insert(0, ("/remote.php/dav/uploads", slow))
     return held
+
+
+def asking(what: str) -> re.Pattern[str]:
+    """Return what fits the address of one kind of requests to the lab's server."""
+    return re.compile(rf"/gozen/share/{what}(\?|$)")
+
+
+@contextmanager
+def held_request(page: Page, path: re.Pattern[str], answer: object = None) -> Iterator[None]:
+    """Hold a request that is made meanwhile, close the dialog, then let the server, or a given text, answer."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(path, hold)
+    with page.expect_request(path):
+        yield
+    close(page)
+    for one in held:
+        one.continue_() if answer is None else one.fulfill(json=answer)
+    page.unroute(path)
+
+
+def notice(page: Page, text: str) -> Locator:
+    """Return the notice with a text, which JupyterLab shows in a corner of the page."""
+    found = page.locator(".Toastify__toast", has_text=text)
+    expect(found).to_be_visible()
+    return found
+
+
+def reopened_by(shown: Locator, button: str = "Open the dialog") -> None:
+    """Open the dialog again by the button of a notice, which then disappears."""
+    shown.get_by_role("button", name=button).click()
+    expect(shown).to_have_count(0)
 
 
 def test_log_in_share_link_and_withdraw(page: Page, cloud: SharingServer) -> None:
@@ -247,12 +282,45 @@ def test_a_transfer_outlives_its_dialog_and_makes_no_link_that_nobody_sees(
     close(page)
     held.set()
     page.unroute(polls)
-    wait_until(cloud.state.file("hoshi", "Gozen/results/long.bin").exists)
-    logged_in(page, cloud, open_dialog(page, "long.bin"))
+    reopened_by(notice(page, "The dialog was closed, so no link was made."))
+    expect(dialog.locator(".jp-Dialog-header")).to_contain_text("Share long.bin")
+    expect(dialog.get_by_role("alert")).to_contain_text("so no link was made. The files are sent: make it again.")
     expect(dialog).to_contain_text("Only you.")
     close(page)
     assert cloud.state.file("hoshi", "Gozen/results/long.bin").stat().st_size == 20_000_000
     assert [one for one in cloud.book.items if one.path.endswith("long.bin")] == []
+
+
+def test_what_ends_after_its_dialog_was_closed_is_announced(page: Page, cloud: SharingServer) -> None:
+    enter_results(page)
+    dialog = open_dialog(page, "c.csv")
+    logged_in(page, cloud, dialog)
+    dialog.get_by_label("Names").fill("sora")
+    with held_request(page, asking("shares")):
+        dialog.get_by_label("Names").press("Enter")
+    reopened_by(notice(page, "results/c.csv is shared"))
+    expect(dialog.locator("tbody tr")).to_contain_text(["Sora"])
+    with held_request(page, asking("shares")):
+        dialog.get_by_role("button", name="Withdraw").click()
+    reopened_by(notice(page, "Withdrawn: <b>Sora</b> Aoki (sora)"))
+    expect(dialog).to_contain_text("Only you.")
+    close(page)
+
+
+def test_a_conflict_after_its_dialog_was_closed_is_still_the_users_to_decide(page: Page, cloud: SharingServer) -> None:
+    enter_results(page)
+    cloud.put("hoshi", "Gozen/results/c.csv", b"of somebody else")
+    dialog = open_dialog(page, "c.csv")
+    logged_in(page, cloud, dialog)
+    with held_request(page, asking("uploads")):
+        dialog.get_by_role("button", name="Make link").click()
+    reopened_by(notice(page, "Gozen/results/c.csv in Nextcloud is not overwritten"))
+    expect(dialog.get_by_role("alert").locator("li")).to_have_text(["results/c.csv"])
+    dialog.get_by_role("button", name="Replace it in Nextcloud").click()
+    expect(dialog.locator(".gozen-new-link")).to_have_count(1)
+    dialog.get_by_role("button", name="Withdraw").click()
+    expect(dialog).to_contain_text("Only you.")
+    close(page)
 
 
 def test_links_that_were_made_are_shown_if_a_later_one_fails(page: Page, cloud: SharingServer) -> None:
@@ -267,6 +335,11 @@ def test_links_that_were_made_are_shown_if_a_later_one_fails(page: Page, cloud: 
     expect(dialog.get_by_role("alert")).to_contain_text("1 of 2 links was not made")
     expect(dialog.locator(".gozen-new-link code")).to_have_text("of-the-link")
     page.unroute(links)
+    with held_request(page, links, answer):
+        dialog.get_by_role("button", name="Make link").click()
+    reopened_by(notice(page, "1 of 2 links was not made"))
+    expect(dialog.locator(".gozen-new-link code")).to_have_text("of-the-link")
+    expect(dialog.get_by_role("alert")).to_contain_text("1 of 2 links was not made")
     close(page)
 
 
@@ -293,4 +366,20 @@ def test_a_japanese_lab_speaks_japanese(address: str, home: Path, browser: Brows
     expect(
         dialog.get_by_role("button", name="リンクを作成").or_(dialog.get_by_role("button", name="ログイン"))
     ).to_be_visible()
+    close(page)
+    announced_in_japanese(page)
     page.close()
+
+
+def announced_in_japanese(page: Page) -> None:
+    """Share a file, and close the dialog before the answer comes."""
+    file = {"path": "lc.png", "cloud": "Gozen/lc.png", "shown": True, "known": True, "message": "", "shares": []}
+    account = {"url": "https://cloud.example.org", "user": "hoshi"}
+    page.route(asking("account"), lambda route: route.fulfill(json={"account": account, "url": ""}))
+    page.route(asking("shares/seen"), lambda route: route.fulfill(json={"files": [file]}))
+    dialog = open_dialog(page, "lc.png", "Nextcloud で共有…")
+    dialog.get_by_role("textbox", name="名前").fill("sora")
+    with held_request(page, asking("shares"), {}):
+        dialog.get_by_role("textbox", name="名前").press("Enter")
+    reopened_by(notice(page, "lc.png を共有しました"), "ダイアログを開く")
+    expect(dialog.locator(".jp-Dialog-header")).to_contain_text("lc.png を共有")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ import pytest
 from jupyter_server.serverapp import ServerApp
 from tests.free_ports import free_port
 from tornado.httpserver import HTTPServer
+
+from gozen.sharing.login import login_flow
 
 from .nextcloud_server.people import Person
 from .nextcloud_server.sharing_server import SharingServer
@@ -113,9 +116,17 @@ def lab(root: Path) -> Iterator[Lab]:
             yield found
 
 
+def nothing_runs() -> bool:
+    """Tell whether all log-ins and transfers of the lab have ended."""
+    return not {"log-in", "upload"} & {one.name for one in threading.enumerate()}
+
+
 @pytest.fixture
 def cloud(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharingServer]:
-    """Return a server at which nobody has logged in, with the environment of a machine without a keyring."""
+    """Return a server at which nobody has logged in, with the environment of a machine without a keyring.
+
+    It ends after the threads of the test: a later one would ask the server of the next test.
+    """
     persons = [Person("hoshi", "of-hoshi"), Person("sora", "of-sora", name="Sora Aoki", groups=("sky",))]
     monkeypatch.setenv("HOME", str(root))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -124,8 +135,10 @@ def cloud(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     for name in ("GOZEN_NEXTCLOUD_ACCOUNTS_URL", "JUPYTERHUB_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(login_flow, "POLL_S", 0.05)
     with SharingServer(tmp_path / "server", persons) as found:
         yield found
+        wait_until(nothing_runs)
 
 
 @pytest.fixture
@@ -180,10 +193,7 @@ def test_a_log_in_that_is_given_up_makes_no_app_password(lab: Lab, cloud: Sharin
     page = lab.ask("POST", "login", {"url": cloud.url})["page"]
     lab.ask("DELETE", "login")
     assert lab.ask("GET", "login")["state"] == "stopped"
-    waiting = [one for one in threading.enumerate() if one.name.startswith("log-in")]
-    for one in waiting:
-        one.join(20)
-        assert not one.is_alive()
+    wait_until(nothing_runs)
     assert cloud.login.agree(page, "hoshi", "of-hoshi", cloud.url)
     assert lab.ask("GET", "account")["account"] is None
     failed = lab.ask("POST", "login", {"url": f"{cloud.url}/elsewhere"})
@@ -321,20 +331,18 @@ def test_a_nextcloud_that_is_silent_holds_up_no_other_request_of_the_lab(
         return real(environ, start)
 
     cloud.routes.insert(0, ("/ocs/", silent))
-    asking = [threading.Thread(target=lab.seen, args=(plot,)) for _ in range(10)]
-    for one in asking:
-        one.start()
-    try:
-        for _ in range(4):
-            assert arrived.acquire(timeout=10)
-        assert lab.in_a_thread(lambda: "done") == "done"
-        assert lab.ask("GET", f"uploads/{name}")["files"] <= 1
-        assert "state" in lab.ask("GET", "login")
-        assert not held.is_set()
-    finally:
-        held.set()
-        for one in asking:
-            one.join()
+    with ThreadPoolExecutor(10) as threads:
+        asking = [threads.submit(lab.seen, plot) for _ in range(10)]
+        try:
+            for _ in range(4):
+                assert arrived.acquire(timeout=10)
+            assert lab.in_a_thread(lambda: "done") == "done"
+            assert lab.ask("GET", f"uploads/{name}")["files"] <= 1
+            assert "state" in lab.ask("GET", "login")
+            assert not held.is_set()
+        finally:
+            held.set()
+    assert {one.result()[0]["path"] for one in asking} == {plot}
     wait_until(lambda: lab.ask("GET", f"uploads/{name}")["state"] == "done")
 
 

@@ -1,6 +1,6 @@
 """Large bodies that are read from the socket: they arrive whole, and a line that breaks or is silent is named.
 
-Not here: what a download does then (services/test_sharing_transfers.py, which reads all its segments in this way).
+Not here: what a download does then (services/test_sharing_downloads.py, which reads all its segments in this way).
 """
 
 from __future__ import annotations

@@ -1,80 +1,42 @@
-"""Shares and the log-in with Nextcloud: on the server of the tests, and on a real one if the environment names it.
+"""Shares with users and groups, links, and who sees what: on the test server, and on a real Nextcloud if there is one.
 
-Covered: shares with users and groups, links, who sees what, withdrawal; the log-in flow up to its app password, and the
-log-out; a message for each refusal of the server; other hosts, certificates, a server under a path, old and new
-servers. Not covered: transfers; answers without a server (unit/test_sharing_shares.py); the command
-(services/test_share_command.py).
+The tests with `place` also run on the server that ``GOZEN_TEST_NEXTCLOUD`` names (`real_nextcloud`). Not here: refusals
+(services/test_sharing_share_refusals.py), the rest of the log-in (services/test_sharing_log_in.py), transfers, answers
+without a server (unit/test_sharing_shares.py), the command (services/test_share_command.py).
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
-import threading
-import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from tests.cluster.certificates import Authority
 
-from gozen import sharing
 from gozen.errors import (
     BadRequest,
-    CertificateRefused,
-    CloudFileLocked,
     CloudPathNotFound,
     CloudRefused,
-    CloudUnavailable,
     LogInRefused,
-    RedirectRefused,
-    UnexpectedAnswer,
 )
-from gozen.settings import SharingSettings
 from gozen.sharing import Account, Cloud, connect
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.login import login_flow
-from gozen.sharing.login.kept_account import FileAccount
-from gozen.sharing.login.log_in import log_in, log_out, logged_in
 from gozen.sharing.people.rights import Rights
 
-from .nextcloud_server.faults import Fault, Plan
-from .nextcloud_server.http import Environ, Reply, Start
-from .nextcloud_server.people import Person
 from .nextcloud_server.sharing_server import SharingServer
+from .people_who_share import ODD, app_that, persons, settings, shared_server
 from .real_nextcloud import REAL, SERVERS, real_accounts, removed_at_the_end
-
-ODD = "results/light curves #1 100% é+&=?.parquet"
-
-
-def persons() -> list[Person]:
-    return [
-        Person("hoshi", "of-hoshi", name="Hoshi Aoki", login="hoshi@example.org", groups=("sky",)),
-        Person("sora", "of-sora", groups=("sky", "neo")),
-        Person("kaze", "of-kaze"),
-    ]
-
-
-@pytest.fixture(autouse=True)
-def _polled_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_flow, "POLL_S", 0.05)
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[SharingServer]:
-    with SharingServer(tmp_path / "server", persons(), base="/cloud") as found:
-        found.put("hoshi", "results/lc.parquet")
-        found.put("hoshi", ODD)
+    with shared_server(tmp_path / "server") as found:
         yield found
-
-
-def settings(tmp_path: Path, **further: Any) -> SharingSettings:
-    return SharingSettings(**{"state": tmp_path / "state", "patience_s": 0, "connect_timeout_s": 2, **further})
 
 
 @pytest.fixture
@@ -264,306 +226,8 @@ def test_a_share_that_somebody_made_meanwhile_is_said(
     assert "knows no user" not in str(error.value)
 
 
-def refused(kind: type[Exception], words: str) -> Any:
-    return pytest.raises(kind, match=f"the server says: .*{words}")
-
-
-def test_policies_of_the_server_are_explained(server: SharingServer, cloud: Cloud) -> None:
-    shares, rules = cloud.shares, server.rules
-    with refused(CloudRefused, "at least 10 characters at this server"):
-        shares.link("results", password="short")
-    rules.least_link_password = 30
-    with refused(CloudRefused, "at least 30 characters at this server"):
-        shares.link("results", password="x" * 29)
-    assert len(shares.link("results", password=True).password) == 30
-    rules.link_password = True
-    with refused(CloudRefused, "needs a password: add --new-password"):
-        shares.link("results")
-    assert shares.link("results", password=True).share.password
-    rules.link_upload = False
-    with refused(CloudRefused, "leave out the upload"):
-        shares.link("results", password=True, upload=True)
-    rules.expiry_days, rules.expiry_enforced = 7, True
-    with refused(CloudRefused, "at most 7 days"):
-        shares.link("results", password=True, expires=8)
-    assert shares.link("results", password=True).share.expires == dt.date.today() + dt.timedelta(days=7)
-    rules.groups = False
-    with refused(CloudRefused, "name the users instead"):
-        shares.share_with("results", [], ["sky"])
-    rules.links = False
-    with refused(CloudRefused, "public links are switched off"):
-        shares.link("results", password=True)
-
-
-def test_a_file_that_is_locked_is_not_called_missing(server: SharingServer, cloud: Cloud) -> None:
-    meta = {"status": "failure", "statuscode": 404, "message": "Could not lock node"}
-    body = json.dumps({"ocs": {"meta": meta, "data": []}}).encode()
-    server.routes.insert(0, ("/ocs/v2.php/apps/files_sharing/", app_that(404, {}, body)))
-    with pytest.raises(CloudFileLocked, match=r'results: the server says: "Could not lock node"; .*run again'):
-        cloud.shares.share_with("results", ["sora"])
-    with pytest.raises(CloudPathNotFound, match="upload it first"):
-        cloud.shares.share_with("nights", ["sora"])
-
-
-def test_sharing_that_is_switched_off_is_said(server: SharingServer, cloud: Cloud) -> None:
-    server.rules.sharing = False
-    with pytest.raises(CloudRefused, match=r"Share API is disabled.*sharing is switched off at this server"):
-        cloud.shares.share_with("results", ["sora"])
-
-
 def test_a_day_that_is_over_is_not_sent(server: SharingServer, cloud: Cloud) -> None:
     for day in (dt.date(2020, 1, 1), dt.date.today(), "0d"):
         with pytest.raises(BadRequest, match="cannot expire on"):
             cloud.shares.link("results", expires=day)
     assert server.book.items == []
-
-
-def test_a_revoked_app_password_is_said_and_ends_the_session(server: SharingServer, cloud: Cloud) -> None:
-    cloud.shares.share_with("results", ["sora"])
-    server.person("hoshi").app_passwords.clear()
-    for do in (
-        cloud.shares.all,
-        lambda: cloud.shares.link("results"),
-        lambda: cloud.shares.share_with("results", "kaze"),
-    ):
-        with pytest.raises(LogInRefused, match=r"app password of hoshi@example\.org: .*gozen share login"):
-            do()
-
-
-def test_the_connection_is_cut_and_a_second_run_makes_no_second_share(server: SharingServer, cloud: Cloud) -> None:
-    server.faults.choose = Plan({len(server.faults.log) + 2: Fault.CUT_AFTER})
-    with pytest.raises(CloudUnavailable, match="run again"):
-        cloud.shares.share_with("results", ["sora"])
-    server.faults.choose = lambda *_: None
-    cloud.shares.share_with("results", ["sora"])
-    assert len(server.book.items) == 1
-
-
-def app_that(status: int, headers: dict[str, str], body: bytes = b"") -> Callable[[Environ, Start], Iterable[bytes]]:
-    def app(_: Environ, start: Start) -> Iterable[bytes]:
-        return Reply(status, headers, body).send(start)
-
-    return app
-
-
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_to_another_host_gets_no_password(
-    server: SharingServer, cloud: Cloud, tmp_path: Path, status: int
-) -> None:
-    with SharingServer(tmp_path / "other", persons()) as other:
-        server.routes.insert(0, ("/ocs/", app_that(status, {"Location": f"{other.url}/ocs/v2.php/x"})))
-        for do in (cloud.shares.all, lambda: cloud.shares.link("results")):
-            with pytest.raises(RedirectRefused, match=rf"redirects to {other.url}.*app password was not sent"):
-                do()
-        assert other.faults.log == []
-
-
-def test_the_first_version_of_ocs_refuses_with_http_200(server: SharingServer, cloud: Cloud) -> None:
-    meta = {"status": "failure", "statuscode": 403, "message": "nein"}
-    body = json.dumps({"ocs": {"meta": meta, "data": []}}).encode()
-    server.routes.insert(0, ("/ocs/", app_that(200, {"Content-Type": "application/json"}, body)))
-    with pytest.raises(CloudRefused, match="nein"):
-        cloud.shares.all()
-    with pytest.raises(CloudPathNotFound, match="nein"):
-        cloud.shares.share_with("results", ["sora"])
-
-
-@pytest.mark.parametrize(
-    "body", [b"<html>proxy</html>", b"", b'{"ocs": {"meta": {"statuscode": 200}, "data": [{"a": 1}]}}']
-)
-def test_an_answer_of_another_program_is_not_a_share(server: SharingServer, cloud: Cloud, body: bytes) -> None:
-    server.routes.insert(0, ("/ocs/", app_that(200, {"Content-Type": "text/html"}, body)))
-    with pytest.raises(UnexpectedAnswer, match="check its address"):
-        cloud.shares.all()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-def test_certificates_are_checked(authority: Authority, tmp_path: Path) -> None:
-    good, other = authority.server("good", ["127.0.0.1"], []), authority.server("other", ["192.0.2.1"], ["sky.example"])
-    trusted = settings(tmp_path, ca_file=authority.certificate)
-    for certificate, chosen, words in (
-        (other, trusted, r"certificate of https://127\.0\.0\.1.*(mismatch|doesn't match|not valid for)"),
-        (good, settings(tmp_path), r"certificate of https://127\.0\.0\.1.*sharing\.ca_file"),
-    ):
-        with SharingServer(tmp_path / uuid.uuid4().hex, persons(), tls=certificate) as server:
-            with connect(server.account(), chosen) as cloud, pytest.raises(CertificateRefused, match=words):
-                cloud.shares.all()
-            with pytest.raises(CertificateRefused, match=words):
-                log_in(server.url, print, kept=FileAccount(tmp_path / "no"), connecting=connecting_with(chosen))
-            assert server.faults.log == []
-    with SharingServer(tmp_path / "good", persons(), tls=good) as server, connect(server.account(), trusted) as cloud:
-        assert list(cloud.shares.all()) == []
-
-
-def connecting_with(chosen: SharingSettings) -> Any:
-    from gozen.sharing.cloud import connection_for
-
-    return lambda account, *, log_in=True: connection_for(account, chosen, log_in=log_in)
-
-
-@pytest.fixture
-def kept(tmp_path: Path) -> FileAccount:
-    return FileAccount(tmp_path / "kept.json")
-
-
-def agree(page: str, user: str = "hoshi@example.org", password: str = "of-hoshi") -> int:
-    """Log in on the page in a browser, and agree."""
-    return httpx.post(page, data={"user": user, "password": password}).status_code
-
-
-def test_a_log_in_gets_an_app_password_that_a_log_out_revokes(server: SharingServer, kept: FileAccount) -> None:
-    before = set(server.person("hoshi").app_passwords)
-    account = log_in(server.url, agree, kept=kept)
-    assert account == logged_in(kept=kept)
-    assert (account.url, account.user, account.id) == (server.url, "hoshi@example.org", "hoshi")
-    assert server.person("hoshi").app_passwords[account.password].startswith("Gozen on ")
-    with connect(account) as cloud:
-        assert list(cloud.shares.all()) == []
-        assert log_out(kept=kept) == account
-        assert set(server.person("hoshi").app_passwords) == before
-        assert kept.read() is None
-        with pytest.raises(LogInRefused):
-            cloud.shares.all()
-    assert log_out(kept=kept) is None
-
-
-def agree_later(server: SharingServer, page: str) -> None:
-    """Agree after two questions whether the user has."""
-    deadline = time.monotonic() + 30
-    while sum(path.endswith("/poll") for _, path in server.faults.log) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    agree(page)
-
-
-def test_the_log_in_shows_no_password_and_waits_until_the_user_agrees(server: SharingServer, kept: FileAccount) -> None:
-    pages: list[str] = []
-
-    def later(page: str) -> None:
-        pages.append(page)
-        assert agree(page, password="wrong") == 403
-        threading.Thread(target=agree_later, args=(server, page)).start()
-
-    assert log_in(server.url, later, kept=kept).user == "hoshi@example.org"
-    polls = [path for _, path in server.faults.log if path.endswith("/poll")]
-    assert len(polls) >= 2
-    assert server.login.shown == set()
-    assert pages[0].startswith(f"{server.url}/login/v2/flow/")
-
-
-def test_a_log_in_to_which_nobody_agrees_ends(server: SharingServer, kept: FileAccount) -> None:
-    with pytest.raises(LogInRefused, match="nobody agreed in the browser"):
-        log_in(server.url, lambda _: None, kept=kept, patience_s=0.06)
-    assert kept.read() is None
-
-
-def test_a_log_in_survives_a_server_that_is_away_for_a_moment(server: SharingServer, kept: FileAccount) -> None:
-    def show(page: str) -> None:
-        number = len(server.faults.log)
-        assert agree(page) == 200
-        server.faults.choose = Plan({number + 2: Fault.CUT_BEFORE, number + 3: Fault.ERROR})
-
-    assert log_in(server.url, show, kept=kept).id == "hoshi"
-
-
-def test_a_notebook_prints_the_page_of_the_log_in(
-    server: SharingServer, kept: FileAccount, capsys: pytest.CaptureFixture[str]
-) -> None:
-    server.login.agrees = ("hoshi", "of-hoshi")
-    assert sharing.log_in(server.url, kept=kept).id == "hoshi"
-    assert f"{server.url}/login/v2/flow/" in capsys.readouterr().out
-    assert sharing.log_out(kept=kept) is not None
-
-
-def test_a_second_log_in_does_not_forget_the_first_app_password(server: SharingServer, kept: FileAccount) -> None:
-    log_in(server.url, agree, kept=kept)
-    with pytest.raises(BadRequest, match="gozen share logout"):
-        log_in(server.url, agree, kept=kept)
-    assert len(server.login.flows) == 0
-
-
-def test_a_log_in_replaces_an_app_password_that_was_revoked_in_nextcloud(
-    server: SharingServer, kept: FileAccount
-) -> None:
-    revoked = log_in(server.url, agree, kept=kept)
-    del server.person("hoshi").app_passwords[revoked.password]
-    with pytest.raises(LogInRefused, match="nobody agreed"):
-        log_in(server.url, lambda _: None, kept=kept, patience_s=0.06)
-    assert kept.read() == revoked  # so the next attempt still knows the server
-    account = log_in(server.url, agree, kept=kept)
-    assert account.password in server.person("hoshi").app_passwords
-    assert kept.read() == account
-
-
-def test_a_log_in_replaces_a_damaged_account_and_says_what_was_not_revoked(
-    server: SharingServer, kept: FileAccount, caplog: pytest.LogCaptureFixture
-) -> None:
-    log_in(server.url, agree, kept=kept)
-    kept.path.write_text("no json")
-    account = log_in(server.url, agree, kept=kept)
-    assert kept.read() == account
-    (said,) = [one.getMessage() for one in caplog.records if "damaged" in one.getMessage()]
-    assert str(kept.path) in said
-    assert "may still accept its app password: revoke it" in said
-
-
-def test_an_app_password_that_cannot_be_checked_is_not_replaced(server: SharingServer, kept: FileAccount) -> None:
-    account = log_in(server.url, agree, kept=kept)
-    server.routes.insert(0, ("/ocs/v2.php/cloud/user", app_that(403, {})))
-    with pytest.raises(BadRequest, match="gozen share logout"):
-        log_in(server.url, agree, kept=kept)
-    assert kept.read() == account
-
-
-def test_a_log_in_that_cannot_be_kept_revokes_its_app_password(server: SharingServer, tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("")
-    before = dict(server.person("hoshi").app_passwords)
-    with pytest.raises(BadRequest, match="cannot be kept"):
-        log_in(server.url, agree, kept=Unwritable(tmp_path / "kept.json"))
-    assert server.person("hoshi").app_passwords == before
-
-
-class Unwritable(FileAccount):
-    """A file on a full disk."""
-
-    def write(self, account: Account) -> None:
-        raise BadRequest("the app password cannot be kept: the disk is full")
-
-
-def test_a_log_in_that_leads_to_another_server_is_refused(
-    server: SharingServer, kept: FileAccount, tmp_path: Path
-) -> None:
-    with SharingServer(tmp_path / "other", persons()) as other:
-        server.login.address_in_answers = other.url
-        with pytest.raises(RedirectRefused, match=rf"it sends the log-in to {other.url}"):
-            log_in(server.url, agree, kept=kept)
-        assert other.faults.log == []
-
-
-def test_a_log_in_at_something_else_says_that_a_path_may_be_missing(server: SharingServer, kept: FileAccount) -> None:
-    top = server.url.removesuffix("/cloud")
-    with pytest.raises(UnexpectedAnswer, match=rf"check the address, which may have a path, such as {top}/cloud"):
-        log_in(top, agree, kept=kept)
-
-
-def test_a_log_out_from_a_server_that_is_away_forgets_and_says_so(
-    server: SharingServer, kept: FileAccount, tmp_path: Path
-) -> None:
-    log_in(server.url, agree, kept=kept)
-    server.faults.choose = lambda *_: Fault.ERROR
-    with pytest.raises(
-        CloudUnavailable, match=r"has forgotten the app password, but the server still accepts it: revoke it in"
-    ):
-        log_out(kept=kept, connecting=connecting_with(settings(tmp_path)))
-    assert kept.read() is None
-
-
-def test_a_log_out_after_the_app_password_was_revoked_forgets_it(server: SharingServer, kept: FileAccount) -> None:
-    log_in(server.url, agree, kept=kept)
-    server.person("hoshi").app_passwords.clear()
-    assert log_out(kept=kept) is not None
-    assert kept.read() is None

@@ -1,7 +1,7 @@
 """Test the log-in to a Nextcloud server: how its answers are interpreted, and where the app password is stored.
 
 Covered: answers of the log-in flow; the keyring, the file and its mode, the hub's service, and the choice between them.
-Not covered: a complete log-in, and the log-out (services/test_sharing_shares.py).
+Not covered: a complete log-in, and the log-out (services/test_sharing_log_in.py).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gozen.errors import BadRequest, CloudPathNotFound, CloudRefused, UnexpectedAnswer
+from gozen.errors import BadRequest, CloudFileLocked, CloudPathNotFound, CloudRefused, UnexpectedAnswer
 from gozen.sharing.answers import Answer
 from gozen.sharing.capabilities import Capabilities, read_capabilities
 from gozen.sharing.ocs_answers import OcsRefusal, refusal_of
@@ -326,6 +326,16 @@ def test_the_rule_behind_a_refused_link_is_named(wish: LinkWish, rules: Capabili
     assert isinstance(error, CloudRefused)
     assert words in str(error)
     assert str(error).startswith('cannot make a public link to results: the server says: "nein"; ')
+
+
+def test_a_link_to_a_file_that_is_locked_is_not_a_matter_of_the_password() -> None:
+    """Nextcloud answers 404 then, as if links were switched off."""
+    refusal = OcsRefusal(404, "Could not create share")
+    error = link_refused("results", LinkWish(password="right horse"), refusal, Capabilities(), TODAY)
+    assert isinstance(error, CloudFileLocked)
+    assert "it may be locked by a transfer or an editor" in str(error)
+    off = link_refused("results", LinkWish(), refusal, Capabilities(links=False), TODAY)
+    assert isinstance(off, CloudRefused)
 
 
 def test_a_table_has_the_columns_that_say_something() -> None:

@@ -42,6 +42,9 @@ class Fault(StrEnum):
 
 PASSING = tuple(one for one in Fault if one not in (Fault.SILENT, Fault.FULL, Fault.REVOKED))
 """Faults after which the same request may succeed."""
+CHANGING = frozenset({Fault.CUT_INSIDE, Fault.CUT_AFTER, Fault.LATE, Fault.WRONGED})
+"""Faults that differ from a plain `CUT_BEFORE` or `ERROR` only for requests that change something."""
+READS = frozenset({"GET", "PROPFIND"})
 Choose = Callable[[int, str, str], Fault | None]
 """Says what befalls a request, by its number, method and path."""
 
@@ -55,6 +58,31 @@ class Plan:
     def __call__(self, number: int, method: str, path: str) -> Fault | None:
         """Choose."""
         return self.faults.get(number)
+
+
+@dataclass
+class OneRequest:
+    """One fault for one request.
+
+    Parameters
+    ----------
+    number
+        Of the request, counted from 1.
+    only_changes
+        Whether only requests that change something count.
+    """
+
+    number: int
+    fault: Fault
+    only_changes: bool = False
+    counted: int = 0
+
+    def __call__(self, number: int, method: str, path: str) -> Fault | None:
+        """Choose."""
+        if self.only_changes and method in READS:
+            return None
+        self.counted += 1
+        return self.fault if self.counted == self.number else None
 
 
 @dataclass

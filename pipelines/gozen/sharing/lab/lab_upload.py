@@ -47,7 +47,7 @@ class LabUpload(Progress):
 
     def start(self) -> None:
         """Start the transfer."""
-        threading.Thread(target=self._run, daemon=True).start()
+        threading.Thread(target=self._run, name="upload", daemon=True).start()
 
     def stop(self) -> None:
         """Ask the transfer to end; chunks that have arrived are kept, and a later transfer continues."""

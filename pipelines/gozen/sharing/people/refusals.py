@@ -18,6 +18,9 @@ from gozen.sharing.people.share_requests import LinkWish
 _MOST_NAMES = 3
 _ALIKE = 0.5
 _SWITCHED_OFF = "sharing is switched off at this server: ask its administrator"
+_GIVE_ANOTHER = "give another password; --new-password makes a strong one"
+_ASK = "ask the owner of the file, or the administrator of the server"
+_LOCKED = "it may be locked by a transfer or an editor: wait, then run again"
 
 
 def no_such_path(path: str, refusal: OcsRefusal, doing: str = "share") -> CloudPathNotFound:
@@ -32,7 +35,7 @@ def path_refused(path: str, refusal: OcsRefusal, rules: Capabilities) -> Sharing
     begin = f"cannot share {path}: {refusal.said}"
     if not rules.sharing:
         return CloudRefused(f"{begin}; {_SWITCHED_OFF}")
-    return CloudFileLocked(f"{begin}; it may be locked by a transfer or an editor: wait, then run again")
+    return CloudFileLocked(f"{begin}; {_LOCKED}")
 
 
 def receiver_refused(
@@ -58,9 +61,12 @@ def receiver_refused(
 
 
 def link_refused(path: str, wish: LinkWish, refusal: OcsRefusal, rules: Capabilities, today: dt.date) -> SharingError:
-    """Return the error for a public link that was refused."""
-    advice = _of_rules(wish, rules, today) or "ask the owner of the file, or the administrator of the server"
-    return CloudRefused(f"cannot make a public link to {path}: {refusal.said}; {advice}")
+    """Return the error for a public link to a path that exists."""
+    begin = f"cannot make a public link to {path}: {refusal.said}"
+    advice = _of_rules(wish, rules, today)
+    if not advice and refusal.is_missing:
+        return CloudFileLocked(f"{begin}; {_LOCKED}")
+    return CloudRefused(f"{begin}; {advice or (_GIVE_ANOTHER if wish.password else _ASK)}")
 
 
 def _of_rules(wish: LinkWish, rules: Capabilities, today: dt.date) -> str:
@@ -74,4 +80,4 @@ def _of_rules(wish: LinkWish, rules: Capabilities, today: dt.date) -> str:
         return "links do not accept files at this server: leave out the upload"
     if wish.password and len(wish.password) < rules.least_password:
         return f"a password has at least {rules.least_password} characters at this server: give a longer one"
-    return "give another password; --new-password makes a strong one" if wish.password else ""
+    return ""

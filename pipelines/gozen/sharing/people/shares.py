@@ -223,11 +223,18 @@ class Shares:
         return found is not None and found.is_folder
 
     def _of(self, path: str, doing: str = "share") -> Sequence[Share]:
-        answer = self._calls.tried("GET", SHARES, path, "list the shares of", {"path": f"/{path}", "reshares": "true"})
+        answer = self._listed(path)
         if isinstance(answer, OcsRefusal):
-            exists = answer.is_missing and self._files.find(path, "share") is not None
-            raise path_refused(path, answer, self.capabilities()) if exists else no_such_path(path, answer, doing)
+            if not answer.is_missing or self._files.find(path, "share") is None:
+                raise no_such_path(path, answer, doing)
+            answer = self._listed(path)  # the file may have arrived since the first answer
+            if isinstance(answer, OcsRefusal):
+                raise path_refused(path, answer, self.capabilities())
         return read_shares(answer)
+
+    def _listed(self, path: str) -> Any | OcsRefusal:
+        query = {"path": f"/{path}", "reshares": "true"}
+        return self._calls.tried("GET", SHARES, path, "list the shares of", query)
 
     def _shared(self, path: str, kind: str, name: str, rights: Rights, before: Share | None) -> Share:
         if before is not None and before.rights == rights:
