@@ -53,7 +53,9 @@ REPEATS = {
         40, 1000, "a product is truncated, a row is lost or duplicated; 13 for the worst seed"
     ),
     "histories of sharing": Repeats(
-        60, 300, "a file is mixed of two states, a change of another client is overwritten; 11 for the worst seed"
+        60,
+        300,
+        "a file contains parts of two versions, a change of another client is overwritten; 11 for the worst seed",
     ),
     "histories of a table": Repeats(36, 300, "a row is lost or duplicated; 7 for the worst seed"),
     "texts of SQL": Repeats(620, 10_000, "functions that read files are on the allow-list; 205 for the worst seed"),

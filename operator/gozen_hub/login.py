@@ -71,7 +71,9 @@ def secret(path: Path, length: int = 1) -> str:
     try:
         found = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{path}: the secret cannot be read: {error}") from error
+        raise BadRequest(
+            f"{path}: the secret cannot be read: {error}; check the path and who may read the file"
+        ) from error
     if not found:
         raise BadRequest(
             f"{path} is empty; write the secret into it: a password, or the client secret of the OpenID provider"

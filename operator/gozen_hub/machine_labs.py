@@ -74,7 +74,7 @@ def prepare_state(folder: Path) -> None:
 
 
 def hold_state(folder: Path) -> None:
-    """Lock the folder for this process and for the program that replaces it in this process.
+    """Lock the folder for this process; the lock survives `exec`, so the hub that this process then runs keeps it.
 
     Two hubs would write one database, and each would overwrite the other's routes.
 

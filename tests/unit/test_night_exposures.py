@@ -55,7 +55,10 @@ def test_the_only_night_need_not_be_named() -> None:
 
 @pytest.mark.parametrize(
     ("nights", "says"),
-    [((), "has no raw data; give files"), (("20240302", "20240301"), "of 2 nights.*--night: 20240301, 20240302")],
+    [
+        ((), "has no raw data; add some with `gozen run RECIPE --raw FOLDER`"),
+        (("20240302", "20240301"), "of 2 nights.*--night: 20240301, 20240302"),
+    ],
 )
 def test_without_a_name_no_night_or_several_are_refused(nights: tuple[str, ...], says: str) -> None:
     with pytest.raises(BadRequest, match=says):

@@ -84,5 +84,8 @@ spec:
   selection: { night: "20260115" }
   publish: true
 """
-    with pytest.raises(BadRequest, match=r"spec\.publish is True; publish names a folder now: write publish: \{folder"):
+    with pytest.raises(
+        BadRequest,
+        match=r"spec\.publish is True; true is not valid any more \(it had no effect\): write publish: \{folder",
+    ):
         load_resources(text, "old.yaml")

@@ -33,7 +33,9 @@ class SchedulerNotTrustedError(Exception):
 
 def no_protocol(address: Any, *_: Any, **__: Any) -> NoReturn:
     """Refuse Dask's protocol, whose answers are unpickled."""
-    raise SchedulerNotTrustedError(f"the scheduler {address} may be queried by HTTP only")
+    raise SchedulerNotTrustedError(
+        f"the Dask scheduler {address} is queried by HTTP only; check that its HTTP port answers"
+    )
 
 
 async def http_address(service: str, namespace: str | None, port_name: str = "tcp-comm", **_: Any) -> str:
@@ -49,7 +51,10 @@ def names_of_group(names: Any, group: str) -> list[str]:
 
 
 async def _refuse_redirect(_: Any, __: Any, parameters: Any) -> None:
-    raise SchedulerNotTrustedError(f"{parameters.url} answers with a redirect, which is not followed")
+    raise SchedulerNotTrustedError(
+        f"the Dask scheduler at {parameters.url} answers with a redirect, which Gozen does not follow; "
+        "check whether its user has replaced it"
+    )
 
 
 class ShortResponse(aiohttp.ClientResponse):
@@ -63,7 +68,9 @@ class ShortResponse(aiohttp.ClientResponse):
                 found += chunk
                 if len(found) > MOST_BYTES:
                     self.close()
-                    raise SchedulerNotTrustedError(f"{self.url} answers with more than {MOST_BYTES} bytes")
+                    raise SchedulerNotTrustedError(
+                        f"the Dask scheduler at {self.url} answers with more than {MOST_BYTES} bytes"
+                    )
             self._body = bytes(found)
         return self._body
 

@@ -118,7 +118,7 @@ class Tenure:
                     self._held_at = float("-inf")  # a machine that slept may learn here that another one acts
         except Exception as error:  # whatever an answer may hold: a task that dies of it would act on without its Lease
             known = as_gozen_error(error)
-            log.warning("lease: %s: %s", known.name, known)
+            log.warning("the Lease was not acquired or renewed: %s: %s; tried again", known.name, known)
             return False
         if holds:
             self._held_at = now  # others count from the request, not from its answer

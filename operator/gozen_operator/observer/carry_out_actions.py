@@ -70,7 +70,7 @@ class ActionExecutor:
             case act.Finish():
                 self._finish(work, action, now)
             case act.Leave(why):
-                log.warning("%s: left, %s", name, why)
+                log.warning("%s: this process stops its work on the Observation: %s", name, why)
                 work.is_over = True
             case _:
                 assert_never(action)

@@ -80,8 +80,8 @@ def next_step(recipe: Recipe, done: Collection[int], executed: Collection[int]) 
     """Return the next step; None if all steps are done.
 
     After a crash, the steps whose effect is uncertain are repeated: the last focus, pointing and cover steps before
-    the next exposure.
-    Assertions and waits before an exposure that was taken are not repeated; if no exposure follows, nothing is.
+    the next exposure. Assertions and waits before an exposure that was taken are not repeated. If no exposure remains,
+    no step is repeated.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class LiveObjects(Protocol):
 
 
 def confirmed(api: LiveObjects, near: ExposureNeighbours, namespace: str) -> str:
-    """Return the uid of the Exposure that precedes this one; "" if there is none, or if it is being deleted."""
+    """Return the uid of the Exposure that this one duplicates; "" if it does not exist or is being deleted."""
     first = None if near.entry.complete else near.first
     found = api.get(Key("Exposure", namespace, first.name)) if first is not None else None
     if found is None or found["metadata"].get("deletionTimestamp"):

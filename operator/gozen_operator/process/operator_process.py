@@ -182,7 +182,9 @@ class Process:
         """Count a failure; return the seconds until the retry."""
         self.health.errors.labels(key.kind).inc()
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        log.warning("%s %s: %s: %s", key.kind, key.name, error.name, error, exc_info=error if count == 1 else None)
+        log.warning(
+            "%s %s: %s: %s; tried again", key.kind, key.name, error.name, error, exc_info=error if count == 1 else None
+        )
         first, last = RETRY_S
         # The inner bound: 2.0 ** 1024 raises OverflowError, which would end the worker during a long outage.
         return min(first * 2.0 ** min(count - 1, 10), last)
@@ -196,7 +198,7 @@ class Process:
                 await self.resync()
             except Exception as error:
                 known = as_gozen_error(error)
-                log.warning("resync: %s: %s", known.name, known)
+                log.warning("not all resources were read again: %s: %s; the operator tries again", known.name, known)
                 again_s = min(again_s, max(RETRY_S[1], retry_after_s(error)))
 
     async def _watch(self) -> None:

@@ -122,7 +122,7 @@ def _before_launch(exposure: Exposure, facts: ExposureFacts, settings: OperatorS
 
 
 def _keeps_its_turn(exposure: Exposure, facts: ExposureFacts) -> bool:
-    """Tell whether the Exposure remains queued; in this case the archive was not read again."""
+    """Tell whether the Exposure remains in the queue. For such an Exposure, the archive was not read again."""
     asked = facts.raw is not None or facts.trouble is not None
     return reason_of(stored_conditions(exposure), "Succeeded") == "Queued" and not asked and not facts.suspended
 

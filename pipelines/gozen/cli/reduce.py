@@ -25,8 +25,9 @@ def reduce(
     pipelines: Annotated[
         str | None,
         typer.Option(
-            help="Results to make: wcs, stack, neo, cube, separated by commas; default: those of the FITS header, else "
-            "those of the instrument profile."
+            help="Results to make, separated by commas: wcs (sky coordinates), stack (mean image), neo (moving "
+            "objects), cube (calibrated frames). Default: those of the FITS header, else those of the "
+            "instrument profile."
         ),
     ] = None,
     instrument: reduction_options.Instrument = None,

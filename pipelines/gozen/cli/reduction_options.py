@@ -19,7 +19,8 @@ Run = Annotated[
     str | None, typer.Option("--run", help="Name of this run; choose a new name to reduce data again in another way.")
 ]
 Part = Annotated[
-    int | None, typer.Option(min=0, help="Number of the group of sensors to process, from 0. Pods use this option.")
+    int | None,
+    typer.Option(min=0, help="Index of the group of sensors to process; the first is 0. Pods use this option."),
 ]
 RawURL = Annotated[
     str | None,

@@ -147,7 +147,7 @@ def _password(path: Path | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise BadRequest(f"cannot read the password of the link in {path}: {reason_of(error)}") from error
     if not found:
-        raise BadRequest(f"{path}, the file with the password of the link, is empty")
+        raise BadRequest(f"{path}, the file with the password of the link, is empty; write the password into it")
     return found
 
 

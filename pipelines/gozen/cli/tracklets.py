@@ -56,8 +56,8 @@ Significance = Annotated[
     typer.Option(
         "--significance",
         min=0,
-        help="Minimum significance. Example: 3 means that chance alone produces 0.001 tracklets as good as this one or "
-        "better in one exposure of one sensor.",
+        help="Minimum significance. Example: 3 means that chance alone would produce 0.001 equally good tracklets in "
+        "one exposure of one sensor.",
         rich_help_panel="Selection",
     ),
 ]

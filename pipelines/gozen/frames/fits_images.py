@@ -204,7 +204,7 @@ def _image(number: int, hdu: Any, words: Words, begin: int) -> ImageUnit | None:
         return None
     shape = tuple(int(words[f"NAXIS{axis}"]) for axis in range(int(words["NAXIS"]), 0, -1))
     if min(shape, default=0) < 0:
-        raise ValueError(f"an axis of {min(shape)} pixels")
+        raise ValueError(f"an axis has {min(shape)} pixels")
     return ImageUnit(number, str(words.get("EXTNAME", "")).strip(), words, shape, place) if len(shape) > 1 else None
 
 

@@ -170,7 +170,9 @@ def words_of_image(header: bytes, name: str) -> tuple[dict[str, Any], tuple[int,
     try:
         axes = [int(words[f"NAXIS{axis}"]) for axis in range(int(words["NAXIS"]), 0, -1)]
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFile(f"{name}: the header cannot be read ({reason_in_file(error)})") from error
+        raise CorruptFile(
+            f"{name}: the header cannot be read ({reason_in_file(error)}); copy the file again"
+        ) from error
     return words, tuple(axes)
 
 
@@ -227,7 +229,9 @@ def parse_file(data: bytes | memoryview, name: str, hdu: int | str | None = None
     if pixels.ndim == 2:
         pixels = pixels[np.newaxis]
     if pixels.ndim != 3 or 0 in pixels.shape:
-        raise CorruptFile(f"{name}: the image has shape {pixels.shape}; a frame or a cube of frames is expected")
+        raise CorruptFile(
+            f"{name}: the image has shape {pixels.shape}, but must be a frame or a cube of frames; give a raw file"
+        )
     digest = hashlib.sha256(data).hexdigest()
     # Most files end after their first image: a second pass over all units is not needed.
     ends = hdu is None and unit.begin is not None and unit.begin + pixels.nbytes + FITS_BLOCK > len(content)
@@ -302,7 +306,8 @@ def assemble(files: Sequence[RawFile], profile: Profile) -> RawCube:
             its, others = getattr(header, name), getattr(first, name)
             if its != others and not (name == "exposure_s" and same_time(its, others)):
                 raise CorruptFile(
-                    f"{file.name}: {name} is {its!r}, but {others!r} in {files[0].name} of the same exposure"
+                    f"{file.name}: {name} is {its!r}, but {others!r} in {files[0].name} of the same exposure; "
+                    "correct one of the headers"
                 )
     if len(files) == 1:
         start = first.utc_start + np.arange(files[0].frames.shape[0]) * first.frame_time_s / 86400

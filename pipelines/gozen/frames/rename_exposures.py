@@ -38,7 +38,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Late:
-    """The archived exposures that late files precede or fall into.
+    """The archived exposures that late files may change: they contain frames that were taken after such a file.
 
     Parameters
     ----------

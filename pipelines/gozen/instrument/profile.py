@@ -192,9 +192,14 @@ class Profile(WordPart):
         for name in ("active", "reference"):
             section = getattr(self, name)
             if section and any(s.stop > n for s, n in zip(section_slices(section), (rows, columns), strict=True)):
-                raise ValueError(f"{name} {section} is outside the raw frame of {columns} columns and {rows} rows")
+                raise ValueError(
+                    f"{name} {section} is outside the raw frame of {columns} columns and {rows} rows; "
+                    f"correct {name} or shape"
+                )
         if self.default_gain not in self.gains:
-            raise ValueError(f"default_gain {self.default_gain!r} is not one of {', '.join(self.gains)}")
+            raise ValueError(
+                f"default_gain {self.default_gain!r} is not one of {', '.join(self.gains)}; name one of these"
+            )
         ids = [sensor.id for sensor in self.sensors]
         if twice := [one for one in dict.fromkeys(ids) if ids.count(one) > 1]:
             raise ValueError(f"two sensors have the same id {twice[0]}; give each sensor a different id")

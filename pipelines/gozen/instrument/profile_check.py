@@ -90,7 +90,8 @@ def check_file(words: Mapping[str, Any], shape: tuple[int, ...], profile: Profil
         if profile.sensor(header.sensor) is None:
             known = ", ".join(sensor.id for sensor in profile.sensors)
             problems.append(
-                f"{source}: sensor {header.sensor!r} is not in the profile {profile.name}, which has {known}"
+                f"{source}: sensor {header.sensor!r} is not in the profile {profile.name}, which has {known}; add it, "
+                "or correct header.sensor"
             )
     except CorruptFile as error:
         if str(error) not in problems:
@@ -162,6 +163,6 @@ def _shape_problems(shape: tuple[int, ...], profile: Profile, source: str, heade
     if profile.raw == "frames" and len(shape) == 3 and shape[0] != 1:
         problems.append(
             f"{source}: the file contains {shape[0]} frames, but the profile {profile.name} has `raw: frames` (one "
-            "frame in each file)"
+            "frame in each file); write `raw: cube`"
         )
     return problems

@@ -143,6 +143,7 @@ def _gain(value: Any, profile: Profile, source: str) -> str:
     if said.casefold() not in known:
         raise CorruptFile(
             f"{source}: gain {said!r} is not one of the gains in the profile {profile.name}: {', '.join(profile.gains)}"
+            "; correct the header, or add it to the profile"
         )
     return known[said.casefold()]
 
@@ -156,7 +157,9 @@ def _readout(words: Mapping[str, Any], profile: Profile, source: str) -> tuple[s
         binning = read_binning(joined) if joined else binning
         return binning, read_window(placed, binning, profile) if placed else ""
     except ValueError as error:
-        raise CorruptFile(f"{source}: {error}") from error
+        raise CorruptFile(
+            f"{source}: {error}; correct the header, or header.binning and header.window of the profile {profile.name}"
+        ) from error
 
 
 def _each(words: Mapping[str, Any], rule: WordRule | None, name: str, source: str) -> list[str]:
@@ -225,14 +228,20 @@ def read_quantity(
             return default
         if missing:
             what = f"{missing[0]} with a value" if missing[0] in words else missing[0]
-            raise CorruptFile(f"{source}: the header has no keyword {what}, from which the profile reads {name}")
+            raise CorruptFile(
+                f"{source}: the header has no keyword {what}, from which the profile reads {name}; name the "
+                f"keyword of this camera in the profile (header.{name})"
+            )
         parts = [words[word] for word in rule.sources]
     timesys = words.get("TIMESYS") if rule.kind in TIME_KINDS else None
     try:
         return convert(parts, rule, zone, timesys if _says_something(timesys) else None)
     except ValueError as error:
         word, said = " + ".join(rule.sources) or "value", " + ".join(map(repr, parts))
-        raise CorruptFile(f"{source}: {word} = {said} cannot be read as {rule.kind} for {name} ({error})") from error
+        raise CorruptFile(
+            f"{source}: {word} = {said} cannot be read as {rule.kind} for {name} ({error}); correct "
+            f"the header, or header.{name} of the profile"
+        ) from error
 
 
 def _as_written(words: Mapping[str, Any], rule: WordRule, text: str) -> str:

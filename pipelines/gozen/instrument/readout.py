@@ -84,7 +84,7 @@ def read_out(profile: Profile, binning: str, window: str, shape: tuple[int, int]
             return profile
         wanted = (
             f"but the profile {profile.name} has {profile.shape[1]} and {profile.shape[0]} (shape: "
-            f"{list(profile.shape)})"
+            f"{list(profile.shape)}); correct `shape`, or use the profile of this camera"
         )
         raise CorruptFile(f"{source}: a frame has {shape[1]} columns and {shape[0]} rows, {wanted}")
     joined, described = _steps(binning), _steps(profile.binning)
@@ -102,7 +102,8 @@ def read_out(profile: Profile, binning: str, window: str, shape: tuple[int, int]
         nothing = "" if rows.active and columns.active else ", and none of these pixels is in the active area"
         raise CorruptFile(
             f"{source}: a frame has {shape[1]} columns and {shape[0]} rows, but its header has {where} with binning "
-            f"{binning}, which gives {columns.length} and {rows.length}{nothing}"
+            f"{binning}, which gives {columns.length} and {rows.length}{nothing}; correct the header, or header.window "
+            f"and header.binning of the profile {profile.name}"
         )
     return found
 

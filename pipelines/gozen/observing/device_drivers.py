@@ -196,13 +196,17 @@ def load_observatory(settings: Settings, profile: Profile, store: Store) -> Obse
     try:
         driver: Driver = entries[name].load()
     except Exception as error:
-        raise BadRequest(f"the driver {name!r} ({entries[name].value}) cannot be loaded: {error}") from error
+        raise BadRequest(
+            f"the driver {name!r} ({entries[name].value}) cannot be loaded: {error}; install or correct it"
+        ) from error
     try:
         observatory = driver(settings, profile, store)
     except GozenError:
         raise
     except Exception as error:
-        raise BadRequest(f"the driver {name!r} does not start: {type(error).__name__}: {error}") from error
+        raise BadRequest(
+            f"the driver {name!r} does not start: {type(error).__name__}: {error}; check its devices and settings"
+        ) from error
     if not isinstance(observatory, Observatory):
         raise BadRequest(
             f"the driver {name!r} returned {type(observatory).__name__}, not an Observatory; correct the driver"

@@ -53,7 +53,8 @@ def visits(mjd: NDArray[np.float64]) -> tuple[Visit, ...]:
     """Return the visits of a light curve, in order of time.
 
     A gap separates two visits if it is longer than a minute, and longer than twice the longer visit. Therefore several
-    short exposures of one field form one visit. More than `MOST_VISITS` visits are replaced by one axis in days.
+    short exposures of one field form one visit. If there would be more than `MOST_VISITS` visits, all points form one
+    visit, with times in days.
 
     Parameters
     ----------

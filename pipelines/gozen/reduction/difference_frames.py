@@ -38,7 +38,7 @@ class Compared:
     Parameters
     ----------
     skies
-        Sky of each good frame above the template's background.
+        Sky of each good frame, minus the template's background.
     sources
         Sources of the stack; their background is the template's.
     light

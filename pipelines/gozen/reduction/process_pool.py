@@ -118,7 +118,7 @@ class WorkerPool:
         self._pool = self._new_pool()
 
     def _after_loss(self, lost: list[_PoolTask]) -> list[tuple[Any, GozenError]]:
-        log.warning("a worker process was lost; its tasks are tried once more")
+        log.warning("a worker process was lost, probably because the memory was used up; its tasks are tried once more")
         self._pending.clear()
         self._replace_pool()
         again = [replace(one, tries=one.tries + 1) for one in lost]

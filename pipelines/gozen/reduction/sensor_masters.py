@@ -189,15 +189,16 @@ def _make(processing: Processing, exposure: RawExposure, sensor: str, shared: Sh
         made, refused = [*made, *fresh], [*refused, *more]
     check_unchanged(store, stamps)
     if not made:
-        why = (
-            refused[0]
-            if refused
-            else CorruptFile(
-                f"{exposure.exposure}: its record says {exposure.data_type}, but no frame has this type in its header"
-            )
-        )
+        why = refused[0] if refused else _of_another_type(exposure)
         return commit.model_copy(update={"status": "rejected", "rejection": Rejection.of(why)})
     return commit.model_copy(update={**_facts(made, refused, provenance), "products": products})
+
+
+def _of_another_type(exposure: RawExposure) -> CorruptFile:
+    return CorruptFile(
+        f"{exposure.exposure}: its record says {exposure.data_type}, but no frame has this type in its header; check "
+        "header.data_type of the profile"
+    )
 
 
 def _read_frames(store: Store, raw: Sequence[str], profile: Profile) -> tuple[list[CalibrationFile], list[Rejected]]:

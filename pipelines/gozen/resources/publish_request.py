@@ -37,8 +37,8 @@ def _folder(path: str) -> str:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    if len(set(names)) != len(names):
-        raise ValueError("the list has a name twice; name each once")
+    if twice := [one for one in dict.fromkeys(names) if names.count(one) > 1]:
+        raise ValueError(f"the list has {twice[0]!r} twice; name each once")
     return names
 
 
@@ -114,5 +114,7 @@ def earlier_form(value: object) -> object:
     if value is False:
         return None
     if value is True:
-        raise ValueError("publish names a folder now: write publish: {folder: NAME}, or remove it; true did nothing")
+        raise ValueError(
+            "true is not valid any more (it had no effect): write publish: {folder: NAME}, or remove publish"
+        )
     return value

@@ -77,7 +77,7 @@ def degrees(text: str, unit: Literal["hours", "degrees"]) -> float:
     except ValueError:
         raise ValueError(f"{text!r} is not a coordinate; write degrees as a number, or {unit} as {example}") from None
     if abs(size) > largest:
-        raise ValueError(f"{text!r} is beyond {largest:.0f} {unit}")
+        raise ValueError(f"{text!r} is beyond {largest:.0f} {unit}; correct it")
     return size * (15 if unit == "hours" else 1)
 
 

@@ -47,7 +47,7 @@ class ObserverSettings(SettingsSection):
         3,
         ge=1,
         le=99,
-        description="Attempts at an interrupted exposure, each under a new EXP_ID; then the recipe is cancelled",
+        description="Attempts at an interrupted exposure, each under a new EXP_ID; then the Observation is cancelled",
     )
     grace_s: float = Field(
         20.0,

@@ -36,7 +36,7 @@ class MoverSettings(SettingsSection):
     maximum_rate_px: float = Field(30.0, gt=0, description="Fastest motion that is searched for, pixels per frame")
     minimum_points: int = Field(4, ge=3, description="Smallest number of frames on which a tracklet is detected")
     minimum_significance: float = Field(
-        3.0, description="Lowest significance; 3: chance alone produces 0.001 tracklets as good or better in a cube"
+        3.0, description="Lowest significance; 3: chance alone would produce 0.001 equally good tracklets in a cube"
     )
     minimum_snr: float = Field(5.0, gt=0, description="Lowest median signal-to-noise of the points of a tracklet")
     flare_significance: float = Field(

@@ -147,7 +147,8 @@ class SimulatedCamera:
         name = self.profile.name
         if self.profile.raw != "cube":
             raise BadRequest(
-                f"the profile {name} has raw files of single frames, but only cubes can be simulated: use another one"
+                f"the profile {name} has raw files of single frames, but only cubes can be simulated: use "
+                "another profile"
             )
         unknown = [sensor for sensor in sensors if self.profile.sensor(sensor) is None]
         if unknown or not sensors:

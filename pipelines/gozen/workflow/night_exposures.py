@@ -29,7 +29,10 @@ def only_night(store: Store, named: str | None = None) -> str:
     if len(nights) == 1:
         return nights[0]
     if not nights:
-        raise BadRequest(f"{store.url} has no raw data; give files with --raw, or simulate some with `gozen simulate`")
+        raise BadRequest(
+            f"{store.url} has no raw data; add some with `gozen run RECIPE --raw FOLDER`, or simulate some with "
+            "`gozen simulate`"
+        )
     raise BadRequest(f"{store.url} has raw data of {len(nights)} nights: choose one with --night: {', '.join(nights)}")
 
 

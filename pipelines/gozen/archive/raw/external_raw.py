@@ -33,8 +33,10 @@ def refusal(url: str, prefixes: Iterable[str]) -> str | None:
     if any(url.rstrip("/") == one or url.startswith(f"{one}/") for one in allowed):
         return None
     if not allowed:
-        return f"{url} must not be read, because the setting raw_url_prefixes is empty"
-    return f"{url} is outside the folders that the setting raw_url_prefixes allows: {', '.join(allowed)}"
+        return f"{url} must not be read, because the setting raw_url_prefixes is empty; add the URL's folder to it"
+    return (
+        f"{url} is outside the folders that the setting raw_url_prefixes allows: {', '.join(allowed)}; use one of these"
+    )
 
 
 def open_outside(url: str, settings: Settings) -> Store:

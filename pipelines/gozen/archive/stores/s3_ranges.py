@@ -49,7 +49,10 @@ class Breaker:
         self._lock = threading.Lock()
 
     def lets_through(self) -> bool:
-        """Tell whether to use the client now; after a pause True only for one thread, until its attempt succeeds."""
+        """Tell whether this thread may use the client now.
+
+        After each pause, only one thread may try; the others wait for the next pause, or until it succeeds.
+        """
         with self._lock:
             if self._failures < GIVE_UP:
                 return True

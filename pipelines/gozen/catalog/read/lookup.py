@@ -276,7 +276,7 @@ def _in_ranges(healpix29: NDArray[np.int64], ranges: NDArray[np.int64]) -> Rows:
 
 
 def _runs(ra: Degrees, dec: Degrees) -> Rows:
-    """Return the first row of each star (a run of equal positions), and the number of rows at the end.
+    """Return the index of the first row of each star (a run of equal positions), followed by the number of all rows.
 
     The distance to the cone's centre is then computed once for each star.
     """

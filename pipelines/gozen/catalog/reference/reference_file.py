@@ -91,8 +91,7 @@ def read_columns(
     unknown = sorted(set(mapping) - set(WORDS))
     if unknown:
         raise BadRequest(
-            f"columns={{{unknown[0]!r}: ...}} is not a column of a reference catalogue; the columns are "
-            f"{', '.join(WORDS)}"
+            f"columns: {unknown[0]!r} is not a column of a reference catalogue; its columns are {', '.join(WORDS)}"
         )
     units = units_asked(said.unit)
     named = frozenset(mapping[word] for word in ("ra", "dec") if word in mapping)

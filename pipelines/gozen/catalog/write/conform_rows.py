@@ -51,7 +51,7 @@ def conformed(table: pa.Table, night: int) -> pa.Table:
     unknown = sorted(set(table.column_names) - set(schema.names))
     if unknown:
         raise BadRequest(
-            f"the light-curve table has no column {', '.join(unknown)}; docs/reference/tables.md lists its columns"
+            f"the light-curve table has no column {', '.join(unknown)}; its columns are {', '.join(schema.names)}"
         )
     try:
         rows = with_columns_of(table, schema)

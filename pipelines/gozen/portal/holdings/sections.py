@@ -26,7 +26,7 @@ class Sections:
 
     @property
     def all(self) -> bool:
-        """Whether nothing is withheld."""
+        """Whether the user may see all parts."""
         return self.tables and self.nights
 
 

@@ -208,9 +208,9 @@ async def _answer(request: Awaitable[Any]) -> Any:
         async with asyncio.timeout(_PATIENCE_S):
             return await request
     except TimeoutError as error:
-        raise HubAway(f"no answer within {_PATIENCE_S} s") from error
+        raise HubAway(f"the hub did not answer within {_PATIENCE_S} s") from error
     except (ValueError, LookupError) as error:  # a proxy may answer in place of the hub
-        raise HubAway(f"the answer does not come from a hub: {error!r}") from error
+        raise HubAway(f"the answer does not come from a hub ({error!r}); check whether a proxy answers") from error
     except HTTPError as error:
         # The hub's client turns its own failure to connect into an HTTPError, too: then there is another error below.
         if error.status_code != 500 or error.__context__ is not None:

@@ -83,9 +83,9 @@ class WorkersService:
         except (URLError, OSError) as error:
             raise NoServiceError(f"{self._url}: {getattr(error, 'reason', error)}") from error
         except ValueError as error:
-            raise NoServiceError(f"{self._url}: the answer is not JSON") from error
+            raise NoServiceError(f"the answer of {self._url} is not JSON; check whether a proxy answers") from error
         if not isinstance(found, dict) or "phase" not in found:
-            raise NoServiceError(f"{self._url}: the answer is not the state of workers")
+            raise NoServiceError(f"the answer of {self._url} is not from this service; check whether a proxy answers")
         return found
 
 

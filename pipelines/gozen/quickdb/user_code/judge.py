@@ -113,7 +113,7 @@ class _Judge:
                 self._refuse(f".{name}")
 
     def _is_hidden(self, name: str) -> bool:
-        """Return whether objects of a library may have an attribute with the same name as one of the user's objects."""
+        """Return whether an object of a library may have an attribute of this name too."""
         return name in pure.hidden() or any(hasattr(kind, name) for kind in self._library)
 
     def _key(self, holder: Any, name: str) -> tuple[int, str, bool]:

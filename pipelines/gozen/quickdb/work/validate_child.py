@@ -107,7 +107,7 @@ def checked_block(found: Any, patches: Mapping[int, str], columns: Columns, limi
 
 
 def _are_of(values: list[Any], patches: Collection[int]) -> bool:
-    """Tell whether values are pairs of a patch's number and anything, each number once."""
+    """Tell whether each value is a pair whose first item is the number of a patch, and no number occurs twice."""
     # The numbers are checked before a set is made of them: hostile integers may all have the same hash.
     if len(values) > len(patches) or not all(
         type(one) is tuple and len(one) == 2 and type(one[0]) is int and one[0] in patches for one in values

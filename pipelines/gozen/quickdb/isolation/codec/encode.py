@@ -106,7 +106,7 @@ class Writer:
         described = _described(value.dtype, path)
         if arrays.has_many_empty_parts(value.shape):
             raise NotEncodable(
-                f"an array of shape {value.shape}{_at(path)}: give one of shape (0,), because it has no elements"
+                f"an empty array of shape {value.shape}{_at(path)}: return an empty array of shape (0,) instead"
             )
         order, memory = arrays.to_bytes(value)
         self._head(ORDERS[order], value.ndim)
