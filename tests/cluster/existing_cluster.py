@@ -23,7 +23,8 @@ from tests.services.s3_server import S3Server
 from tests.suite.clock import say
 
 from .access import Administered
-from .images import export_image, image_of_program, push_image
+from .base_images import image_of_program
+from .images import export_image, push_image
 from .own_images import TAGS, export_own_images, own_image
 from .platform_images import NAMES, platform_image
 from .platform_release import PLACE, PlatformRelease, fill, released, way_in

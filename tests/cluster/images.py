@@ -1,4 +1,4 @@
-"""Container images for the tests, built with buildah on a base from debootstrap, because none can be pulled.
+"""Container images for the tests, built with buildah from images that are built here, because none can be pulled.
 
 Images are in a separate store in the cache, so that a second build finds its layers again.
 """
@@ -12,24 +12,22 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.suite import cache
 from tests.suite.clock import say
-from tests.suite.costs import measured
 
-from .machine import run
-from .names import IMAGE as COREDNS_IMAGE
-from .node_files import PAUSE_IMAGE
-from .tools import installed, tool
+from .image_sources import digest_of
+from .machine import run, used_by_machines
+from .tools import installed
 
-BASE_IMAGE = "localhost/gozen/base:1"
-# What the public base of our images, the slim image of Python, holds.
-BASE_PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
 SECONDS_TO_BUILD = 1200
 SECONDS_TO_KEEP_LAYERS = 7200
 SHORT_ID = 11
+OURS = "localhost/"
+"""How tags of images begin that are built here; a build may start with one."""
+BUILT_FROM, LAYERS = "image-sources.json", "image-layers.json"
+"""Notes in the cache: the sources and the id of each image; the layers that its last build used."""
 
 
 def build_image(
@@ -39,7 +37,7 @@ def build_image(
     context: Path | None = None,
     flags: Sequence[str] = (),
 ) -> str:
-    """Build an image and return its tag.
+    """Build an image and return its tag; leave the build out if its sources are those of the image that is there.
 
     Parameters
     ----------
@@ -59,23 +57,36 @@ def build_image(
     StartError
         Where a step fails, with what it said.
     """
-    values = [f"--build-arg={name}={value}" for name, value in (build_args or {}).items()]
-    # A build sees this computer's network, its certificates and no more.
-    inside = ["--isolation=chroot", "--network=host", "--volume=/etc/ssl/certs:/etc/ssl/certs:ro"]
-    words = ["bud", "--layers", "--force-rm", "--pull-never", *inside, *values, *flags, f"--tag={tag}"]
+    values, context = dict(build_args or {}), context or dockerfile.parent
     with cache.locked("image-builds"):
         _forget_builds_that_were_killed()
-        said = run(
-            [*_buildah(), *words, f"--file={dockerfile}", context or dockerfile.parent], seconds=SECONDS_TO_BUILD
-        )
-        _forget_old_layers(tag, layers_of(said))
+        below = [image_id(value) for value in values.values() if value.startswith(OURS)]
+        sources = digest_of(dockerfile, context, values, [*flags, *below])
+        layers = None
+        if _noted(BUILT_FROM).get(tag) != [sources, image_id(tag)]:
+            layers = layers_of(_build(dockerfile, tag, values, context, flags))
+            _note(BUILT_FROM, tag, [sources, image_id(tag)])
+        _forget_old_layers(tag, layers)
     return tag
+
+
+def _build(dockerfile: Path, tag: str, values: Mapping[str, str], context: Path, flags: Sequence[str]) -> str:
+    # A build sees this computer's network, its certificates and no more.
+    inside = ["--isolation=chroot", "--network=host", "--volume=/etc/ssl/certs:/etc/ssl/certs:ro"]
+    given = [f"--build-arg={name}={value}" for name, value in values.items()]
+    words = ["bud", "--layers", "--force-rm", "--pull-never", *inside, *given, *flags, f"--tag={tag}"]
+    return run([*_buildah(), *words, f"--file={dockerfile}", context], seconds=SECONDS_TO_BUILD)
 
 
 def configuration(tag: str) -> dict[str, Any]:
     """Return what an image says of itself: User, Labels, Entrypoint, Env."""
+    return dict(description(tag)["config"])
+
+
+def description(tag: str) -> dict[str, Any]:
+    """Return all that an image says of itself: its platform, its layers, its history, and how it starts."""
     found: dict[str, Any] = json.loads(run([*_buildah(), "inspect", "--type=image", tag]))
-    return dict(found["OCIv1"]["config"])
+    return dict(found["OCIv1"])
 
 
 def size_mb(tag: str) -> float:
@@ -90,40 +101,6 @@ def export_image(tag: str, archive: Path) -> None:
     run([*_buildah(), "push", tag, f"docker-archive:{archive}:{tag}"], seconds=SECONDS_TO_BUILD)
 
 
-def base_image() -> str:
-    """Return the tag of an image of this computer's Debian or Ubuntu with Python, made when it is not there."""
-    with cache.locked("base-image"):
-        if not image_id(BASE_IMAGE):
-            say(f"making a base image with debootstrap (once; it is kept in {cache.folder() / 'images'})")
-            with TemporaryDirectory(dir=cache.folder()) as folder, measured("build", "base image"):
-                archive = Path(folder) / "base.tar"
-                _make_base(archive)
-                _build_from_scratch(BASE_IMAGE, archive, 'ADD {name} /\nCMD ["python3"]')
-    return BASE_IMAGE
-
-
-def pause_image() -> str:
-    """Return the tag of the image that holds a pod's namespaces, made when it is not there."""
-    with cache.locked("pause-image"):
-        if not image_id(PAUSE_IMAGE):
-            _build_from_scratch(PAUSE_IMAGE, tool("pause"), 'COPY {name} /pause\nENTRYPOINT ["/pause"]')
-    return PAUSE_IMAGE
-
-
-def coredns_image() -> str:
-    """Return the tag of the image of the name server, made when it is not there."""
-    with cache.locked("coredns-image"):
-        if not image_id(COREDNS_IMAGE):
-            _build_from_scratch(COREDNS_IMAGE, tool("coredns"), 'COPY {name} /coredns\nENTRYPOINT ["/coredns"]')
-    return COREDNS_IMAGE
-
-
-def image_of_program(tag: str, program: Path) -> str:
-    """Return the tag of an image that holds nothing but a program; it is made anew, which takes a second."""
-    _build_from_scratch(tag, program, 'COPY {name} /program\nENTRYPOINT ["/program"]')
-    return tag
-
-
 def push_image(tag: str, to: str) -> None:
     """Push an image to a registry under another name, with the log-in that Docker or Podman has kept."""
     run([*_buildah(), "push", tag, f"docker://{to}"], seconds=SECONDS_TO_BUILD)
@@ -131,20 +108,25 @@ def push_image(tag: str, to: str) -> None:
 
 def require_sound_store() -> None:
     """Empty the store of the images if it cannot be read, as after a full disk; one failure alone may have passed."""
-    store = cache.folder() / "images"
     command = [*_buildah(), "images", "--all"]
     with cache.locked("image-builds"):
         for _ in range(2):
             said = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_BUILD)
-            if said.returncode == 0 or not store.exists():
+            if said.returncode == 0 or not store().exists():
                 return
-        say(f"the store of images in {store} cannot be read and is made anew: {said.stderr.strip()[-300:]}")
-        shutil.rmtree(store)
+        say(f"the store of images in {store()} cannot be read and is made anew: {said.stderr.strip()[-300:]}")
+        shutil.rmtree(store())
 
 
 def image_id(tag: str) -> str:
     """Return what tells an image from others that have had its tag, or nothing where there is none."""
-    return run([*_buildah(), "images", "--quiet", "--no-trunc", "--filter", f"reference={tag}"]).strip()
+    said = run([*_buildah(), "images", "--quiet", "--no-trunc", "--filter", f"reference={tag}"])
+    return said.strip().removeprefix("sha256:")
+
+
+def store() -> Path:
+    """Return the root of the store of the images."""
+    return cache.folder() / "images"
 
 
 def _forget_builds_that_were_killed() -> None:
@@ -157,13 +139,23 @@ def layers_of(said: str) -> list[str]:
     return sorted({found[:SHORT_ID] for found in re.findall(r"^--> (?:Using cache )?([0-9a-f]+)$", said, re.MULTILINE)})
 
 
-def _forget_old_layers(tag: str, layers: list[str]) -> None:
-    """Remove the layers of two hours ago that the last build of no image has used: a busy day makes 40 GB of them."""
-    note = cache.folder() / "image-layers.json"
-    used: dict[str, list[str]] = json.loads(note.read_text()) if note.exists() else {}
-    used[tag] = layers
-    note.write_text(json.dumps(used))
-    keep = {layer for layers in used.values() for layer in layers}
+def _noted(name: str) -> dict[str, list[str]]:
+    """Return what a note of the cache says of each tag."""
+    note = cache.folder() / name
+    return dict(json.loads(note.read_text())) if note.exists() else {}
+
+
+def _note(name: str, tag: str, words: list[str]) -> dict[str, list[str]]:
+    """Note words for a tag; return the whole note."""
+    noted = {**_noted(name), tag: words}
+    (cache.folder() / name).write_text(json.dumps(noted))
+    return noted
+
+
+def _forget_old_layers(tag: str, layers: list[str] | None) -> None:
+    """Remove the layers of two hours ago that neither a last build nor a node uses: a busy day makes 40 GB of them."""
+    used = _noted(LAYERS) if layers is None else _note(LAYERS, tag, layers)
+    keep = {layer for layers in used.values() for layer in layers} | {image[:SHORT_ID] for image in used_by_machines()}
     oldest = time.time() - SECONDS_TO_KEEP_LAYERS
     images = json.loads(run([*_buildah(), "images", "--all", "--json"]))
     for image in sorted(images, key=lambda one: -one["created"]):  # what is built on others goes before them
@@ -172,46 +164,12 @@ def _forget_old_layers(tag: str, layers: list[str]) -> None:
             subprocess.run([*_buildah(), "rmi", image["id"]], capture_output=True, timeout=SECONDS_TO_BUILD)
 
 
-def _build_from_scratch(tag: str, file: Path, lines: str) -> None:
-    with TemporaryDirectory() as folder:
-        dockerfile = Path(folder) / "Dockerfile"
-        dockerfile.write_text(f"FROM scratch\n{lines.format(name=file.name)}\n")
-        build_image(dockerfile, tag, context=file.parent)
-
-
-def _make_base(archive: Path) -> None:
-    """Write the tar file of a small system."""
-    root = archive.parent / "root"
-    debootstrap = installed("debootstrap", "debootstrap")
-    packages = f"--include={','.join(BASE_PACKAGES)}"
-    run([debootstrap, "--variant=minbase", packages, _release(), root, *_mirror()], seconds=SECONDS_TO_BUILD)
-    shutil.rmtree(root / "var" / "cache" / "apt" / "archives")
-    run(["tar", "--create", "--file", archive, "--directory", root, "."], seconds=300)
-
-
-def _release() -> str:
-    lines = Path("/etc/os-release").read_text().splitlines()
-    return next(line.split("=")[1].strip('"') for line in lines if line.startswith("VERSION_CODENAME="))
-
-
-def _mirror() -> list[str]:
-    """Return the mirror that this computer installs from, or nothing: debootstrap knows one."""
-    said = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)", "Created-By: Packages"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    ).stdout
-    found = [line.split()[1] for line in said.splitlines() if line.startswith(f"{_release()} ")]
-    return found[:1]
-
-
 def _buildah() -> list[str]:
     return [
         # What it mounts goes with it, also when it is killed.
         *("unshare", "--mount"),
         installed("buildah", "buildah"),
-        f"--root={cache.folder() / 'images'}",
+        f"--root={store()}",
         "--runroot=/run/gozen/images",
         "--storage-driver=overlay",
     ]

@@ -20,7 +20,7 @@ from .processes import Process, StartError, children, wait_until
 
 REGISTER = Path("/run/gozen")
 SLOTS = 64
-# In the memory of the machine: some disks take half a minute to remove the files of an image.
+# In the memory of the machine: it goes with it, and it is small without the layers of images.
 STATE = Path("/run/node")
 # Where programs of a node write, whatever they are told: each node gets folders of its own there.
 PRIVATE = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/cni", "/var/log/pods", "/var/log/containers")
@@ -61,7 +61,7 @@ class Slot:
 
     @property
     def lock(self) -> Path:
-        """The file that is locked while the slot is used."""
+        """The file that is locked while the slot is used; it names the images that the machine uses."""
         return REGISTER / self.name
 
 
@@ -130,7 +130,13 @@ class Machine:
         if self._holder:
             self._holder.kill()
         remove_traces(self.slot)
+        self._lock.truncate(0)
         self._lock.close()
+
+    def uses(self, image: str) -> None:
+        """Note that an image of the builds must stay as long as this machine: its containers read the files there."""
+        self._lock.write(f"{image}\n")
+        self._lock.flush()
 
     def _first(self) -> int:
         assert self._holder is not None
@@ -155,19 +161,25 @@ def take_slot() -> tuple[Slot, IO[str]]:
     for slot in map(Slot, range(SLOTS)):
         if free and not slot.lock.exists():
             continue
-        handle: IO[str] = slot.lock.open("w")
+        handle: IO[str] = slot.lock.open("a")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.close()
         else:
             remove_traces(slot)
+            handle.truncate(0)
             free.append((slot, handle))
     if not free:
         raise StartError(f"{SLOTS} nodes run on this computer already: their locks are in {REGISTER}")
     for _, handle in free[1:]:
         handle.close()
     return free[0]
+
+
+def used_by_machines() -> set[str]:
+    """Return the images that machines use; those of a machine that was killed stay until another one takes its slot."""
+    return {image for slot in map(Slot, range(SLOTS)) if slot.lock.exists() for image in slot.lock.read_text().split()}
 
 
 def remove_traces(slot: Slot) -> None:

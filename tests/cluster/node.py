@@ -9,11 +9,15 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.suite.costs import measured
 
 from .access import ADMIN, Cluster, User, token_file
 from .api_server import FIRST_SERVICE, SERVER_NAMES, etcd_flags, is_ready, server_flags
+from .base_images import coredns_image, pause_image
 from .certificates import Authority
-from .images import coredns_image, export_image, image_id, pause_image
+from .images import description, image_id, store
 from .machine import STATE, Machine, run
 from .names import manifests
 from .network import (
@@ -26,6 +30,7 @@ from .network import (
     plugins_folder,
 )
 from .node_files import CONTAINERD_SOCKET, containerd_config, kubelet_config, proxy_config
+from .node_images import archive_without_layers, layers_in, link_layers
 from .processes import Process, wait_until
 from .tools import ToolMissingError, installed, tool
 
@@ -118,29 +123,29 @@ class Node(Cluster):
         """Kill all processes of a container, named as containerd does."""
         run(self.machine.command([*containerd_client(), "tasks", "kill", "--all", "--signal=SIGKILL", name]))
 
-    def load_image(self, tag: str) -> None:
-        """Give the node an image of `images.build_image`; pods name it by its tag and do not pull it."""
-        wanted = image_id(tag)
-        if not self.holds(tag, wanted):
-            with TemporaryDirectory(dir=self._folder) as folder:
-                archive = Path(folder) / "image.tar"
-                export_image(tag, archive)
-                self.load_archive(archive)
-            self.note(tag, wanted)
+    def load_image(self, tag: str, names: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Give the node an image of `images.build_image`; pods name it by its tag and do not pull it.
 
-    def load_archive(self, archive: Path) -> None:
-        """Give the node the images of a file that `images.export_image` wrote."""
-        run(self.machine.command([*containerd_client(), "images", "import", archive]), seconds=300)
-        # Packed layers are of no use once they are unpacked, and they are in memory.
-        run(self.machine.command([*containerd_client(), "content", "prune", "references"]))
-
-    def holds(self, tag: str, wanted: str) -> bool:
-        """Tell whether the node has an image with this id under a tag."""
-        return self._images.get(tag) == wanted
-
-    def note(self, tag: str, wanted: str) -> None:
-        """Remember what the node has been given."""
-        self._images[tag] = wanted
+        Parameters
+        ----------
+        names
+            Tags that it gets instead of its own, with what changes in its configuration under each.
+        """
+        image = image_id(tag)
+        if self._images.get(tag) == image:
+            return
+        with measured("build", "image on the node"), TemporaryDirectory(dir=self._folder) as folder:
+            self.machine.uses(image)
+            layers, whole = layers_in(store(), image), description(tag)
+            link_layers(self.machine, containerd_client(), layers)
+            named = {
+                name: {**whole, "config": {**whole["config"], **changes}}
+                for name, changes in (names or {tag: {}}).items()
+            }
+            archive = Path(folder) / "image.tar"
+            archive.write_bytes(archive_without_layers(layers, named))
+            run(self.machine.command([*containerd_client(), "images", "import", archive]))
+        self._images[tag] = image
 
     def _start_control_plane(self, programs: Mapping[str, str | Path], authority: Authority) -> None:
         folder = self._folder

@@ -14,7 +14,6 @@ import re
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.suite.clock import say
@@ -22,7 +21,8 @@ from tests.suite.costs import measured
 
 from gozen.version import code_version
 
-from .images import base_image, build_image, export_image, image_id, require_sound_store
+from .base_images import base_image
+from .images import build_image, configuration, export_image, require_sound_store
 from .node import Node
 
 ROOT = Path(__file__).parents[2]
@@ -50,19 +50,19 @@ def own_image(name: str) -> str:
 def load_own_images(node: Node) -> Mapping[str, str]:
     """Give a node one image under the names of all three; return the tag of each."""
     tag = own_image("observer")
-    if not node.holds(tag, image_id(tag)):
-        with TemporaryDirectory(dir=node.folder) as folder, measured("build", "image on the node"):
-            archive = Path(folder) / "image.tar"
-            export_own_images(archive)
-            node.load_archive(archive)
-            node.note(tag, image_id(tag))
+    node.load_image(tag, {name: with_settings(configuration(tag), changes) for name, changes in _starts().items()})
     return TAGS
 
 
 def export_own_images(archive: Path) -> None:
     """Write a tar file with one image under the names of all three, each of which starts as its own Dockerfile says."""
     export_image(own_image("observer"), archive)
-    add_names(archive, {TAGS[name]: started_as(_dockerfile(name).read_text(), name) for name in TAGS})
+    add_names(archive, _starts())
+
+
+def _starts() -> dict[str, dict[str, Any]]:
+    """Return how the image starts under each of its names."""
+    return {tag: started_as(_dockerfile(name).read_text(), name) for name, tag in TAGS.items()}
 
 
 def started_as(dockerfile: str, target: str) -> dict[str, Any]:
@@ -83,9 +83,7 @@ def add_names(archive: Path, names: Mapping[str, Mapping[str, Any]]) -> None:
         base = json.load(_member(whole, image["Config"]))
     files, images = {}, []
     for tag, changes in names.items():
-        known = dict(one.split("=", 1) for one in [*base["config"]["Env"], *changes["Env"]])
-        config = {**base["config"], **changes, "Env": [f"{name}={value}" for name, value in known.items()]}
-        data = json.dumps({**base, "config": config}).encode()
+        data = json.dumps({**base, "config": with_settings(base["config"], changes)}).encode()
         name = f"{hashlib.sha256(data).hexdigest()}.json"
         files[name] = data
         images.append({**image, "Config": name, "RepoTags": [tag]})
@@ -94,6 +92,12 @@ def add_names(archive: Path, names: Mapping[str, Mapping[str, Any]]) -> None:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             whole.addfile(info, io.BytesIO(data))
+
+
+def with_settings(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with changes; variables of the environment are added to those that it has."""
+    known = dict(one.split("=", 1) for one in [*config["Env"], *changes["Env"]])
+    return {**config, **changes, "Env": [f"{name}={value}" for name, value in known.items()]}
 
 
 def _member(archive: tarfile.TarFile, name: str) -> Any:

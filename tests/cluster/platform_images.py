@@ -6,14 +6,14 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tests.suite import cache
 from tests.suite.costs import measured
 
 from gozen.version import code_version
 
-from .images import base_image, build_image, export_image, image_id
+from .base_images import base_image
+from .images import build_image
 from .machine import run
 from .node import Node
 from .own_images import ROOT, load_own_images
@@ -60,12 +60,7 @@ def _hub_packages() -> list[str]:
 def load_platform_image(node: Node) -> str:
     """Give a node the image; return its tag."""
     tag = platform_image()
-    if not node.holds(tag, image_id(tag)):
-        with TemporaryDirectory(dir=node.folder) as folder, measured("build", "image on the node"):
-            archive = Path(folder) / "image.tar"
-            export_image(tag, archive)
-            node.load_archive(archive)
-            node.note(tag, image_id(tag))
+    node.load_image(tag)
     return tag
 
 

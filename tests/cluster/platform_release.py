@@ -154,10 +154,11 @@ def released(
 def fill(store: S3Server, archive: Path) -> None:
     """Put an archive on an S3 server, where the release reads it."""
     store.bucket("sky")
+    client = store.client()  # one for all files: making it takes longer than most of them
     for path in sorted(archive.rglob("*")):
         key = path.relative_to(archive)
         if path.is_file() and not _tells_of_the_demos_sky(key):
-            store.client().put_object(Bucket="sky", Key=f"archive/{key}", Body=path.read_bytes())
+            client.put_object(Bucket="sky", Key=f"archive/{key}", Body=path.read_bytes())
 
 
 def _tells_of_the_demos_sky(key: Path) -> bool:

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from .__main__ import WELCOME
+from .base_images import pause_image
 from .conftest import cannot_run
-from .images import export_image, pause_image
+from .images import export_image
 from .node import programs_of_a_node
 from .tools import ToolMissingError
 

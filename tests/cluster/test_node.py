@@ -21,7 +21,7 @@ import pytest
 
 from . import machine
 from . import node as node_module
-from .images import base_image
+from .base_images import base_image
 from .machine import Machine, Slot, controllers, take_slot
 from .node import Node
 from .processes import StartError, wait_until
