@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,15 +21,23 @@ from gozen.errors import (
     ExitCode,
     GozenError,
     SharingError,
+    UnexpectedAnswer,
     UnreadableInput,
     UnsuitableName,
 )
 from gozen.sharing.cloud_connection import Connection
+from gozen.sharing.people.share_records import Share
 from gozen.sharing.people.shares import Shares
 from gozen.sharing.publishing.decide_shares import SharingWish
 from gozen.sharing.publishing.folder_files import FolderFiles
 from gozen.sharing.publishing.publish_folder import PublishedFolder
-from gozen.sharing.publishing.published_record import LinkProperties, PublishedRecord, record_name, records_folder
+from gozen.sharing.publishing.published_record import (
+    LinkProperties,
+    PublishedRecord,
+    read_published,
+    record_name,
+    records_folder,
+)
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import ConnectionLimits
 from gozen.sharing.transfers.transfer_notes import TransferNotes
@@ -430,6 +439,141 @@ def test_a_damaged_note_is_named(
     server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name(OF)}").write_text("{")
     with pytest.raises(UnreadableInput, match=r"is not a note of Gozen .* restore an earlier version"):
         folder().publish(files, SEEN)
+
+
+def by_a_person(rights: int = 15) -> SharedItem:
+    return SharedItem("99", USER, "observatory", "observatory", f"/{FOLDER}", True, rights, receiver="sora")
+
+
+def noted(server: SharingServer, of: str = OF) -> PublishedRecord:
+    path = server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name(of)}")
+    return read_published(path.read_bytes(), str(path))
+
+
+def fail_at(server: SharingServer, method: str, end: str = "") -> None:
+    def fails(_: int, sent: str, path: str) -> Fault | None:
+        return Fault.MAINTENANCE if sent == method and path.endswith(end) else None
+
+    server.faults.choose = fails
+
+
+@pytest.mark.parametrize("rights", [1, 15])
+@pytest.mark.parametrize("of", [OF, "kiso/before"])
+def test_a_share_that_a_person_makes_after_a_failed_attempt_keeps_its_rights_and_stays(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], of: str, rights: int
+) -> None:
+    """The failed attempt is that of this publication, or of another one in the folder."""
+    fail_at(server, "PUT", ".csv")
+    with pytest.raises(SharingError):
+        folder(of).publish(files, SharingWish(frozenset({SORA})))
+    server.faults.choose = lambda *_: None
+    server.book.items.append(by_a_person(rights))
+    folder().publish(files[1:], SharingWish(frozenset({SORA})))
+    assert [(one.id, one.permissions) for one in server.book.items] == [("99", rights)]
+    folder().publish(files[1:], SharingWish())
+    assert [one.id for one in server.book.items] == ["99"]
+
+
+def test_a_share_of_a_person_stays_theirs_if_another_share_then_fails(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    """The order of the requests is sky, sora, tomo."""
+    wish = SharingWish(frozenset({("group", "sky"), SORA}))
+    tomo = ("user", "tomo")
+
+    def meanwhile(_: int, method: str, path: str) -> Fault | None:
+        if method == "POST" and server.book.items:
+            return Fault.MAINTENANCE
+        if method == "POST":
+            server.book.items.append(by_a_person())
+        return None
+
+    server.faults.choose = meanwhile
+    with pytest.raises(SharingError):
+        folder().publish(files, SharingWish(wish.receivers | {tomo}))
+    server.faults.choose = lambda *_: None
+    assert (noted(server).made, noted(server).wished) == ({("group", "sky")}, {tomo})
+    folder().publish(files, wish)
+    assert {one.receiver: one.permissions for one in server.book.items} == {"sky": 1, "sora": 15}
+    folder().remove()
+    assert [one.id for one in server.book.items] == ["99"]
+
+
+def test_a_share_with_more_rights_is_a_persons_also_after_a_kill(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    class KilledError(Exception):
+        """The process ends without any further request."""
+
+    def kill(*_: object) -> None:
+        raise KilledError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderFiles, "upload", kill)
+        with pytest.raises(KilledError):
+            folder().publish(files, SharingWish(frozenset({SORA})))
+    assert (noted(server).made, noted(server).wished) == (frozenset(), {SORA})
+    server.book.items.append(by_a_person())
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    folder().publish(files, SharingWish())
+    assert [(one.id, one.permissions) for one in server.book.items] == [("99", 15)]
+
+
+def test_a_share_whose_answer_was_lost_is_known_as_its_own(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    def cut(_: int, method: str, path: str) -> Fault | None:
+        return Fault.CUT_AFTER if method == "POST" else None
+
+    server.faults.choose = cut
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    server.faults.choose = lambda *_: None
+    assert noted(server).made == {SORA}
+    assert folder().publish(files, SharingWish()).withdrawn == 1
+    assert receivers(server) == []
+
+
+@pytest.mark.parametrize("how", ["garbled answer", "repeated request"])
+def test_a_share_of_its_own_is_not_taken_for_a_persons(
+    server: SharingServer,
+    folder: Callable[..., PublishedFolder],
+    files: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """A proxy garbles the answer, or answers 503 to a request that was carried out, which is then refused."""
+    once = Shares._shared
+
+    def twice(*args: Any) -> Share:
+        once(*args)
+        if how == "garbled answer":
+            raise UnexpectedAnswer("the server has answered with 0 shares")
+        return once(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shares, "_shared", twice)
+        folder().publish(files, SharingWish(frozenset({SORA})))
+    assert folder().publish(files, SharingWish()).withdrawn == 1
+    assert receivers(server) == []
+
+
+def test_a_removal_keeps_its_note_while_that_of_another_publication_is_damaged(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder("kiso/before").publish([], SharingWish())
+    folder().publish(files, SEEN)
+    note = server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name('kiso/before')}")
+    content = note.read_text()
+    note.write_text("{")
+    done = folder().remove()
+    assert (done.removed, done.withdrawn, receivers(server)) == (2, 1, ["sky", "sora"])
+    (sentence,) = done.who_keeps_access()
+    assert sentence.startswith("no user or group lost access: group sky, user sora, and no file was removed")
+    note.write_text(content)
+    done = folder().remove()
+    assert (done.was_found, done.withdrawn, done.who_keeps_access()) == (True, 2, [])
+    assert receivers(server) == []
+    assert not folder().remove().was_found
 
 
 @pytest.mark.parametrize("fault", [Fault.REVOKED, Fault.CUT_AFTER, Fault.CUT_INSIDE])
