@@ -419,9 +419,14 @@ def test_a_file_that_is_left_over_stays_while_a_note_of_another_publication_is_d
     note = server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name('kiso/before')}")
     content = note.read_text()
     note.write_text("{")
-    assert folder().publish(files[:1], SharingWish()).removed == 0
+    during_uploads(server, lambda: note.write_text(content))
+    files[0].write_text("second run")
+    done = folder().publish(files[:1], SharingWish())
+    assert done.removed == 0
+    assert note.read_text() == content  # it is said nevertheless
+    (sentence,) = done.who_keeps_access()
+    assert "and old files were not removed: tonight.html, because notes of other publications are damaged" in sentence
     assert set(there(server)) == {"tonight.csv", "tonight.html"}
-    note.write_text(content)
     assert folder().publish(files[:1], SharingWish()).removed == 1  # still known as its own
     assert set(there(server)) == {"tonight.csv"}
 
@@ -568,7 +573,7 @@ def test_a_removal_keeps_its_note_while_that_of_another_publication_is_damaged(
     done = folder().remove()
     assert (done.removed, done.withdrawn, receivers(server)) == (2, 1, ["sky", "sora"])
     (sentence,) = done.who_keeps_access()
-    assert sentence.startswith("no user or group lost access: group sky, user sora, and no file was removed")
+    assert sentence.startswith("no user or group lost access: group sky, user sora, because notes")
     note.write_text(content)
     done = folder().remove()
     assert (done.was_found, done.withdrawn, done.who_keeps_access()) == (True, 2, [])

@@ -179,6 +179,7 @@ class PublishedFolder:
         """
         names = left_over(local, seen.mine.files)
         if seen.unreadable:
+            done.waiting = list(names)
             return names
         self._remove(names, seen, done)
         return ()

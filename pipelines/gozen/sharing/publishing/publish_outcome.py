@@ -32,10 +32,12 @@ class PublishOutcome:
         Whether the folder and the note of the publication were there.
     unreadable
         Damaged notes of other publications in the folder: because of them no user or group loses access, and no
-        file is removed that is no longer published.
+        old file is removed.
     kept_back
         Users and groups who are no longer named and keep access because of that, or because another publication is
         about to share the folder with them.
+    waiting
+        Files that are no longer published, and that a later run removes, because of these notes.
     settled
         Whether each file and share was dealt with. Some may have been refused; none is left to be tried.
     """
@@ -51,6 +53,7 @@ class PublishOutcome:
     was_found: bool = False
     unreadable: list[str] = field(default_factory=list)
     kept_back: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     settled: bool = False
 
     def who_keeps_access(self) -> list[str]:
@@ -58,10 +61,10 @@ class PublishOutcome:
         if not self.unreadable:
             return self.retained
         keep = f": {_some(self.kept_back)}" if self.kept_back else ""
+        files = f", and old files were not removed: {_some(self.waiting)}" if self.waiting else ""
         damaged = (
-            f"no user or group lost access{keep}, and no file was removed that is no longer published, because notes "
-            f"of other publications are damaged: {_some(self.unreadable)}; restore earlier versions of these notes in "
-            "Nextcloud, or remove them"
+            f"no user or group lost access{keep}{files}, because notes of other publications are damaged: "
+            f"{_some(self.unreadable)}; restore earlier versions of these notes in Nextcloud, or remove them"
         )
         return [damaged, *self.retained]
 
