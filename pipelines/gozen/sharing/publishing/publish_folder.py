@@ -85,11 +85,10 @@ class PublishedFolder:
             last = self._files.look()
             lost = without_access(shares.made, last.shares)
             shares.made -= lost  # a person may share it with them again
-            published = {name: {sums[name]} if is_there[name] else seen.mine.files.get(name, ()) for name in local}
-            published |= {name: seen.mine.files[name] for name in waiting}
-            kept = {name: frozenset(one) for name, one in published.items() if one}
+            published = {name: sums[name] for name, is_equal in is_there.items() if is_equal}
             link = wish.link if done.link and LINK not in shares.errors else None
-            self._files.note(last, PublishedRecord(self._files.of, kept, frozenset(shares.made), link))
+            noted = _ended(seen.mine, published, [*local, *waiting])
+            self._files.note(last, PublishedRecord(self._files.of, noted, frozenset(shares.made), link))
         done.settled = True
         raise_first(list(shares.errors.values()), done)
         check_shared(lost, self._folder)
@@ -135,8 +134,8 @@ class PublishedFolder:
 
         People and other publications may have changed shares during the uploads, so the present shares are read again.
         """
-        now = self._files.look()
-        steps = self._steps(wish, begun, now, self.outcome)
+        now, unshared = self._files.look(), replace(begun, wished=frozenset())  # this run has made none of them
+        steps = self._steps(wish, unshared, now, self.outcome)
         self._files.note(now, replace(begun, made=steps.owned, wished=steps.wished))
         shares.change(steps, now, wish, password)
 
@@ -199,3 +198,9 @@ def _begun(mine: PublishedRecord, sums: Mapping[str, str], steps: ShareSteps) ->
     """Return the note that is valid until everything is sent and shared: it contains the old and the new state."""
     noted = {name: mine.files.get(name, frozenset()) | {checksum} for name, checksum in sums.items()}
     return replace(mine, files={**mine.files, **noted}, made=steps.owned, wished=steps.wished)
+
+
+def _ended(mine: PublishedRecord, published: Mapping[str, str], names: Iterable[str]) -> Mapping[str, frozenset[str]]:
+    """Return the files for the note at the end; those that were kept or wait for their removal stay as noted."""
+    noted = {name: mine.files[name] for name in names if name in mine.files}
+    return noted | {name: frozenset({checksum}) for name, checksum in published.items()}

@@ -14,7 +14,7 @@ from gozen.sharing.people.share_records import Share
 from gozen.sharing.publishing.decide_shares import ShareSteps, SharingWish, is_reading, of_people
 from gozen.sharing.publishing.folder_files import FolderFiles, FolderSeen
 from gozen.sharing.publishing.publish_outcome import PublishOutcome
-from gozen.sharing.publishing.published_record import Receiver
+from gozen.sharing.publishing.published_record import PublishedRecord, Receiver
 
 LINK = ("link", "")
 """Key of the link in the dict of refused shares, whose other keys are users and groups."""
@@ -55,7 +55,8 @@ class FolderShares:
         found = {one for one in steps.make if not self._attempt(one, partial(self._share, one, present))}
         if found - self.errors.keys():  # of people, unless another publication makes the share
             after = self._files.look()
-            self.made |= found - self.errors.keys() - of_people(now.mine, after.others, after.shares)
+            mine = PublishedRecord(self._files.of, made=frozenset(self.made))
+            self.made |= found - self.errors.keys() - of_people(mine, after.others, after.shares)
         self._change_link(steps, wish, password)
 
     def withdraw(self, shares: Sequence[Share]) -> None:
