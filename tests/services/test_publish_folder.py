@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,15 +24,23 @@ from gozen.errors import (
     ExitCode,
     GozenError,
     SharingError,
+    UnexpectedAnswer,
     UnreadableInput,
     UnsuitableName,
 )
 from gozen.sharing.cloud_connection import Connection
+from gozen.sharing.people.share_records import Share
 from gozen.sharing.people.shares import Shares
 from gozen.sharing.publishing.decide_shares import SharingWish
 from gozen.sharing.publishing.folder_files import FolderFiles
 from gozen.sharing.publishing.publish_folder import PublishedFolder
-from gozen.sharing.publishing.published_record import LinkProperties, PublishedRecord, record_name, records_folder
+from gozen.sharing.publishing.published_record import (
+    LinkProperties,
+    PublishedRecord,
+    read_published,
+    record_name,
+    records_folder,
+)
 from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.retrying import ConnectionLimits
 from gozen.sharing.transfers.transfer_notes import TransferNotes
@@ -312,23 +321,22 @@ def during_uploads(server: SharingServer, act: Callable[[], object]) -> None:
     server.faults.choose = meanwhile
 
 
+@pytest.mark.parametrize("rights", [1, 15])
 def test_a_share_that_a_person_makes_during_the_uploads_keeps_its_rights(
-    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], rights: int
 ) -> None:
-    item = SharedItem("99", USER, "observatory", "observatory", f"/{FOLDER}", True, 15, receiver="sora")
-    during_uploads(server, lambda: server.book.items.append(item))
+    during_uploads(server, lambda: server.book.items.append(by_a_person(rights)))
     folder().publish(files, SharingWish(frozenset({SORA})))
-    assert [(one.id, one.permissions) for one in server.book.items] == [("99", 15)]
+    assert [(one.id, one.permissions) for one in server.book.items] == [("99", rights)]
     folder().remove()
     assert [one.id for one in server.book.items] == ["99"]
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(("method", "rights"), [("GET", 1), ("GET", 15), ("POST", 15)])
 def test_a_share_that_a_person_makes_before_the_request_keeps_its_rights(
-    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], method: str
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], method: str, rights: int
 ) -> None:
     """It is made after the last look at the folder: before the request for this receiver, or before the share."""
-    item = SharedItem("99", USER, "observatory", "observatory", f"/{FOLDER}", True, 15, receiver="sora")
     in_two_looks = 4  # each is two requests: the folder, and the one above it
     asked: list[str] = []
 
@@ -336,11 +344,11 @@ def test_a_share_that_a_person_makes_before_the_request_keeps_its_rights(
         if "/shares" in path:
             asked.append(sent)
         if not server.book.items and asked[in_two_looks:][-1:] == [method]:
-            server.book.items.append(item)
+            server.book.items.append(by_a_person(rights))
 
     server.faults.choose = meanwhile
     folder().publish(files, SharingWish(frozenset({SORA})))
-    assert [(one.id, one.permissions) for one in server.book.items] == [("99", 15)]
+    assert [(one.id, one.permissions) for one in server.book.items] == [("99", rights)]
     folder().remove()
     assert [one.id for one in server.book.items] == ["99"]
 
@@ -368,6 +376,7 @@ def test_a_share_that_is_withdrawn_meanwhile_is_made_by_the_next_attempt(
     with pytest.raises(SharingError, match="user sora has lost access meanwhile") as caught:
         folder().publish(files, SharingWish(frozenset({SORA})))
     assert caught.value.exit_code == ExitCode.STORAGE
+    assert noted(server).made == frozenset()  # a person may share it with Sora before the next attempt
     server.faults.choose = lambda *_: None
     folder().publish(files, SharingWish(frozenset({SORA})))
     assert receivers(server) == ["sora"]
@@ -415,9 +424,14 @@ def test_a_file_that_is_left_over_stays_while_a_note_of_another_publication_is_d
     note = server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name('kiso/before')}")
     content = note.read_text()
     note.write_text("{")
-    assert folder().publish(files[:1], SharingWish()).removed == 0
+    during_uploads(server, lambda: note.write_text(content))
+    files[0].write_text("second run")
+    done = folder().publish(files[:1], SharingWish())
+    assert done.removed == 0
+    assert note.read_text() == content  # it is said nevertheless
+    (sentence,) = done.who_keeps_access()
+    assert "and old files were not removed: tonight.html, because notes of other publications are damaged" in sentence
     assert set(there(server)) == {"tonight.csv", "tonight.html"}
-    note.write_text(content)
     assert folder().publish(files[:1], SharingWish()).removed == 1  # still known as its own
     assert set(there(server)) == {"tonight.csv"}
 
@@ -435,6 +449,141 @@ def test_a_damaged_note_is_named(
     server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name(OF)}").write_text("{")
     with pytest.raises(UnreadableInput, match=r"is not a note of Gozen .* restore an earlier version"):
         folder().publish(files, SEEN)
+
+
+def by_a_person(rights: int = 15) -> SharedItem:
+    return SharedItem("99", USER, "observatory", "observatory", f"/{FOLDER}", True, rights, receiver="sora")
+
+
+def noted(server: SharingServer, of: str = OF) -> PublishedRecord:
+    path = server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name(of)}")
+    return read_published(path.read_bytes(), str(path))
+
+
+def fail_at(server: SharingServer, method: str, end: str = "") -> None:
+    def fails(_: int, sent: str, path: str) -> Fault | None:
+        return Fault.MAINTENANCE if sent == method and path.endswith(end) else None
+
+    server.faults.choose = fails
+
+
+@pytest.mark.parametrize("rights", [1, 15])
+@pytest.mark.parametrize("of", [OF, "kiso/before"])
+def test_a_share_that_a_person_makes_after_a_failed_attempt_keeps_its_rights_and_stays(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], of: str, rights: int
+) -> None:
+    """The failed attempt is that of this publication, or of another one in the folder."""
+    fail_at(server, "PUT", ".csv")
+    with pytest.raises(SharingError):
+        folder(of).publish(files, SharingWish(frozenset({SORA})))
+    server.faults.choose = lambda *_: None
+    server.book.items.append(by_a_person(rights))
+    folder().publish(files[1:], SharingWish(frozenset({SORA})))
+    assert [(one.id, one.permissions) for one in server.book.items] == [("99", rights)]
+    folder().publish(files[1:], SharingWish())
+    assert [one.id for one in server.book.items] == ["99"]
+
+
+def test_a_share_of_a_person_stays_theirs_if_another_share_then_fails(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    """The order of the requests is sky, sora, tomo."""
+    wish = SharingWish(frozenset({("group", "sky"), SORA}))
+    tomo = ("user", "tomo")
+
+    def meanwhile(_: int, method: str, path: str) -> Fault | None:
+        if method == "POST" and server.book.items:
+            return Fault.MAINTENANCE
+        if method == "POST":
+            server.book.items.append(by_a_person())
+        return None
+
+    server.faults.choose = meanwhile
+    with pytest.raises(SharingError):
+        folder().publish(files, SharingWish(wish.receivers | {tomo}))
+    server.faults.choose = lambda *_: None
+    assert (noted(server).made, noted(server).wished) == ({("group", "sky")}, {tomo})
+    folder().publish(files, wish)
+    assert {one.receiver: one.permissions for one in server.book.items} == {"sky": 1, "sora": 15}
+    folder().remove()
+    assert [one.id for one in server.book.items] == ["99"]
+
+
+def test_a_share_with_more_rights_is_a_persons_also_after_a_kill(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    class KilledError(Exception):
+        """The process ends without any further request."""
+
+    def kill(*_: object) -> None:
+        raise KilledError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderFiles, "upload", kill)
+        with pytest.raises(KilledError):
+            folder().publish(files, SharingWish(frozenset({SORA})))
+    assert (noted(server).made, noted(server).wished) == (frozenset(), {SORA})
+    server.book.items.append(by_a_person())
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    folder().publish(files, SharingWish())
+    assert [(one.id, one.permissions) for one in server.book.items] == [("99", 15)]
+
+
+def test_a_share_whose_answer_was_lost_is_known_as_its_own(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    def cut(_: int, method: str, path: str) -> Fault | None:
+        return Fault.CUT_AFTER if method == "POST" else None
+
+    server.faults.choose = cut
+    folder().publish(files, SharingWish(frozenset({SORA})))
+    server.faults.choose = lambda *_: None
+    assert noted(server).made == {SORA}
+    assert folder().publish(files, SharingWish()).withdrawn == 1
+    assert receivers(server) == []
+
+
+@pytest.mark.parametrize("how", ["garbled answer", "repeated request"])
+def test_a_share_of_its_own_is_not_taken_for_a_persons(
+    server: SharingServer,
+    folder: Callable[..., PublishedFolder],
+    files: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """A proxy garbles the answer, or answers 503 to a request that was carried out, which is then refused."""
+    once = Shares._shared
+
+    def twice(*args: Any) -> Share:
+        once(*args)
+        if how == "garbled answer":
+            raise UnexpectedAnswer("the server has answered with 0 shares")
+        return once(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shares, "_shared", twice)
+        folder().publish(files, SharingWish(frozenset({SORA})))
+    assert folder().publish(files, SharingWish()).withdrawn == 1
+    assert receivers(server) == []
+
+
+def test_a_removal_keeps_its_note_while_that_of_another_publication_is_damaged(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder("kiso/before").publish([], SharingWish())
+    folder().publish(files, SEEN)
+    note = server.state.file("observatory", f"{records_folder(FOLDER)}/{record_name('kiso/before')}")
+    content = note.read_text()
+    note.write_text("{")
+    done = folder().remove()
+    assert (done.removed, done.withdrawn, receivers(server)) == (2, 1, ["sky", "sora"])
+    (sentence,) = done.who_keeps_access()
+    assert sentence.startswith("no user or group lost access: group sky, user sora, because notes")
+    note.write_text(content)
+    done = folder().remove()
+    assert (done.was_found, done.withdrawn, done.who_keeps_access()) == (True, 2, [])
+    assert receivers(server) == []
+    assert not folder().remove().was_found
 
 
 @pytest.mark.parametrize("fault", [Fault.REVOKED, Fault.CUT_AFTER, Fault.CUT_INSIDE])

@@ -68,7 +68,7 @@ def test_receivers_are_added_and_those_of_people_left_alone() -> None:
     wish = SharingWish(frozenset({SORA, SKY, ("user", "kaze")}))
     present = [share("user", "kaze", Rights(15)), share("user", "sora")]
     steps = share_steps(wish, MINE, [], present, MINE.of)
-    assert (steps.make, steps.made, steps.withdraw) == ([SKY], {SORA, SKY}, [])
+    assert (steps.make, steps.owned, steps.wished, steps.withdraw) == ([SKY], {SORA}, {SKY}, [])
     assert share_steps(SharingWish(), MINE, [], present, MINE.of).withdraw == [share("user", "sora")]
 
 
@@ -82,7 +82,7 @@ def test_what_another_publication_needs_is_not_withdrawn() -> None:
     present = [share("user", "sora"), share("group", "sky")]
     assert share_steps(SharingWish(), MINE, [other], present, MINE.of).withdraw == []
     steps = share_steps(SharingWish(frozenset({SKY})), replace(MINE, made=frozenset()), [other], present, MINE.of)
-    assert (steps.make, steps.made) == ([], {SKY})  # so it stays when the other one is removed
+    assert (steps.make, steps.owned) == ([], {SKY})  # so it stays when the other one is removed
 
 
 def test_a_link_is_kept_if_it_is_as_wished() -> None:
@@ -104,12 +104,31 @@ def test_somebody_took_the_password_off() -> None:
 
 
 def test_a_note_is_read_as_it_was_written() -> None:
-    for one in (MINE, PublishedRecord("観測/tonight")):
+    for one in (MINE, replace(MINE, wished=frozenset({SKY})), PublishedRecord("観測/tonight")):
         assert read_published(one.to_json(), "M31/x") == one
         assert is_record(record_name(one.of))
     assert record_name("kiso/tonight") != record_name("kiso/before")
     assert records_folder("M31") != records_folder("M33")
     assert not is_record("tonight.csv")
+
+
+def test_a_note_of_an_earlier_version_is_read() -> None:
+    earlier = json.loads(MINE.to_json())
+    del earlier["wished"]
+    assert read_published(json.dumps(earlier).encode(), "M31/x") == MINE
+
+
+def test_a_share_that_another_publication_is_about_to_need_is_not_withdrawn() -> None:
+    other = PublishedRecord("kiso/before", wished=frozenset({SORA}))
+    steps = share_steps(SharingWish(), MINE, [other], [share("user", "sora")], MINE.of)
+    assert (steps.withdraw, steps.kept_back, steps.retained) == ([], {SORA}, {SORA: other.of})
+
+
+@pytest.mark.parametrize(("rights", "owned"), [(Rights.READ, {SORA}), (Rights(15), set())])
+def test_after_a_kill_only_a_share_that_reads_may_be_our_own(rights: Rights, owned: set[tuple[str, str]]) -> None:
+    mine = replace(MINE, made=frozenset(), wished=frozenset({SORA}))
+    steps = share_steps(SharingWish(frozenset({SORA})), mine, [], [share("user", "sora", rights)], MINE.of)
+    assert (steps.make, steps.owned) == ([], owned)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Jobs. Not covered: the API server (cluster/test_publish.py), what the pods do (s
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from gozen_operator.index.index_entries import LightCurveEntry, entry_of, is_ove
 from gozen_operator.index.object_index import Index
 from gozen_operator.operator_settings import OperatorSettings, PodSettings, PublishSettings
 from gozen_operator.process.read_sources import published_by
+from gozen_operator.reconcile.conditions import LONGEST_MESSAGE
 from gozen_operator.reconcile.facts import JobSeen, LightCurveFacts, PodEnd, PublishFacts, PublishResult
 from gozen_operator.reconcile.publish_manifests import job_names, publish_job, unpublish_job
 from gozen_operator.reconcile.reconcile_lightcurvejob import reconcile_lightcurvejob
@@ -139,6 +141,33 @@ def test_what_was_published_before_a_refusal_is_in_the_status() -> None:
     changed = "gozen: CloudConflict: not overwritten: M31/a.csv"
     plan = plan_for(job(), publisher=publisher("Failed", 64, changed), result=result)
     assert "somebody has changed it" not in said(plan)[2]  # the error names the file
+
+
+def test_who_keeps_access_is_said_also_if_no_file_was_published() -> None:
+    result = PublishResult("M31", "", 0, kept=5, retained=("user sora keeps access, because x names it",), settled=True)
+    changed = "gozen: CloudConflict: not overwritten: M31/a.csv"
+    plan = plan_for(job(), publisher=publisher("Failed", 64, changed), result=result)
+    assert said(plan)[2] == (
+        "not overwritten: M31/a.csv; user sora keeps access, because x names it; when the cause is removed, increase "
+        "publish.again"
+    )
+    plan = plan_for(job(), publisher=publisher("Failed", 64, REFUSED), result=PublishResult("M31", "", 0, kept=2))
+    assert "no user soar; 2 files kept, because somebody has changed them; when" in said(plan)[2]
+
+
+@pytest.mark.parametrize(
+    ("code", "end"),
+    [
+        (64, "; when the cause is removed, increase publish.again"),
+        (75, r"; next attempt at 2027-01-15T08:\d\d:\d\dZ"),
+    ],
+)
+def test_a_long_condition_keeps_what_happens_next(code: int, end: str) -> None:
+    kept = tuple(f"user someone{number} keeps access, because kiso/m31-2030010{number} names it" for number in range(9))
+    result = PublishResult("Survey/M31", LINK, 5, retained=kept * 2, settled=True)
+    message = said(plan_for(job(), publisher=publisher("Failed", code, REFUSED), result=result))[2]
+    assert re.search(f"…{end}$", message)
+    assert len(message) == LONGEST_MESSAGE
 
 
 @pytest.mark.parametrize(
@@ -345,10 +374,32 @@ def test_a_deletion_removes_what_was_published() -> None:
         "Removed", "Warning", "the files of tonight are removed from the folder Survey/M31 of Nextcloud; 1 share "
         "withdrawn; 2 files kept, because somebody has changed them",
     )  # fmt: skip
-    nothing = PublishResult("Survey/M31", "", 0, found=False)
-    (event,) = plan_for(after(one, running), remover=done, removal=nothing).events
-    assert (event.reason, event.type) == ("NotRemoved", "Warning")
-    assert "nothing of tonight was removed" in event.message
+    shares = PublishResult("Survey/M31", "", 0, retained=("user sora keeps access, because kiso/x names it",))
+    (event,) = plan_for(after(one, running), remover=done, removal=shares).events
+    assert (event.reason, event.type) == ("Removed", "Warning")
+    assert event.message.endswith("user sora keeps access, because kiso/x names it")
+
+
+@pytest.mark.parametrize("known", [{"folder": "Survey/M31"}, {"files": 5}, {"link": "https://cloud.example.org/s/abc"}])
+def test_a_removal_without_a_note_says_what_is_known(known: dict[str, Any]) -> None:
+    """An attempt whose answer was lost may have removed everything, so the Event does not say that files are left."""
+    one = job(REMOVE, published={"attempts": 2, "generation": 1, **known}, **DELETED)
+    done, nothing = JobSeen("tonight-del-3", "j3", "Complete"), PublishResult("Survey/M31", "", 0, found=False)
+    plan = plan_for(one, remover=done, removal=nothing)
+    (event,) = plan.events
+    assert (plan.finalizer, event.reason, event.type) == ("remove", "NotRemoved", "Warning")
+    assert event.message == (
+        "found no note of tonight in Nextcloud, so nothing more was removed; if files or shares of it are still in the "
+        "folder Survey/M31, remove them there"
+    )
+
+
+def test_a_removal_says_that_nothing_was_ever_published() -> None:
+    one = job(REMOVE, published={"attempts": 1, "failures": 1, "generation": 1}, **DELETED)
+    done, nothing = JobSeen("tonight-del-2", "j3", "Complete"), PublishResult("Survey/M31", "", 0, found=False)
+    (event,) = plan_for(one, remover=done, removal=nothing).events
+    assert (event.reason, event.type) == ("NothingPublished", "Normal")
+    assert event.message == "nothing of tonight was published in the folder Survey/M31 of Nextcloud"
 
 
 def test_nothing_was_published_so_nothing_is_removed() -> None:
@@ -459,6 +510,21 @@ def test_a_pod_that_succeeded_says_more_than_one_that_failed() -> None:
         for code, text in messages.items()
     ]
     assert published_by(pods) == PublishResult("a", "l", 5)
+
+
+def test_of_failed_pods_the_newest_is_heard() -> None:
+    ended = [
+        {
+            "metadata": {"creationTimestamp": f"2027-01-15T08:0{minute}:00Z"},
+            "status": {"containerStatuses": [{"state": {"terminated": {"exitCode": 75, "message": text}}}]},
+        }
+        for minute, text in (
+            (2, '{"folder": "a", "link": "new", "files": 5}'),
+            (1, '{"folder": "a", "link": "", "files": 0}'),
+        )
+    ]
+    for pods in (ended, ended[::-1]):
+        assert published_by(pods) == PublishResult("a", "new", 5)
 
 
 def test_the_pods_of_publisher_and_remover_are_not_mixed_up() -> None:

@@ -126,7 +126,20 @@ def test_a_file_that_others_can_reach_is_refused(file: FileAccount, mode: int) -
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b"[]", b"\0", b'{"url": "https://x.org", "user": "h"}', b"no json", b"\xff"]
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\0",
+        b'{"url": "https://x.org", "user": "h"}',
+        b"no json",
+        b"\xff",
+        b'{"url": "", "user": "h", "password": "p"}',
+        b'{"url": "http://x.org", "user": "h", "password": "p"}',
+        b'{"url": "https://x.org", "user": "", "password": "p"}',
+        pytest.param(b"[" * 100_000, id="deeply nested"),
+    ],
 )
 def test_a_damaged_file_says_to_log_in_again(file: FileAccount, data: bytes) -> None:
     file.write(ACCOUNT)

@@ -153,8 +153,11 @@ def pod_end(pod: Mapping[str, Any]) -> PodEnd | None:
 
 def pod_ends(pods: Sequence[Mapping[str, Any]]) -> list[PodEnd]:
     """Return how the failed pods of a Job ended, in order of creation."""
-    ordered = sorted(pods, key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
-    return [end for end in map(pod_end, ordered) if end is not None]
+    return [end for end in map(pod_end, sorted(pods, key=_created)) if end is not None]
+
+
+def _created(pod: Mapping[str, Any]) -> str:
+    return str((pod.get("metadata") or {}).get("creationTimestamp") or "")
 
 
 def result_of(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
@@ -170,9 +173,11 @@ def result_of(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, int] | None:
 def published_by(pods: Sequence[Mapping[str, Any]]) -> PublishResult | None:
     """Return the report of a pod that publishes or removes; None if no termination message has one.
 
-    The report is the first line. An error may follow it, for example if a link was made but a user was refused.
+    If none has succeeded, it is that of the newest pod. The report is the first line. An error may follow it, for
+    example if a link was made but a user was refused.
     """
-    for text in (*_messages(pods), *_messages(pods, failed=True)):
+    newest_first = sorted(pods, key=_created, reverse=True)
+    for text in (*_messages(newest_first), *_messages(newest_first, failed=True)):
         try:
             return _report(json.loads(text.partition("\n")[0]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

@@ -28,7 +28,7 @@ from gozen_operator.reconcile.reconcile_plan import Manifest
 COMPONENT = "publish"
 NEXTCLOUD_MOUNT, CA_MOUNT = "/etc/gozen/nextcloud", "/etc/gozen/nextcloud-ca"
 _READ_BY_GROUP = 0o440
-_OF = "gozen.astro/lightcurvejob"
+_LABEL_OF_OWNER = "gozen.astro/lightcurvejob"
 _NUMBERS = 10_000
 """Attempts are numbered modulo this in names of Jobs: a host name has 63 characters, so only four digits fit."""
 
@@ -56,7 +56,7 @@ def is_publishing(manifest: Mapping[str, Any]) -> bool:
 
 def pod_labels(name: str) -> dict[str, str]:
     """Return the labels that select the pods that publish or remove for the LightCurveJob of this name."""
-    return {"app.kubernetes.io/component": COMPONENT, _OF: label_value(name)}
+    return {"app.kubernetes.io/component": COMPONENT, _LABEL_OF_OWNER: label_value(name)}
 
 
 def publish_job(job: LightCurveJob, settings: OperatorSettings) -> Manifest:

@@ -25,6 +25,7 @@ from gozen_operator.reconcile.publish_reports import (
     published_fields,
     published_message,
     removed_event,
+    with_end,
 )
 from gozen_operator.reconcile.reconcile_plan import FINALIZER, Event, Plan
 from gozen_operator.reconcile.sensor_outcome import job_failure
@@ -85,7 +86,8 @@ def deletion_plan(job: LightCurveJob, facts: PublishFacts, settings: OperatorSet
         message = f"the files of {job.metadata.name} stay in the folder {request.folder} of Nextcloud: {_why(job)}"
         return Plan(finalizer="remove", events=(Event("NotRemoved", message, "Warning"),))
     if seen is not None and seen.finished == "Complete":
-        return Plan(finalizer="remove", events=(removed_event(job.metadata.name, request.folder, facts.removal),))
+        event = removed_event(job.metadata.name, request.folder, state, facts.removal)
+        return Plan(finalizer="remove", events=(event,))
     plan = _removal(job, facts, state, settings, now)
     return replace(plan, requeue_after_s=min(left_s, plan.requeue_after_s or settings.look_s))
 
@@ -169,12 +171,12 @@ def _failed(
     changes |= published_fields(result)
     message += nevertheless(result, reason)
     if code in _NEEDS_A_PERSON and not always_again:
-        known = Known(PUBLISHED, "False", reason, f"{message}; {_AGAIN}")
+        known = Known(PUBLISHED, "False", reason, with_end(message, f"; {_AGAIN}"))
         return _said(job, state, known, now, changes, seen)
     usual_s = min(settings.retry_s * 2.0 ** min(failures - 1, 20), settings.longest_retry_s)
     pause_s = float(math.ceil(_spread(job) * usual_s))  # as exact as `retryTime`
     at = moment(now + pause_s)
-    known = Known(PUBLISHED, "False", reason, f"{message}; next attempt at {at}")
+    known = Known(PUBLISHED, "False", reason, with_end(message, f"; next attempt at {at}"))
     plan = _said(job, state, known, now, {**changes, "retryTime": at}, seen)
     return replace(plan, requeue_after_s=pause_s)
 

@@ -160,7 +160,7 @@ def account_of(text: str, place: str) -> Account:
             str(found.get("user_id") or ""),
             insecure=found.get("insecure") is True,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (BadRequest, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(place) from error
 
 

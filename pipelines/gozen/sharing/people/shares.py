@@ -106,7 +106,8 @@ class Shares:
     def share_if_new(self, path: str, kind: str, name: str) -> bool:
         """Share a file or folder for reading, unless it is shared with this receiver; return whether a share was made.
 
-        Other than by `share_with`, a share that somebody has made meanwhile keeps its rights. Errors as there.
+        Unlike `share_with`, it leaves the rights of a share that somebody has made meanwhile. It raises the same
+        errors.
 
         Parameters
         ----------

@@ -34,21 +34,30 @@ class ShareSteps:
     ----------
     make
         Receivers with whom the folder is shared, or whose rights are set to reading.
-    made
-        Receivers whose shares belong to the publication afterwards.
+    owned
+        Receivers whose shares exist and belong to the publication before these steps.
     withdraw
         Shares that end.
     link
         The link that is kept; None if a new one is made, or no link is requested.
     retained
         Receivers that are no longer requested and keep access, with the name of a publication that names them.
+    kept_back
+        Receivers that are no longer requested and keep access, and still belong to the publication: another one may
+        need them.
     """
 
     make: Sequence[Receiver]
-    made: frozenset[Receiver]
+    owned: frozenset[Receiver]
     withdraw: Sequence[Share]
     link: Share | None = None
     retained: Mapping[Receiver, str] = field(default_factory=dict)
+    kept_back: frozenset[Receiver] = frozenset()
+
+    @property
+    def wished(self) -> frozenset[Receiver]:
+        """The receivers with whom the folder is not shared yet."""
+        return frozenset(self.make) - self.owned
 
 
 def share_steps(
@@ -76,21 +85,49 @@ def share_steps(
         Whether `others` is complete; if not, no user or group loses access.
     """
     shares, others = list(shares), list(others)
-    theirs = frozenset[Receiver]().union(*(one.made for one in others))
-    present = {(one.kind, one.who): one for one in shares if one.kind in ("user", "group")}
-    by_people = present.keys() - mine.made - theirs
-    unwished = mine.made - wish.receivers - theirs
-    kept_back = frozenset[Receiver]() if all_known else unwished & present.keys()
-    made = (wish.receivers - by_people) | kept_back
-    make = sorted(one for one in made - kept_back if one not in present or present[one].rights != Rights.READ)
+    present, theirs = _with_people(shares), _noted(others)
+    needed = theirs.union(*(one.wished for one in others))
+    by_people = of_people(mine, others, shares)
+    ours = frozenset(present.keys() & (mine.made | mine.wished)) - by_people
+    unwished = ours - wish.receivers - theirs
+    kept_back = unwished & needed if all_known else unwished
+    wanted = wish.receivers - by_people
+    make = sorted(one for one in wanted if one not in present or not is_reading(present[one]))
     retained = {
-        receiver: min(one.of for one in others if receiver in one.made)
-        for receiver in sorted((mine.made - wish.receivers) & theirs & present.keys())
+        receiver: min(one.of for one in others if receiver in one.made | one.wished)
+        for receiver in sorted((ours - wish.receivers) & needed)
     }
+    owned = (wanted & present.keys()) | (ours - wish.receivers)
     links = _links(shares, label)
     kept = links[0] if links and wish.link is not None and _is_as_wished(links[0], wish.link, mine.link) else None
-    withdraw = [present[one] for one in sorted((unwished - kept_back) & present.keys())]
-    return ShareSteps(make, frozenset(made), [*withdraw, *(one for one in links if one is not kept)], kept, retained)
+    withdraw = [present[one] for one in sorted(unwished - kept_back)]
+    links = [one for one in links if one is not kept]
+    return ShareSteps(make, frozenset(owned), [*withdraw, *links], kept, retained, kept_back)
+
+
+def of_people(mine: PublishedRecord, others: Iterable[PublishedRecord], shares: Iterable[Share]) -> frozenset[Receiver]:
+    """Return the receivers whose shares people have made.
+
+    After a kill it is unknown whether a share that was about to be made exists. Publications only give the right to
+    read, so one with more rights is a person's.
+    """
+    others, present = list(others), _with_people(shares)
+    unsure = mine.wished.union(*(one.wished for one in others))
+    unsure = frozenset(one for one in unsure & present.keys() if is_reading(present[one]))
+    return frozenset(present.keys() - mine.made - _noted(others) - unsure)
+
+
+def is_reading(share: Share) -> bool:
+    """Tell whether a share gives the right to read, and no other."""
+    return share.rights == Rights.READ
+
+
+def _with_people(shares: Iterable[Share]) -> dict[Receiver, Share]:
+    return {(one.kind, one.who): one for one in shares if one.kind in ("user", "group")}
+
+
+def _noted(others: Iterable[PublishedRecord]) -> frozenset[Receiver]:
+    return frozenset[Receiver]().union(*(one.made for one in others))
 
 
 def _links(shares: Collection[Share], label: str) -> list[Share]:

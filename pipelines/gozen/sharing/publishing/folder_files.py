@@ -118,6 +118,10 @@ class FolderFiles:
             path.write_bytes(record.to_json())
             self._upload(path, self._records, seen.record)
 
+    def is_own(self, share: Share) -> bool:
+        """Tell whether this account has made a share; receivers with the right to share make others."""
+        return share.by.casefold() in ("", self.remote.connection.account.id.casefold())
+
     def upload(self, path: Path, there: Entry | None) -> None:
         """Send a file into the folder; it replaces the file that was seen there, and no other."""
         self._upload(path, self.folder, there)

@@ -6,24 +6,21 @@ is overwritten, withdrawn or removed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from gozen.errors import BadRequest, CloudConflict, ExitCode, GozenError, SharingError
+from gozen.errors import CloudConflict, GozenError
 from gozen.sharing.checksums import OURS
 from gozen.sharing.file_listing import Entry
-from gozen.sharing.people.share_records import Share
 from gozen.sharing.publishing.decide_files import FileStep, is_ours, left_over, step_for
 from gozen.sharing.publishing.decide_shares import ShareSteps, SharingWish, share_steps
 from gozen.sharing.publishing.folder_files import FolderFiles, FolderSeen
-from gozen.sharing.publishing.publish_outcome import PublishOutcome, check_shared, raise_first
-from gozen.sharing.publishing.published_record import PublishedRecord, Receiver
+from gozen.sharing.publishing.publish_outcome import PublishOutcome, check_shared, raise_first, without_access
+from gozen.sharing.publishing.published_record import PublishedRecord
+from gozen.sharing.publishing.share_folder import LINK, FolderShares
 from gozen.sharing.remote_names import joined
-
-_LINK = ("link", "")
-"""Key of the link in the dict of refused shares, whose other keys are users and groups."""
 
 
 class PublishedFolder:
@@ -79,19 +76,22 @@ class PublishedFolder:
         done.was_found = seen.record is not None
         steps = self._steps(wish, seen.mine, seen, done)
         sums = {name: self._files.checksum(path, OURS) for name, path in local.items()}
-        begun = _begun(seen.mine, sums, steps)
+        begun, shares = _begun(seen.mine, sums, steps), FolderShares(self._files, done, steps)
         self._files.note(seen, begun)
-        is_there = {name: self._send(path, sums[name], seen, done) for name, path in local.items()}
-        waiting = self._remove_left_over(local, seen, done)
-        ended, errors = self._share_now(wish, seen.mine, begun, password, done)
-        published = {name: {sums[name]} if is_there[name] else seen.mine.files.get(name, ()) for name in local}
-        published |= {name: seen.mine.files[name] for name in waiting}
-        ended = replace(ended, files={name: frozenset(one) for name, one in published.items() if one})
-        last = self._files.look()
-        self._files.note(last, ended)
+        with self._noted_after_failure(begun, shares):
+            is_there = {name: self._send(path, sums[name], seen, done) for name, path in local.items()}
+            waiting = self._remove_left_over(local, seen, done)
+            self._share_now(wish, begun, password, shares)
+            last = self._files.look()
+            lost = without_access(shares.made, last.shares)
+            shares.made -= lost  # a person may share it with them again
+            published = {name: sums[name] for name, is_equal in is_there.items() if is_equal}
+            link = wish.link if done.link and LINK not in shares.errors else None
+            noted = _ended(seen.mine, published, [*local, *waiting])
+            self._files.note(last, PublishedRecord(self._files.of, noted, frozenset(shares.made), link))
         done.settled = True
-        raise_first(errors, done)
-        check_shared(ended.made, last.shares, self._folder)
+        raise_first(list(shares.errors.values()), done)
+        check_shared(lost, self._folder)
         return done
 
     def remove(self) -> PublishOutcome:
@@ -105,33 +105,44 @@ class PublishedFolder:
         seen = self._files.look()
         done.was_found = seen.record is not None
         steps = self._steps(SharingWish(), seen.mine, seen, done)
-        self._withdraw(steps.withdraw, done)
-        self._remove(seen.mine.files, seen, done)
-        if seen.record is not None:
+        shares = FolderShares(self._files, done, steps)
+        with self._noted_after_failure(seen.mine, shares):
+            shares.withdraw(steps.withdraw)
+            self._remove(seen.mine.files, seen, done)
+        if seen.record is None:
+            return done
+        if steps.kept_back:  # the next removal withdraws them
+            self._files.note(seen, PublishedRecord(self._files.of, made=steps.kept_back))
+        else:
             self._files.remote.remove(seen.record.path, seen.record.etag)
         return done
 
-    def _share_now(
-        self, wish: SharingWish, mine: PublishedRecord, begun: PublishedRecord, password: str, done: PublishOutcome
-    ) -> tuple[PublishedRecord, Sequence[GozenError]]:
-        """Make and withdraw shares; return the note with them, and the refusals.
+    @contextmanager
+    def _noted_after_failure(self, begun: PublishedRecord, shares: FolderShares) -> Iterator[None]:
+        """After an error, note only shares that are known to be the publication's own: the next attempt may be late."""
+        try:
+            yield
+        except GozenError:
+            known = replace(begun, made=frozenset(shares.made), wished=frozenset(shares.unsure))
+            with suppress(GozenError):  # of a Nextcloud that is down; the first error says more
+                if (now := self._files.look()).record is not None:
+                    self._files.note(now, known)
+            raise
+
+    def _share_now(self, wish: SharingWish, begun: PublishedRecord, password: str, shares: FolderShares) -> None:
+        """Make and withdraw shares.
 
         People and other publications may have changed shares during the uploads, so the present shares are read again.
         """
-        now = self._files.look()
-        steps = self._steps(wish, mine, now, done)
-        begun = replace(begun, made=begun.made | steps.made)
-        self._files.note(now, begun)
-        present = {(one.kind, one.who) for one in now.shares}
-        found, errors = self._share(steps, present, wish, password, done)
-        if found:  # of people, unless another publication has noted that it makes the share
-            found -= frozenset[Receiver]().union(*(one.made for one in self._files.look().others))
-        link = wish.link if done.link and _LINK not in errors else None
-        return replace(begun, made=steps.made - errors.keys() - found, link=link), list(errors.values())
+        now, unshared = self._files.look(), replace(begun, wished=frozenset())  # this run has made none of them
+        steps = self._steps(wish, unshared, now, self.outcome)
+        self._files.note(now, replace(begun, made=steps.owned, wished=steps.wished))
+        shares.change(steps, now, wish, password)
 
     def _steps(self, wish: SharingWish, mine: PublishedRecord, seen: FolderSeen, done: PublishOutcome) -> ShareSteps:
-        done.unreadable = list(seen.unreadable)
+        done.unreadable = sorted({*done.unreadable, *seen.unreadable})
         steps = share_steps(wish, mine, seen.others, seen.shares, self._files.of, all_known=not seen.unreadable)
+        done.kept_back = [f"{kind} {who}" for kind, who in sorted(steps.kept_back)]
         done.retained = [
             f"{kind} {who} keeps access, because {of} names it" for (kind, who), of in steps.retained.items()
         ]
@@ -167,6 +178,7 @@ class PublishedFolder:
         """
         names = left_over(local, seen.mine.files)
         if seen.unreadable:
+            done.waiting = list(names)
             return names
         self._remove(names, seen, done)
         return ()
@@ -181,72 +193,14 @@ class PublishedFolder:
             elif there is not None:
                 done.kept.append(there.path)
 
-    def _share(
-        self,
-        steps: ShareSteps,
-        present: Collection[Receiver],
-        wish: SharingWish,
-        password: str,
-        done: PublishOutcome,
-    ) -> tuple[set[Receiver], dict[Receiver, GozenError]]:
-        """Make and withdraw shares; return receivers with a share of others, and refusals that need a person."""
-        errors: dict[Receiver, GozenError] = {}
-        found: set[Receiver] = set()
-        self._withdraw([one for one in steps.withdraw if one.kind != "link"], done)
-        for one in steps.make:
-            share = self._set_rights if one in present else partial(self._share_with, found)
-            _attempt(one, partial(share, one), errors)
-        if steps.link is not None:
-            done.link = steps.link.url
-        elif wish.link is not None:
-            _attempt(_LINK, partial(self._make_link, wish, password, done), errors)
-        links = [one for one in steps.withdraw if one.kind == "link"]
-        if _LINK not in errors:
-            self._withdraw(links, done)
-        elif links:
-            done.link = links[0].url  # the old link opens until there is a new one
-        return found, errors
-
-    def _withdraw(self, shares: Sequence[Share], done: PublishOutcome) -> None:
-        self._files.shares.withdraw(shares)
-        done.withdrawn += len(shares)
-
-    def _set_rights(self, receiver: Receiver) -> None:
-        """Set the rights of a share of publications back to reading."""
-        kind, name = receiver
-        users, groups = ([name], []) if kind == "user" else ([], [name])
-        self._files.shares.share_with(self._folder, users, groups)
-
-    def _share_with(self, found: set[Receiver], receiver: Receiver) -> None:
-        """Share the folder with a receiver, or add it to `found` if somebody has done so meanwhile."""
-        try:
-            is_made = self._files.shares.share_if_new(self._folder, *receiver)
-        except SharingError as error:
-            if receiver not in {(one.kind, one.who) for one in self._files.look().shares}:
-                raise
-            # Refused: somebody has shared it between the two requests. Otherwise only the answer was lost.
-            is_made = error.exit_code != ExitCode.BAD_REQUEST
-        if not is_made:
-            found.add(receiver)
-
-    def _make_link(self, wish: SharingWish, password: str, done: PublishOutcome) -> None:
-        assert wish.link is not None
-        secret = password if wish.link.password else ""
-        made = self._files.shares.link(self._folder, password=secret, expires=wish.link.days, label=self._files.of)
-        done.link = made.url
-
 
 def _begun(mine: PublishedRecord, sums: Mapping[str, str], steps: ShareSteps) -> PublishedRecord:
     """Return the note that is valid until everything is sent and shared: it contains the old and the new state."""
     noted = {name: mine.files.get(name, frozenset()) | {checksum} for name, checksum in sums.items()}
-    return replace(mine, files={**mine.files, **noted}, made=mine.made | steps.made)
+    return replace(mine, files={**mine.files, **noted}, made=steps.owned, wished=steps.wished)
 
 
-def _attempt(what: Receiver, act: Callable[[], object], errors: dict[Receiver, GozenError]) -> None:
-    """Make one share; record a refusal that a retry cannot change, so that the other shares are still made."""
-    try:
-        act()
-    except (SharingError, BadRequest) as error:
-        if error.exit_code != ExitCode.BAD_REQUEST:
-            raise
-        errors[what] = error
+def _ended(mine: PublishedRecord, published: Mapping[str, str], names: Iterable[str]) -> Mapping[str, frozenset[str]]:
+    """Return the files for the note at the end; those that were kept or wait for their removal stay as noted."""
+    noted = {name: mine.files[name] for name in names if name in mine.files}
+    return noted | {name: frozenset({checksum}) for name, checksum in published.items()}

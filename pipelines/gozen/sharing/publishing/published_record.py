@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gozen.errors import UnreadableInput, UnsuitableName
@@ -41,6 +41,9 @@ class PublishedRecord:
         Checksums with which each file was sent, or is being sent, by name.
     made
         Receivers with whom a publication has shared the folder; people may have shared it with others.
+    wished
+        Receivers with whom a run that has not ended is about to share it. Nobody knows whether the shares exist, or
+        whose they are. Notes of earlier versions have none.
     link
         Properties of its link; None without one.
     """
@@ -49,6 +52,7 @@ class PublishedRecord:
     files: Mapping[str, frozenset[str]] = field(default_factory=dict)
     made: frozenset[Receiver] = frozenset()
     link: LinkProperties | None = None
+    wished: frozenset[Receiver] = frozenset()
 
     def to_json(self) -> bytes:
         """Return the note as JSON; equal notes give equal bytes."""
@@ -59,6 +63,7 @@ class PublishedRecord:
             "of": self.of,
             "files": {name: sorted(sums) for name, sums in self.files.items()},
             "made": sorted(map(list, self.made)),
+            "wished": sorted(map(list, self.wished)),
             "link": link,
         }
         return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False).encode()
@@ -106,14 +111,19 @@ def read_published(data: bytes, path: str) -> PublishedRecord:
         return PublishedRecord(
             str(found["of"]),
             {str(name): frozenset(map(str, sums)) for name, sums in found["files"].items()},
-            frozenset((str(kind), str(name)) for kind, name in found["made"]),
+            _receivers(found["made"]),
             None if link is None else LinkProperties(link["days"], bool(link["password"])),
+            _receivers(found.get("wished", ())),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UnreadableInput(
             f"{path} in Nextcloud is not a note of Gozen about what it has published ({error}); restore an earlier "
             "version of this file, or remove it: files that differ are then kept and reported"
         ) from error
+
+
+def _receivers(pairs: Iterable[Iterable[object]]) -> frozenset[Receiver]:
+    return frozenset((str(kind), str(name)) for kind, name in pairs)
 
 
 def _check_version(version: object) -> None:
