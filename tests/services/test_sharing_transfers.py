@@ -29,7 +29,6 @@ from tests.free_ports import free_port
 
 from gozen import errors
 from gozen.errors import ExitCode, SharingError
-from gozen.sharing import large_bodies
 from gozen.sharing.account import Account
 from gozen.sharing.cloud import Cloud
 from gozen.sharing.pauses import Clock
@@ -412,7 +411,6 @@ class OneUser:
 def own(server: NextcloudServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[OneUser]:
     """Return a user without files on a server that accepts small chunks, and end all trouble afterwards."""
     monkeypatch.setattr(server.state, "smallest", SMALL)
-    monkeypatch.setattr(large_bodies, "LARGE", SMALL)
     server.faults.log.clear()
     server.faults.silent.clear()
     server.faults.released.clear()

@@ -1,6 +1,7 @@
-"""Large bodies that are read from the socket: they arrive whole, and a line that breaks or is silent is named.
+"""Bodies of answers: they arrive whole, directly or through a proxy, and a line that breaks or is silent is named.
 
-Not here: what a download does then (services/test_sharing_transfers.py, which reads all its segments in this way).
+Not here: what a download does then (services/test_sharing_transfers.py); how connections are kept
+(services/test_sharing_connections.py).
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import httpx
 import pytest
 from tests.cluster.certificates import Authority
 
-from gozen.sharing import large_bodies
 from gozen.sharing.account import Account
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.retrying import ConnectionLimits
@@ -30,11 +30,6 @@ from .nextcloud_server.clients import quick_cloud
 
 SIZE = 3 * 2**20
 HEADERS = f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode()
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large_bodies, "LARGE", 2**20)
 
 
 @contextmanager
