@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPException, HTTPResponse
+from io import DEFAULT_BUFFER_SIZE
 
 import httpx
 
-_BLOCK = 2**18
+_BLOCK = 2**19
+"""Bytes of a piece. If all pieces of a file are whole pages, the system writes them with less work."""
+_SHOWN_S = 1.0
+"""Seconds after which a slow line yields a smaller piece, so that progress is shown and the user can interrupt it."""
 _UNKNOWN = 2**16
 """Bytes that are read at once of a body whose length the server does not say."""
 
@@ -23,23 +28,35 @@ class AnswerBody(httpx.SyncByteStream):
 
     def __init__(self, answer: HTTPResponse, request: httpx.Request, end: Callable[[bool], None]) -> None:
         self._answer, self._request, self._end = answer, request, end
-        self._left, self._is_over = answer.length, False
+        self._left, self._is_begun, self._is_over = answer.length, False, False
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self.pieces(_UNKNOWN):
             yield bytes(piece)
 
     def pieces(self, block: int = _BLOCK) -> Iterator[memoryview]:
-        """Yield the body in pieces of at most so many bytes; each piece is valid until the next one.
+        """Yield the body in pieces of this many bytes, on a slow line of fewer; each piece is valid until the next one.
 
         Raises
         ------
         httpx.HTTPError
-            The connection broke, or the server was silent for too long.
+            The connection broke, or the server was silent for too long. What arrived before was yielded.
         """
         buffer = memoryview(bytearray(block if self._left is None else min(block, self._left)))
-        while count := self._read(buffer):
-            yield buffer[:count]
+        filled, since = 0, time.monotonic()
+        while True:
+            try:
+                count = self._read(buffer[filled:])
+            except httpx.HTTPError:
+                if filled:
+                    yield buffer[:filled]
+                raise
+            filled += count
+            if filled and (count == 0 or filled == len(buffer) or time.monotonic() - since > _SHOWN_S):
+                yield buffer[:filled]
+                filled, since = 0, time.monotonic()
+            if count == 0:
+                return
 
     def close(self) -> None:
         """Give the connection back."""
@@ -63,6 +80,8 @@ class AnswerBody(httpx.SyncByteStream):
     def _read_known(self, buffer: memoryview) -> int:
         if not self._left:
             return 0
+        if not self._is_begun:
+            self._is_begun, buffer = True, buffer[:DEFAULT_BUFFER_SIZE]  # else it waits for more than what is in memory
         count = self._answer.fp.readinto1(buffer)
         if count == 0:
             raise httpx.RemoteProtocolError("the answer ended early", request=self._request)
