@@ -101,7 +101,7 @@ def test_a_body_that_ends_early_is_an_error() -> None:
 
 def test_what_arrived_before_a_line_broke_is_not_lost() -> None:
     with answering(lambda line: line.sendall(HEADERS + b"night")) as url:
-        found = []
+        found: list[bytes] = []
         with pytest.raises(httpx.RemoteProtocolError, match="ended early"), body_of(url) as pieces:
             found.extend(bytes(one) for one in pieces)
         assert found == [b"night"]

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from gozen.errors import CloudUnavailable
-from gozen.sharing import direct_transport
+from gozen.sharing import answer_bodies, direct_transport
 from gozen.sharing.account import Account
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.retrying import ConnectionLimits
@@ -115,9 +115,11 @@ def test_a_connection_is_used_again_after_a_large_body() -> None:
         assert used(lines) == [2]
 
 
-def test_after_a_body_that_was_not_read_to_its_end_another_connection_is_used() -> None:
+def test_after_a_body_that_was_not_read_to_its_end_another_connection_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_bodies, "_SHOWN_S", 0.0)
+
     def act(line: socket.socket, _head: str) -> bool:
-        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + bytes(1_000_000))
+        line.sendall(GOOD.replace(b": 4", b": 1000000"))  # the rest would come later
         return True
 
     with serving(act) as lines, connected(lines.url) as connection:

@@ -28,7 +28,7 @@ class _NoCookies(CookieJar):
 
 def new_client(account: Account, limits: ConnectionLimits, ca_file: str | None, *, log_in: bool) -> httpx.Client:
     """Return a client for the server of an account; without log-in its requests are anonymous."""
-    trusted = _trusted(ca_file) if account.url.startswith("https:") else False
+    trusted = _trusted(ca_file) if account.url.startswith("https:") else None
     return httpx.Client(
         headers={
             **({"Authorization": account.authorization} if log_in else {}),
@@ -40,8 +40,8 @@ def new_client(account: Account, limits: ConnectionLimits, ca_file: str | None, 
         follow_redirects=False,
         timeout=timeouts(limits),
         limits=httpx.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections),
-        verify=trusted,
-        transport=None if _has_proxy(account.url) else DirectTransport(trusted or None),
+        verify=trusted or False,
+        transport=None if _has_proxy(account.url) else DirectTransport(trusted),
     )
 
 
