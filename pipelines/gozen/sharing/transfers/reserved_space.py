@@ -6,6 +6,8 @@ import ctypes
 import errno
 import os
 
+_KEEP_SIZE = 1
+"""`FALLOC_FL_KEEP_SIZE`: the size of the file still tells where its content ends."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -23,5 +25,5 @@ def reserve(descriptor: int, size: int) -> None:
     if fallocate is None:  # macOS
         return
     fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
-    if fallocate(descriptor, 0, 0, size) and (code := ctypes.get_errno()) in _FULL:
+    if fallocate(descriptor, _KEEP_SIZE, 0, size) and (code := ctypes.get_errno()) in _FULL:
         raise OSError(code, os.strerror(code))
