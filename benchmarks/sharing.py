@@ -4,10 +4,11 @@ Both send folders to the same server, `rclone serve webdav`, and fetch them, wit
 ratio is that of the transfers: the time of the whole process without that of a start without any transfer, which is
 reported apart; so is the ratio of the whole times. This server knows neither chunks nor checksums, so neither client
 computes any; both look at the size of each file that they have sent. Gozen also writes what it fetches down to the
-disk, rclone does not. At the end, Gozen sends and fetches a large file in chunks with checksums to the Nextcloud of
+disk, rclone does not. After the large file, Gozen sends and fetches it in chunks with checksums to the Nextcloud of
 the tests, and its processor time is reported; that server is slow, so its own time is not.
 
     python benchmarks/sharing.py [--json FILE] [--scale 1.0] [--rounds 3] [--connections 8] [--folder FOLDER]
+        [--sets 1x1GB 1000x1MB 10000x10kB]
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from sharing_peers import DELAY_MS, HERE, RCLONE, Peers, check_same, client, del
 from timing import say
 
 MEMORY_MB = 150.0
-SETS = {"1x1GB": (1, 10**9, 1.1), "1000x1MB": (1000, 10**6, 1.1), "10000x10kB": (10_000, 10**4, 1.3)}
+LARGE = "1x1GB"
+SETS = {LARGE: (1, 10**9, 1.1), "1000x1MB": (1000, 10**6, 1.1), "10000x10kB": (10_000, 10**4, 1.3)}
 """Number of files, bytes of each, and the limit of the ratio to rclone."""
 WAYS = ("put", "get")
 
@@ -67,25 +69,27 @@ def compared(peers: Peers, folder: Path, sizes: dict[str, tuple[int, int]], roun
             peers.compare(name, data, number)
             for used in (folder / "server").iterdir():
                 shutil.rmtree(used)
-        if count > 1:
+        if name != LARGE:
             shutil.rmtree(data)
 
 
-def measured(folder: Path, scale: float, rounds: int, connections: int) -> dict[str, Any]:
-    """Measure everything."""
+def measured(folder: Path, chosen: list[str], scale: float, rounds: int, connections: int) -> dict[str, Any]:
+    """Measure some sets of files."""
     (folder / "server").mkdir()
-    sizes = {name: scaled(count, size, scale) for name, (count, size, _) in SETS.items()}
+    sizes = {name: scaled(*SETS[name][:2], scale) for name in chosen}
     with delayed_server(folder / "server") as address:
         peers = Peers(address, folder, connections)
         compared(peers, folder, sizes, rounds)
         starts = starts_s()
-    say("a large file in chunks to the Nextcloud of the tests")
-    chunks = in_chunks(folder, folder / "1x1GB", connections)
+    chunks: dict[str, Any] = {}
+    if LARGE in chosen:
+        say("a large file in chunks to the Nextcloud of the tests")
+        chunks = in_chunks(folder, folder / LARGE, connections)
     return {
         "version": subprocess.run([RCLONE, "version"], capture_output=True, text=True, check=True).stdout.split()[1],
         "seconds": peers.spent, "starts_s": starts, "cpu_s": peers.cpu_s, "chunks": chunks, "sizes": sizes,
         "connections": connections,
-        "memory_mb": max(peers.memory_mb, *(chunks[way]["memory_mb"] for way in WAYS)),
+        "memory_mb": max([peers.memory_mb, *(chunks[way]["memory_mb"] for way in WAYS if chunks)]),
     }  # fmt: skip
 
 
@@ -112,9 +116,7 @@ def used(result: dict[str, Any], key: str) -> str:
 def goals_of(result: dict[str, Any]) -> list[Goal]:
     """Return each goal with what was measured and its limit."""
     goals = [
-        Goal(f"{way}_{name}", ratio(result, f"{way}/{name}"), limit)
-        for name, (_, _, limit) in SETS.items()
-        for way in WAYS
+        Goal(f"{way}_{name}", ratio(result, f"{way}/{name}"), SETS[name][2]) for name in result["sizes"] for way in WAYS
     ]
     return [*goals, Goal("memory_mb", result["memory_mb"], MEMORY_MB)]
 
@@ -126,12 +128,12 @@ def show(result: dict[str, Any]) -> None:
         print(f"start of {who}: {seconds:.2f} s")
     print("| | Gozen: s (processor) | rclone: s (processor) | ratio | goal | ratio of whole processes |")
     print("|---|---|---|---|---|---|")
-    for name, way in ((name, way) for name in SETS for way in WAYS):
+    for name, way in ((name, way) for name in result["sizes"] for way in WAYS):
         key = f"{way}/{name}"
         cells = [used(result, f"{key}/{who}") for who in ("gozen", "rclone")]
         ratios = ratio(result, key), SETS[name][2], ratio(result, key, whole=True)
         print("|", " | ".join([f"{way} {name}", *cells, *(f"{one:.2f}" for one in ratios)]), "|")
-    for way in WAYS:
+    for way in WAYS if result["chunks"] else ():
         spent, size = result["chunks"][way], result["chunks"]["bytes"] / 1e9
         print(f"{way} {size:.2f} GB in chunks: {spent['cpu_s']:.2f} s of the processor, {spent['memory_mb']:.0f} MB")
     print(f"memory of Gozen: at most {result['memory_mb']:.0f} MB")
@@ -145,9 +147,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--folder", type=Path, help="where the files are; it needs 5 GB")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), help="which files; default: all")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gozen-sharing-", dir=given.folder) as folder:
-        result = measured(Path(folder), given.scale, given.rounds, given.connections)
+        result = measured(Path(folder), given.sets, given.scale, given.rounds, given.connections)
     show(result)
     return conclude(goals_of(result), result, given.json)
 

@@ -26,7 +26,6 @@ from tests.services.nextcloud_server.clients import quick_cloud
 from tests.services.nextcloud_server.faults import PASSING, Dice
 
 from gozen.errors import CloudConflict, ExitCode, GozenError
-from gozen.sharing import large_bodies
 from gozen.sharing.account import Account
 from gozen.sharing.retrying import ConnectionLimits
 from gozen.sharing.transfers.outcomes import FileState
@@ -303,7 +302,6 @@ def test_no_file_is_lost_doubled_or_half(
     part: int, server: NextcloudServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(large_bodies, "LARGE", CHUNK)
     seen: Counter[str] = Counter()
     for number in rounds(HISTORIES, part, PARTS):
         seen += history(number, server, tmp_path)

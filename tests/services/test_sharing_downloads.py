@@ -1,7 +1,7 @@
 """Downloads in segments: damaged files, files that change meanwhile, servers that send other bytes than were asked for.
 
 Not here: downloads that also a real server answers (services/test_sharing_transfers.py); how a large body is read from
-the line (services/test_sharing_large_bodies.py).
+the line (services/test_sharing_answer_bodies.py).
 """
 
 from __future__ import annotations

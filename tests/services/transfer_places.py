@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from gozen.sharing import large_bodies
 from gozen.sharing.account import Account
 from gozen.sharing.cloud import Cloud
 from gozen.sharing.pauses import Clock
@@ -103,7 +102,6 @@ def own(transfer_server: NextcloudServer, monkeypatch: pytest.MonkeyPatch) -> It
     """
     state, faults = transfer_server.state, transfer_server.faults
     monkeypatch.setattr(state, "smallest", SMALL)
-    monkeypatch.setattr(large_bodies, "LARGE", SMALL)
     monkeypatch.setattr(os, "fsync", lambda _: None)
     faults.log.clear()
     faults.silent.clear()

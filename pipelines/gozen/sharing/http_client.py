@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ssl
 from http.cookiejar import CookieJar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from gozen.errors import BadRequest, reason_of
 from gozen.sharing.account import Account
+from gozen.sharing.direct_transport import DirectTransport
 from gozen.sharing.retrying import ConnectionLimits
 
 
@@ -25,6 +28,7 @@ class _NoCookies(CookieJar):
 
 def new_client(account: Account, limits: ConnectionLimits, ca_file: str | None, *, log_in: bool) -> httpx.Client:
     """Return a client for the server of an account; without log-in its requests are anonymous."""
+    trusted = _trusted(ca_file) if account.url.startswith("https:") else None
     return httpx.Client(
         headers={
             **({"Authorization": account.authorization} if log_in else {}),
@@ -36,8 +40,15 @@ def new_client(account: Account, limits: ConnectionLimits, ca_file: str | None, 
         follow_redirects=False,
         timeout=timeouts(limits),
         limits=httpx.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections),
-        verify=_trusted(ca_file) if account.url.startswith("https:") else False,
+        verify=trusted or False,
+        transport=None if _has_proxy(account.url) else DirectTransport(trusted),
     )
+
+
+def _has_proxy(url: str) -> bool:
+    """Tell whether this process reaches a server through a proxy, by the variables of its environment."""
+    parts, proxies = urlsplit(url), getproxies()
+    return (parts.scheme in proxies or "all" in proxies) and not proxy_bypass(parts.netloc)
 
 
 def timeouts(limits: ConnectionLimits, read_s: float | None = None) -> httpx.Timeout:

@@ -32,7 +32,7 @@ class DownloadOptions:
     """
 
     segment_bytes: int = 32 * 2**20
-    segments_at_once: int = 16
+    segments_at_once: int = 12
 
 
 class Download:

@@ -18,6 +18,7 @@ from types import TracebackType
 from gozen.archive.stores.output_files import writing
 from gozen.errors import CloudConflict
 from gozen.sharing.file_listing import Entry
+from gozen.sharing.transfers.reserved_space import reserve
 
 PREFIX, SUFFIX = ".gozen-", ".partial"
 _DONE = ".done"
@@ -51,7 +52,8 @@ class PartialDownload:
         self.path = target.with_name(f"{self._begin}{_short(f'{entry.etag} {entry.size} {segment}')}{SUFFIX}")
         self._done = self.path.with_name(self.path.name + _DONE)
         self._is_divided = entry.size > segment
-        self._lock = threading.Lock()
+        self._lock, self._is_syncing = threading.Lock(), False
+        self._received: list[int] = []  # complete, but perhaps not yet on the disk
         self.done: set[int] = set()
         """Numbers of the segments that are complete, from 0."""
 
@@ -60,6 +62,7 @@ class PartialDownload:
             self._descriptor = self._locked()
             if self._is_divided:
                 self._recall()
+                reserve(self._descriptor, self._entry.size)
         return self
 
     def __exit__(
@@ -75,16 +78,18 @@ class PartialDownload:
                 data, start = data[count:], start + count
 
     def complete(self, number: int) -> None:
-        """Write a segment down to the disk, and note that it is complete."""
-        with writing(self._target):
-            if self._is_divided:
-                # Before the note, which a power failure may keep. Meanwhile other segments are fetched.
-                os.fsync(self._descriptor)
-            with self._lock:
-                self.done.add(number)
-                if self._is_divided:
-                    with self._done.open("ab") as stream:
-                        stream.write(_LINE % number)
+        """Note that a segment is complete, when it is on the disk.
+
+        Only one thread writes to the disk. The others go on, and it notes what they have completed meanwhile.
+        """
+        with self._lock:
+            self._received.append(number)
+            if self._is_syncing:
+                return
+            self._is_syncing = True
+        while numbers := self._next_received():
+            with writing(self._target):
+                self._list(numbers)
 
     def read(self, start: int, size: int) -> bytes:
         """Return bytes at a position."""
@@ -136,6 +141,21 @@ class PartialDownload:
             f"another process downloads {self._target} at this moment, or a download that was interrupted is just "
             "ending; wait until it has finished, then run again"
         )
+
+    def _next_received(self) -> list[int]:
+        with self._lock:
+            numbers, self._received = self._received, []
+            self._is_syncing = bool(numbers)
+            return numbers
+
+    def _list(self, numbers: list[int]) -> None:
+        """List segments that are complete."""
+        if self._is_divided:
+            # Before the list, which a power failure may keep. Meanwhile other segments are fetched.
+            os.fsync(self._descriptor)
+            with self._done.open("ab") as stream:
+                stream.write(b"".join(_LINE % number for number in numbers))
+        self.done.update(numbers)
 
     def _recall(self) -> None:
         """Read which segments are complete."""

@@ -1,6 +1,7 @@
-"""Large bodies that are read from the socket: they arrive whole, and a line that breaks or is silent is named.
+"""Bodies of answers: they arrive whole, directly or through a proxy, and a line that breaks or is silent is named.
 
-Not here: what a download does then (services/test_sharing_downloads.py, which reads all its segments in this way).
+Not here: what a download does then (services/test_sharing_downloads.py); how connections are kept
+(services/test_sharing_connections.py).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import httpx
 import pytest
 from tests.cluster.certificates import Authority
 
-from gozen.sharing import large_bodies
+from gozen.sharing import answer_bodies
 from gozen.sharing.account import Account
 from gozen.sharing.cloud_connection import Connection
 from gozen.sharing.retrying import ConnectionLimits
@@ -30,11 +31,6 @@ from .nextcloud_server.clients import quick_cloud
 
 SIZE = 3 * 2**20
 HEADERS = f"HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n".encode()
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large_bodies, "LARGE", 2**20)
 
 
 @contextmanager
@@ -54,10 +50,17 @@ def answering(act: Callable[[socket.socket], None]) -> Iterator[str]:
         thread.join()
 
 
-def read(url: str, timeout_s: float = 60.0) -> bytes:
-    """Return the body of an answer."""
+@contextmanager
+def body_of(url: str, timeout_s: float = 60.0) -> Iterator[Iterator[bytes | memoryview]]:
+    """Yield the body of an answer in pieces."""
     limits = ConnectionLimits(read_timeout_s=timeout_s)
     with Connection(Account(url, "anna", "p"), limits) as connection, connection.stream(url, {}) as (_, pieces):
+        yield pieces
+
+
+def read(url: str, timeout_s: float = 60.0) -> bytes:
+    """Return the body of an answer."""
+    with body_of(url, timeout_s) as pieces:
         return b"".join(bytes(one) for one in pieces)
 
 
@@ -94,6 +97,29 @@ def test_a_body_that_ends_early_is_an_error() -> None:
         pytest.raises(httpx.RemoteProtocolError, match="ended early"),
     ):
         read(url)
+
+
+def test_what_arrived_before_a_line_broke_is_not_lost() -> None:
+    with answering(lambda line: line.sendall(HEADERS + b"night")) as url:
+        found: list[bytes] = []
+        with pytest.raises(httpx.RemoteProtocolError, match="ended early"), body_of(url) as pieces:
+            found.extend(bytes(one) for one in pieces)
+        assert found == [b"night"]
+
+
+def test_a_slow_line_shows_what_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_bodies, "_SHOWN_S", 0.0)
+    seen = threading.Event()
+
+    def act(line: socket.socket) -> None:
+        line.sendall(HEADERS + b"night")
+        assert seen.wait(60)
+        line.sendall(bytes(SIZE - len(b"night")))
+
+    with answering(act) as url, body_of(url) as pieces:
+        assert bytes(next(pieces)) == b"night"
+        seen.set()
+        assert sum(map(len, pieces)) == SIZE - len(b"night")
 
 
 def test_a_line_that_breaks_in_the_body_is_an_error() -> None:
