@@ -17,7 +17,10 @@ from .api_server import ApiServer
 
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "science_platform.py"
 pytestmark = [
-    pytest.mark.test_all("measures waits and many users; test_platform and test_lab_starts check what happens"),
+    pytest.mark.test_all(
+        "measures how long users wait, also if there are many; test_platform and test_lab_starts check the same steps "
+        "for one user"
+    ),
     pytest.mark.timeout(1200),
 ]
 

@@ -21,7 +21,8 @@ pytestmark = [
     pytest.mark.xdist_group("node"),
     pytest.mark.timeout(900),
     pytest.mark.test_all(
-        "waits until Kubernetes gives up a node; test_faults kills the same programs of the node during reductions"
+        "kills programs of a node, and waits until Kubernetes gives the node up; test_faults kills the same programs, "
+        "without this wait"
     ),
 ]
 LONG = {

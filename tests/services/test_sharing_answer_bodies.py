@@ -21,9 +21,9 @@ import httpx
 import pytest
 from tests.cluster.certificates import Authority
 
-from gozen.sharing import answer_bodies
 from gozen.sharing.account import Account
 from gozen.sharing.cloud_connection import Connection
+from gozen.sharing.http_connections import answer_bodies
 from gozen.sharing.retrying import ConnectionLimits
 
 from .nextcloud_server import NextcloudServer

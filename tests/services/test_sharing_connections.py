@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from gozen.errors import CloudUnavailable
-from gozen.sharing import answer_bodies, direct_transport
 from gozen.sharing.account import Account
 from gozen.sharing.cloud_connection import Connection
+from gozen.sharing.http_connections import answer_bodies, direct_transport
 from gozen.sharing.retrying import ConnectionLimits
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"

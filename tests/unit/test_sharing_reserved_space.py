@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gozen.sharing.transfers.reserved_space import reserve
+from gozen.sharing.reserved_space import reserve
 
 SIZE = 2**20
 

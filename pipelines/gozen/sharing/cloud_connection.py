@@ -15,10 +15,10 @@ import httpx
 
 from gozen.errors import SharingError, UnexpectedAnswer
 from gozen.sharing.account import Account
-from gozen.sharing.answer_bodies import pieces_of
 from gozen.sharing.answers import Answer, error_of
 from gozen.sharing.broken_lines import failure_of, named_error
-from gozen.sharing.http_client import new_client, timeouts
+from gozen.sharing.http_connections.answer_bodies import pieces_of
+from gozen.sharing.http_connections.http_client import new_client, timeouts
 from gozen.sharing.pauses import Clock, Gate, check
 from gozen.sharing.retrying import LOCKED_ATTEMPTS, ConnectionLimits, FailedAttempt, pause_s, retry_after_s
 

@@ -30,7 +30,7 @@ class FolderShares:
     done
         What has become of the publication; it gets the link and the number of shares that were withdrawn.
     steps
-        The decision about the shares, from the first look at the folder.
+        The decision about the shares, from the first listing of the folder.
 
     Attributes
     ----------

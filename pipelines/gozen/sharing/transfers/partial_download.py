@@ -18,7 +18,7 @@ from types import TracebackType
 from gozen.archive.stores.output_files import writing
 from gozen.errors import CloudConflict
 from gozen.sharing.file_listing import Entry
-from gozen.sharing.transfers.reserved_space import reserve
+from gozen.sharing.reserved_space import reserve
 
 PREFIX, SUFFIX = ".gozen-", ".partial"
 _DONE = ".done"

@@ -15,7 +15,7 @@ import httpx
 
 from gozen.errors import BadRequest, reason_of
 from gozen.sharing.account import Account
-from gozen.sharing.direct_transport import DirectTransport
+from gozen.sharing.http_connections.direct_transport import DirectTransport
 from gozen.sharing.retrying import ConnectionLimits
 
 

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import httpx
 
-from gozen.sharing.answer_bodies import AnswerBody
+from gozen.sharing.http_connections.answer_bodies import AnswerBody
 
 Origin: TypeAlias = tuple[str, str, int]
 """Scheme, host and port."""
