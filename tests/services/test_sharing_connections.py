@@ -150,6 +150,40 @@ def test_a_connection_that_the_server_closes_is_not_used_again() -> None:
             assert used(lines) == [1, 1]
 
 
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"])
+def test_an_answer_that_only_announces_another_one_is_skipped(more: bytes) -> None:
+    def act(line: socket.socket, head: str) -> bool:
+        early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n" + more + b"\r\nHTTP/1.1 102 Processing\r\n\r\n"
+        name = head.split()[0].encode()
+        line.sendall(early + b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(name) + name)
+        return True
+
+    with serving(act) as lines, connected(lines.url) as connection:
+        assert [ask(connection), ask(connection, "PROPFIND"), ask(connection)] == [b"GET", b"PROPFIND", b"GET"]
+
+
+def test_after_a_body_whose_form_is_damaged_another_connection_is_used() -> None:
+    def act(line: socket.socket, _head: str) -> bool:
+        line.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\nno number\r\n")
+        return True
+
+    with serving(act) as lines, connected(lines.url) as connection:
+        for _ in range(2):
+            with pytest.raises(CloudUnavailable):
+                ask(connection)
+        assert used(lines) == [1, 1]
+
+
+def test_blanks_around_a_header_do_not_belong_to_it() -> None:
+    def act(line: socket.socket, _head: str) -> bool:
+        line.sendall(GOOD.replace(b"Content-Length", b'ETag:  "a" \t\r\nContent-Length'))
+        return True
+
+    with serving(act) as lines, connected(lines.url) as connection:
+        answer = connection.request("GET", lines.url, subject="a", doing="read")
+        assert answer.headers["etag"] == '"a"'
+
+
 def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direct_transport, "_KEPT_S", 0.0)
     with serving(good) as lines, connected(lines.url) as connection:

@@ -7,6 +7,7 @@ the line (services/test_sharing_answer_bodies.py).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -17,6 +18,7 @@ import pytest
 
 from gozen import errors
 from gozen.sharing.retrying import ConnectionLimits
+from gozen.sharing.transfers import partial_download
 from gozen.sharing.transfers.outcomes import FileState
 
 from .nextcloud_server import Fault
@@ -61,6 +63,22 @@ def test_a_server_that_says_less_is_asked(own: OneUser, cube: Path, tmp_path: Pa
         assert states(cloud.put([cube, tmp_path / "small.csv"])) == [FileState.EQUAL] * 2
         cloud.get(["cube.fits", "small.csv"], tmp_path / "back")
     assert contents(tmp_path / "back") == {"cube.fits": cube.read_bytes(), "small.csv": b"a"}
+
+
+def test_a_full_disk_is_found_before_the_download_and_the_next_attempt_succeeds(
+    own: OneUser, cube: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int, _size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with own.client(tmp_path) as cloud:
+        cloud.put(cube)
+        with monkeypatch.context() as patched:
+            patched.setattr(partial_download, "reserve", full)
+            with pytest.raises(errors.GozenError, match="No space left"):
+                cloud.get("cube.fits", tmp_path / "back")
+        cloud.get("cube.fits", tmp_path / "back")
+    assert contents(tmp_path / "back") == {"cube.fits": cube.read_bytes()}
 
 
 def test_a_file_that_is_damaged_in_nextcloud_is_not_taken(own: OneUser, cube: Path, tmp_path: Path) -> None:

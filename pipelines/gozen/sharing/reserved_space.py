@@ -26,4 +26,6 @@ def reserve(descriptor: int, size: int) -> None:
         return
     fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
     if fallocate(descriptor, _KEEP_SIZE, 0, size) and (code := ctypes.get_errno()) in _FULL:
+        # Some file systems keep what they had reserved before they failed.
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size)
         raise OSError(code, os.strerror(code))

@@ -28,7 +28,7 @@ class AnswerBody(httpx.SyncByteStream):
 
     def __init__(self, answer: HTTPResponse, request: httpx.Request, end: Callable[[bool], None]) -> None:
         self._answer, self._request, self._end = answer, request, end
-        self._left, self._is_begun, self._is_over = answer.length, False, False
+        self._left, self._is_begun, self._is_ended, self._is_over = answer.length, False, False, False
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self.pieces(_UNKNOWN):
@@ -63,7 +63,7 @@ class AnswerBody(httpx.SyncByteStream):
         if self._is_over:
             return
         self._is_over = True
-        is_read = self._answer.isclosed() if self._left is None else self._left == 0
+        is_read = self._is_ended if self._left is None else self._left == 0
         self._answer.close()
         self._end(is_read and not self._answer.will_close)
 
@@ -90,6 +90,7 @@ class AnswerBody(httpx.SyncByteStream):
 
     def _read_unknown(self, buffer: memoryview) -> int:
         data = self._answer.read1(min(_UNKNOWN, len(buffer)))
+        self._is_ended = not data
         buffer[: len(data)] = data
         return len(data)
 

@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from typing import TypeAlias
 
@@ -54,7 +55,9 @@ class DirectTransport(httpx.BaseTransport):
             line.close()
             raise
         body = AnswerBody(answer, request, partial(self._give_back, origin, line, is_sent))
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.getheaders()]
+        headers = [
+            (name.encode("latin-1"), value.strip(" \t").encode("latin-1")) for name, value in answer.getheaders()
+        ]
         return httpx.Response(answer.status, headers=headers, stream=body, extensions={"body": body})
 
     def close(self) -> None:
@@ -94,7 +97,7 @@ class DirectTransport(httpx.BaseTransport):
 
     def _give_back(self, origin: Origin, line: HTTPConnection, is_sent: bool, is_usable: bool) -> None:
         with self._lock:
-            if is_sent and is_usable and not self._is_closed:
+            if is_sent and is_usable and not self._is_closed and line.sock is not None:
                 self._idle[origin].append((line, time.monotonic()))
                 return
         line.close()
@@ -134,7 +137,7 @@ def _write(line: socket.socket, data: bytes) -> None:
 
 def _answer(line: HTTPConnection, request: httpx.Request) -> HTTPResponse:
     try:
-        return line.getresponse()
+        return _final(line.getresponse())
     except TimeoutError as error:
         raise httpx.ReadTimeout("the server is silent", request=request) from error
     except RemoteDisconnected as error:
@@ -143,6 +146,15 @@ def _answer(line: HTTPConnection, request: httpx.Request) -> HTTPResponse:
         raise httpx.ReadError(str(error), request=request) from error
     except HTTPException as error:
         raise httpx.RemoteProtocolError(f"the answer cannot be read ({error})", request=request) from error
+
+
+def _final(answer: HTTPResponse) -> HTTPResponse:
+    """Return the answer after those that only announce it (statuses below 200)."""
+    # The standard library skips 100, but not 102 and 103; what follows would be taken for the answer of the next one.
+    while answer.status < HTTPStatus.OK:
+        answer.headers = answer.msg = None  # type: ignore[assignment]
+        answer.begin()
+    return answer
 
 
 def _is_readable(line: socket.socket) -> bool:

@@ -74,6 +74,7 @@ class Download:
         """
         with PartialDownload(self._target, self._entry, self._options.segment_bytes, self._connection.wait) as into:
             into.sweep(self._partials)
+            into.reserve()
             digest = digest_for(self._entry.checksum) if self._entry.checksum and self._segments == 1 else None
             try:
                 self._fetch_missing(into, digest)

@@ -62,13 +62,24 @@ class PartialDownload:
             self._descriptor = self._locked()
             if self._is_divided:
                 self._recall()
-                reserve(self._descriptor, self._entry.size)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._descriptor)
+
+    def reserve(self) -> None:
+        """Reserve the space of a file with several segments on the disk.
+
+        Raises
+        ------
+        StorageUnavailable
+            The disk has too little space.
+        """
+        if self._is_divided:
+            with writing(self._target):
+                reserve(self._descriptor, self._entry.size)
 
     def write(self, data: bytes | memoryview, start: int) -> None:
         """Write bytes at a position."""
