@@ -57,7 +57,7 @@ spec:
           args: ["import os, sys; sys.exit([0, 64, 75][int(os.environ['JOB_COMPLETION_INDEX'])])"]
 """
 LOOKS = """
-import json, socket, ssl, urllib.request
+import json, socket, ssl, time, urllib.request
 folder = "/var/run/secrets/kubernetes.io/serviceaccount"
 context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
 request = urllib.request.Request(
@@ -66,7 +66,12 @@ request = urllib.request.Request(
 print("name", socket.gethostbyname("kubernetes.default"))
 print("api", json.load(urllib.request.urlopen(request, timeout=20, context=context))["kind"])
 print("host", urllib.request.urlopen("http://HOST/", timeout=20).read().decode())
-print("service", urllib.request.urlopen("http://greeter/", timeout=20).read().decode())
+for attempt in range(200):  # kube-proxy hears of the pod only after the API server says that it is ready
+    try:
+        print("service", urllib.request.urlopen("http://greeter/", timeout=20).read().decode())
+        break
+    except OSError:
+        time.sleep(0.1)
 """
 GREETS = """
 import http.server

@@ -235,7 +235,7 @@ def test_deleted_in_the_middle_nothing_more_is_created(site: Site) -> None:
     site.start(speed_up=3)
     site.wait(lambda: site.store.list("expid/opened"))
     site.kubectl("delete", "obs", "deleted")
-    site.wait(lambda: "left, the Observation was deleted" in site.logs())
+    site.wait(lambda: "stops its work on the Observation: the Observation was deleted" in site.logs())
     assert site.exposures("deleted") == {}
     assert not [key for key in site.store.list("raw") if key.endswith("exposure.json")]
 

@@ -62,7 +62,8 @@ class ActionExecutor:
                 self._abort(exposure_id)
             case act.Close(_, exposure_id, closing):
                 stands = exp_ids.close(self._site.store, exposure_id, closing)
-                log.info("%s: EXP_ID %08d is %s %s", name, exposure_id, stands.result, stands.message)
+                why = f": {stands.message}" if stands.message else ""
+                log.info("%s: EXP_ID %08d is %s%s", name, exposure_id, stands.result, why)
                 if stands.result == "lost" and work.began == exposure_id:
                     self._abort(exposure_id)  # a camera that does not tell its state may still have its shutter open
             case act.Create():
