@@ -519,7 +519,7 @@ def test_a_share_with_more_rights_is_a_persons_also_after_a_kill(
         raise KilledError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FolderFiles, "upload", kill)
+        patch.setattr(Shares, "share_if_new", kill)
         with pytest.raises(KilledError):
             folder().publish(files, SharingWish(frozenset({SORA})))
     assert (noted(server).made, noted(server).wished) == (frozenset(), {SORA})
@@ -527,6 +527,43 @@ def test_a_share_with_more_rights_is_a_persons_also_after_a_kill(
     folder().publish(files, SharingWish(frozenset({SORA})))
     folder().publish(files, SharingWish())
     assert [(one.id, one.permissions) for one in server.book.items] == [("99", 15)]
+
+
+def test_a_share_that_a_person_makes_during_the_uploads_of_another_publication_is_theirs(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    """Another publication names the same receiver, and has requested nothing yet."""
+    send, wish = FolderFiles.upload, SharingWish(frozenset({SORA}))
+
+    def meanwhile(*given: Any) -> None:
+        if not server.book.items:
+            server.book.items.append(by_a_person(1))
+            folder("kiso/other").publish([], wish)
+        send(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderFiles, "upload", meanwhile)
+        folder().publish(files, wish)
+    for of in (OF, "kiso/other"):
+        folder(of).publish([], SharingWish())
+    assert [one.id for one in server.book.items] == ["99"]
+
+
+def test_a_file_that_somebody_changes_just_before_its_removal_stays_and_is_reported(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path]
+) -> None:
+    folder().publish(files, SharingWish())
+    old, remove = server.state.file("observatory", f"{FOLDER}/{files[1].name}"), RemoteFiles.remove
+
+    def meanwhile(self: RemoteFiles, path: str, etag: str) -> bool:
+        old.write_text("a remark of a person")
+        return remove(self, path, etag)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RemoteFiles, "remove", meanwhile)
+        with pytest.raises(CloudConflict, match=files[1].name):
+            folder().publish(files[:1], SharingWish())
+    assert old.read_text() == "a remark of a person"
 
 
 def test_a_share_whose_answer_was_lost_is_known_as_its_own(

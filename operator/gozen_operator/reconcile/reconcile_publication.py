@@ -33,6 +33,7 @@ from gozen_operator.reconcile.sensor_outcome import job_failure
 PUBLISHED = "Published"
 _NEEDS_A_PERSON = frozenset({ExitCode.BAD_REQUEST, ExitCode.UNREADABLE_INPUT, ExitCode.NOT_ASKED_FOR, ExitCode.BUG})
 _GOING_ON = ("Publishing", "Removing", "JobRefused", "JobNameTaken")
+_LOST_REPORT = "the report of the pod is lost; to see the number of files and the link, increase publish.again"
 _AGAIN = "when the cause is removed, increase publish.again"
 _MEMORY = "nextcloud.resources.limits.memory"
 _NO_ACCOUNT = "NextcloudNotConfigured"
@@ -81,13 +82,13 @@ def deletion_plan(job: LightCurveJob, facts: PublishFacts, settings: OperatorSet
         return Plan(finalizer="remove")
     asked = job.metadata.deletion_timestamp
     assert asked is not None
+    if seen is not None and seen.finished == "Complete":  # also if the operator sees this late
+        event = removed_event(job.metadata.name, request.folder, state, facts.removal)
+        return Plan(finalizer="remove", events=(event,))
     left_s = asked.timestamp() + settings.publish.remove_patience_s - now
     if left_s <= 0 or not settings.publish.is_configured:
         message = f"the files of {job.metadata.name} stay in the folder {request.folder} of Nextcloud: {_why(job)}"
         return Plan(finalizer="remove", events=(Event("NotRemoved", message, "Warning"),))
-    if seen is not None and seen.finished == "Complete":
-        event = removed_event(job.metadata.name, request.folder, state, facts.removal)
-        return Plan(finalizer="remove", events=(event,))
     plan = _removal(job, facts, state, settings, now)
     return replace(plan, requeue_after_s=min(left_s, plan.requeue_after_s or settings.look_s))
 
@@ -143,10 +144,14 @@ def _going_on(job: LightCurveJob, state: PublishState, seen: JobSeen, known: Kno
 def _succeeded(
     job: LightCurveJob, state: PublishState, seen: JobSeen, result: PublishResult | None, now: float
 ) -> Plan:
-    assert job.spec.publish is not None
-    found = replace(result or PublishResult(job.spec.publish.folder, "", 0), settled=True)
-    known = Known(PUBLISHED, "True", "Published", published_message(found))
-    ended = {**published_fields(found), "failures": 0, "retryTime": None}
+    request = job.spec.publish
+    assert request is not None
+    found = None if result is None else replace(result, settled=True)
+    message = f"published in the folder {request.folder}; {_LOST_REPORT}" if found is None else published_message(found)
+    known = Known(PUBLISHED, "True", "Published", message)
+    # Without a report, what was known remains: a link that exists still opens the folder.
+    unknown = {"folder": request.folder} | ({} if request.link else {"link": ""})
+    ended = {**(unknown if found is None else published_fields(found)), "failures": 0, "retryTime": None}
     return _said(job, state, known, now, {**ended, **_ended(state), "generation": seen.generation}, seen)
 
 
@@ -197,7 +202,8 @@ def _state(job: LightCurveJob) -> PublishState:
 
 def _why(job: LightCurveJob) -> str:
     said = next((one for one in stored_conditions(job) if one["type"] == PUBLISHED), None)
-    return str(said["message"]) if said and said.get("message") else "they were not removed in time"
+    is_error = said is not None and said["status"] == "False"
+    return str(said["message"]) if said and is_error and said.get("message") else "they were not removed in time"
 
 
 def _said(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from http import HTTPStatus
 
 from gozen.errors import BadRequest, CloudConflict, SharingError, UnexpectedAnswer
 from gozen.sharing.answers import Answer
@@ -82,11 +83,12 @@ class RemoteFiles:
             self._made.add(path)
         return answer.status == 201
 
-    def remove(self, path: str, etag: str) -> None:
-        """Remove a file if it still has this ETag; a missing one is not an error."""
-        self.connection.request(
+    def remove(self, path: str, etag: str) -> bool:
+        """Remove a file if it still has this ETag; return whether it is gone, also if it was missing before."""
+        answer = self.connection.request(
             "DELETE", self.address(path), subject=path, doing="remove", headers={"If-Match": etag}, accept=(404, 412)
         )
+        return answer.status != HTTPStatus.PRECONDITION_FAILED
 
     def computed_checksum(self, path: str, algorithm: str, patience_s: float) -> str:
         """Let the server compute the checksum of a file, and keep it; empty if the server cannot.

@@ -134,8 +134,8 @@ class PublishedFolder:
 
         People and other publications may have changed shares during the uploads, so the present shares are read again.
         """
-        now, unshared = self._files.look(), replace(begun, wished=frozenset())  # this run has made none of them
-        steps = self._steps(wish, unshared, now, self.outcome)
+        now = self._files.look()
+        steps = self._steps(wish, begun, now, self.outcome)
         self._files.note(now, replace(begun, made=steps.owned, wished=steps.wished))
         shares.change(steps, now, wish, password)
 
@@ -187,17 +187,19 @@ class PublishedFolder:
         theirs = {name for one in seen.others for name in one.files}
         for name in sorted(set(names) - theirs):
             there = seen.entries.get(name)
-            if there is not None and is_ours(there, seen.mine.files[name]):
-                self._files.remote.remove(there.path, there.etag)
+            if there is None:
+                continue
+            if is_ours(there, seen.mine.files[name]) and self._files.remote.remove(there.path, there.etag):
                 done.removed += 1
-            elif there is not None:
+            else:
                 done.kept.append(there.path)
 
 
 def _begun(mine: PublishedRecord, sums: Mapping[str, str], steps: ShareSteps) -> PublishedRecord:
     """Return the note that is valid until everything is sent and shared: it contains the old and the new state."""
     noted = {name: mine.files.get(name, frozenset()) | {checksum} for name, checksum in sums.items()}
-    return replace(mine, files={**mine.files, **noted}, made=steps.owned, wished=steps.wished)
+    # No share is requested yet: a share that appears during the uploads is a person's.
+    return replace(mine, files={**mine.files, **noted}, made=steps.owned, wished=frozenset())
 
 
 def _ended(mine: PublishedRecord, published: Mapping[str, str], names: Iterable[str]) -> Mapping[str, frozenset[str]]:
