@@ -84,7 +84,7 @@ class RemoteFiles:
         return answer.status == 201
 
     def remove(self, path: str, etag: str) -> bool:
-        """Remove a file if it still has this ETag; return whether it is gone, also if it was missing before."""
+        """Remove a file if it still has this ETag; return False, and keep it, if somebody has changed it."""
         answer = self.connection.request(
             "DELETE", self.address(path), subject=path, doing="remove", headers={"If-Match": etag}, accept=(404, 412)
         )
