@@ -21,6 +21,7 @@ from gozen.errors import (
     CloudConflict,
     CloudPathNotFound,
     CloudRefused,
+    CloudUnavailable,
     ExitCode,
     GozenError,
     SharingError,
@@ -564,6 +565,32 @@ def test_a_file_that_somebody_changes_just_before_its_removal_stays_and_is_repor
         with pytest.raises(CloudConflict, match=files[1].name):
             folder().publish(files[:1], SharingWish())
     assert old.read_text() == "a remark of a person"
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_after_an_error_a_link_of_other_days_is_not_taken_for_the_one_that_is_wanted(
+    server: SharingServer, folder: Callable[..., PublishedFolder], files: list[Path], is_noted: bool
+) -> None:
+    month, decade = (SharingWish(link=LinkProperties(days=days)) for days in (30, 3650))
+    folder().publish(files, month)
+    (first,) = server.book.items
+    look = FolderFiles.look
+
+    def fails(self: FolderFiles) -> Any:
+        if any(one.expires not in (None, first.expires) for one in server.book.items) and not (is_noted and failed):
+            failed.append(1)
+            raise CloudUnavailable("the line broke")
+        return look(self)
+
+    failed: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderFiles, "look", fails)
+        with pytest.raises(CloudUnavailable):
+            folder().publish(files, decade)
+    assert noted(server).link == (decade.link if is_noted else None)
+    folder().publish(files, month)
+    (last,) = server.book.items
+    assert last.expires == first.expires
 
 
 def test_a_share_whose_answer_was_lost_is_known_as_its_own(

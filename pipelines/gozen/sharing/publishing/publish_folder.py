@@ -78,7 +78,7 @@ class PublishedFolder:
         sums = {name: self._files.checksum(path, OURS) for name, path in local.items()}
         begun, shares = _begun(seen.mine, sums, steps), FolderShares(self._files, done, steps)
         self._files.note(seen, begun)
-        with self._noted_after_failure(begun, shares):
+        with self._noted_after_failure(begun, shares, wish):
             is_there = {name: self._send(path, sums[name], seen, done) for name, path in local.items()}
             waiting = self._remove_left_over(local, seen, done)
             self._share_now(wish, begun, password, shares)
@@ -106,7 +106,7 @@ class PublishedFolder:
         done.was_found = seen.record is not None
         steps = self._steps(SharingWish(), seen.mine, seen, done)
         shares = FolderShares(self._files, done, steps)
-        with self._noted_after_failure(seen.mine, shares):
+        with self._noted_after_failure(seen.mine, shares, SharingWish()):
             shares.withdraw(steps.withdraw)
             self._remove(seen.mine.files, seen, done)
         if seen.record is None:
@@ -118,12 +118,15 @@ class PublishedFolder:
         return done
 
     @contextmanager
-    def _noted_after_failure(self, begun: PublishedRecord, shares: FolderShares) -> Iterator[None]:
+    def _noted_after_failure(self, begun: PublishedRecord, shares: FolderShares, wish: SharingWish) -> Iterator[None]:
         """After an error, note only shares that are known to be the publication's own: the next attempt may be late."""
         try:
             yield
         except GozenError:
             known = replace(begun, made=frozenset(shares.made), wished=frozenset(shares.unsure))
+            if shares.is_link_requested:
+                is_made = self.outcome.link and LINK not in shares.errors
+                known = replace(known, link=wish.link if is_made else None)
             with suppress(GozenError):  # of a Nextcloud that is down; the first error says more
                 if (now := self._files.look()).record is not None:
                     self._files.note(now, known)
@@ -136,7 +139,9 @@ class PublishedFolder:
         """
         now = self._files.look()
         steps = self._steps(wish, begun, now, self.outcome)
-        self._files.note(now, replace(begun, made=steps.owned, wished=steps.wished))
+        # A link with other properties is requested: until the answer is known, so are none of its properties.
+        link = begun.link if steps.link is not None else None
+        self._files.note(now, replace(begun, made=steps.owned, wished=steps.wished, link=link))
         shares.change(steps, now, wish, password)
 
     def _steps(self, wish: SharingWish, mine: PublishedRecord, seen: FolderSeen, done: PublishOutcome) -> ShareSteps:

@@ -40,12 +40,15 @@ class FolderShares:
         Receivers for whom a share was requested, without an answer that tells whether it was made.
     errors
         Refusals that a retry cannot change.
+    is_link_requested
+        Whether a link was requested; the answer may be unknown.
     """
 
     def __init__(self, files: FolderFiles, done: PublishOutcome, steps: ShareSteps) -> None:
         self._files, self._done = files, done
         self.made, self.unsure = set(steps.owned), set[Receiver]()
         self.errors: dict[Receiver, GozenError] = {}
+        self.is_link_requested = False
 
     def change(self, steps: ShareSteps, now: FolderSeen, wish: SharingWish, password: str) -> None:
         """Make and withdraw shares and the link, as `steps`, which were decided for the present folder, say."""
@@ -70,6 +73,7 @@ class FolderShares:
         if steps.link is not None:
             self._done.link = steps.link.url
         elif wish.link is not None:
+            self.is_link_requested = True
             self._attempt(LINK, partial(self._make_link, wish, password))
         links = [one for one in steps.withdraw if one.kind == "link"]
         if LINK not in self.errors:
