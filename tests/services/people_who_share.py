@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gozen.settings import SharingSettings
+from gozen.sharing import Cloud, connect
 
 from .nextcloud_server.http import Environ, Reply, Start
 from .nextcloud_server.people import Person
@@ -24,12 +26,18 @@ def persons() -> list[Person]:
     ]
 
 
-@contextmanager
-def shared_server(root: Path) -> Iterator[SharingServer]:
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SharingServer]:
     """Run a server at which hoshi has two files."""
-    with SharingServer(root, persons(), base="/cloud") as found:
+    with SharingServer(tmp_path / "server", persons(), base="/cloud") as found:
         found.put("hoshi", "results/lc.parquet")
         found.put("hoshi", ODD)
+        yield found
+
+
+@pytest.fixture
+def cloud(server: SharingServer, tmp_path: Path) -> Iterator[Cloud]:
+    with connect(server.account(), settings(tmp_path)) as found:
         yield found
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -28,18 +27,14 @@ from gozen.sharing.login.log_in import log_in, log_out, logged_in
 
 from .nextcloud_server.faults import Fault, Plan
 from .nextcloud_server.sharing_server import SharingServer
-from .people_who_share import app_that, connecting_with, persons, settings, shared_server
+from .people_who_share import app_that, connecting_with, persons, server, settings
+
+__all__ = ["server"]
 
 
 @pytest.fixture(autouse=True)
 def _polled_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_flow, "POLL_S", 0.05)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[SharingServer]:
-    with shared_server(tmp_path / "server") as found:
-        yield found
 
 
 @pytest.fixture

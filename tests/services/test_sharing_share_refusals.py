@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,19 +34,9 @@ from gozen.sharing.login.log_in import log_in
 from .nextcloud_server.faults import Fault, Plan
 from .nextcloud_server.http import Environ, Start
 from .nextcloud_server.sharing_server import SharingServer
-from .people_who_share import app_that, connecting_with, persons, settings, shared_server
+from .people_who_share import app_that, cloud, connecting_with, persons, server, settings
 
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[SharingServer]:
-    with shared_server(tmp_path / "server") as found:
-        yield found
-
-
-@pytest.fixture
-def cloud(server: SharingServer, tmp_path: Path) -> Iterator[Cloud]:
-    with connect(server.account(), settings(tmp_path)) as found:
-        yield found
+__all__ = ["cloud", "server"]
 
 
 def refused(kind: type[Exception], words: str) -> Any:

@@ -29,20 +29,10 @@ from gozen.sharing.login import login_flow
 from gozen.sharing.people.rights import Rights
 
 from .nextcloud_server.sharing_server import SharingServer
-from .people_who_share import ODD, app_that, persons, settings, shared_server
+from .people_who_share import ODD, app_that, cloud, persons, server, settings
 from .real_nextcloud import REAL, SERVERS, real_accounts, removed_at_the_end
 
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[SharingServer]:
-    with shared_server(tmp_path / "server") as found:
-        yield found
-
-
-@pytest.fixture
-def cloud(server: SharingServer, tmp_path: Path) -> Iterator[Cloud]:
-    with connect(server.account(), settings(tmp_path)) as found:
-        yield found
+__all__ = ["cloud", "server"]
 
 
 @dataclass

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,24 +22,10 @@ from gozen.sharing.remote_files import RemoteFiles
 from gozen.sharing.transfers.outcomes import FileState
 from gozen.sharing.transfers.progress import Progress
 
-from .transfer_places import TransferPlace
-from .transferred_files import CHUNK, NAMES, Calls, contents, odd_files, states
+from .transfer_places import TransferPlace, cloud, folder, night
+from .transferred_files import CHUNK, NAMES, Calls, contents, states
 
-
-@pytest.fixture
-def cloud(place: TransferPlace, tmp_path: Path) -> Iterator[Cloud]:
-    with place.client(tmp_path / "notes") as one:
-        yield one
-
-
-@pytest.fixture
-def folder(place: TransferPlace) -> str:
-    return place.folder
-
-
-@pytest.fixture
-def night(tmp_path: Path) -> Path:
-    return odd_files(tmp_path / "night")
+__all__ = ["cloud", "folder", "night"]
 
 
 def test_a_folder_comes_back_as_it_was(cloud: Cloud, folder: str, night: Path, tmp_path: Path) -> None:

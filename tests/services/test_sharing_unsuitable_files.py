@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,26 +16,12 @@ from gozen import errors
 from gozen.sharing.cloud import Cloud
 from gozen.sharing.transfers.outcomes import FileState
 
-from .transfer_places import TransferPlace
-from .transferred_files import odd_files, states
+from .transfer_places import cloud, folder, night
+from .transferred_files import states
+
+__all__ = ["cloud", "folder", "night"]
 
 DECOMPOSED = unicodedata.normalize("NFD", "ü ö.png")
-
-
-@pytest.fixture
-def cloud(place: TransferPlace, tmp_path: Path) -> Iterator[Cloud]:
-    with place.client(tmp_path / "notes") as one:
-        yield one
-
-
-@pytest.fixture
-def folder(place: TransferPlace) -> str:
-    return place.folder
-
-
-@pytest.fixture
-def night(tmp_path: Path) -> Path:
-    return odd_files(tmp_path / "night")
 
 
 def test_names_in_the_decomposed_form_are_sent_in_the_composed_form(cloud: Cloud, folder: str, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Where the tests of transfers send files: a folder at any server, or one user of the test server.
 
 `TransferPlace` is for what succeeds on every Nextcloud, also on a real one (`real_nextcloud`). `OneUser` is for what
-only the test server does: faults, quotas, locks, other answers. The fixtures are those of all modules (conftest).
+only the test server does: faults, quotas, locks, other answers. `cloud`, `folder` and `night` are
+for modules that import them; the other fixtures are those of all modules (conftest).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .nextcloud_server import NextcloudServer
 from .nextcloud_server.clients import quick_cloud
 from .nextcloud_server.http import Environ, Reply, Start
 from .real_nextcloud import REAL, SERVERS, real_accounts, removed_at_the_end
-from .transferred_files import CHUNK, SMALL
+from .transferred_files import CHUNK, SMALL, odd_files
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +56,22 @@ def place(request: pytest.FixtureRequest, transfer_server: NextcloudServer) -> I
     found = TransferPlace(account, f"gozen-test-{uuid.uuid4()}", is_real)
     with found.client(Path("/nowhere")) as cloud, removed_at_the_end(cloud.connection, found.folder):
         yield found
+
+
+@pytest.fixture
+def cloud(place: TransferPlace, tmp_path: Path) -> Iterator[Cloud]:
+    with place.client(tmp_path / "notes") as one:
+        yield one
+
+
+@pytest.fixture
+def folder(place: TransferPlace) -> str:
+    return place.folder
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Path:
+    return odd_files(tmp_path / "night")
 
 
 class OneUser:
